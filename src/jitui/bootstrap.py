@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.openid_provider import HttpOpenIdProvider
+from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.confirmations import PostgresConfirmations
 from jitui.adapters.postgres.feed import PostgresFeed
@@ -45,6 +46,7 @@ from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.restriction_rules import RestrictionChecks
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
+from jitui.aftersales.governance.appeals import Appeals
 from jitui.aftersales.governance.confirmations import Confirmations
 from jitui.aftersales.governance.erasure import PersonalData
 from jitui.aftersales.governance.policies import Policies, install
@@ -107,6 +109,7 @@ class Service:
     proposals: Proposals
     confirmations: Confirmations
     restriction_checks: RestrictionChecks
+    appeals: Appeals
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -223,6 +226,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             proposals=PostgresProposals(pool),
             confirmations=PostgresConfirmations(pool),
             restriction_checks=PostgresRestrictionChecks(pool),
+            appeals=PostgresAppeals(pool),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),

@@ -112,6 +112,14 @@ class CapsUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class OverdueAppeals:
+    """Open appeals whose deadline has passed, and the earliest of the deadlines."""
+
+    count: int
+    oldest_answer_by: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OperationsState:
     """What an operator must see: refunds that are not paid, workers, the age of the cap usage, open tasks by kind.
 
@@ -124,6 +132,7 @@ class OperationsState:
     open_tasks: Mapping[str, int] = field(default_factory=dict)
     open_incidents: int = 0
     imbalances: tuple[Imbalance, ...] = ()
+    overdue_appeals: OverdueAppeals | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ ROLE_MEANINGS: Mapping[Role, str] = MappingProxyType(
     {
         Role.BUYER: "one buyer: asks for refunds, sees their own orders",
         Role.MERCHANT: "one shop: decides its tickets, ships, sees its coverage",
-        Role.SUPPORT: "answers why a request was, or was not, refunded at once",
-        Role.RISK: "writes the policy, restricts buyers, pauses places, keeps the lists",
+        Role.SUPPORT: "answers why a request was, or was not, refunded at once; appeals for buyers",
+        Role.RISK: "writes the policy, restricts buyers, decides appeals, pauses places, keeps the lists",
         Role.OPERATOR: "works on tasks and failed refunds, decides for the platform",
         Role.AUDITOR: "reads everything, changes nothing",
         Role.ADMIN: "manages people and keys",
@@ -83,6 +83,8 @@ class Permission(StrEnum):
     PAUSES_WRITE = "pauses:write"
     RESTRICTIONS_READ = "restrictions:read"
     RESTRICTIONS_WRITE = "restrictions:write"
+    APPEALS_READ = "appeals:read"
+    APPEALS_WRITE = "appeals:write"
     POLICIES_READ = "policies:read"
     POLICIES_WRITE = "policies:write"
     POLICIES_PROPOSE = "policies:propose"
@@ -122,6 +124,7 @@ _ANSWERING = (
     Permission.INCIDENTS_READ,
     Permission.PAUSES_READ,
     Permission.RESTRICTIONS_READ,
+    Permission.APPEALS_READ,
     Permission.POLICIES_READ,
 )
 """What it takes to answer why a request was, or was not, refunded at once."""
@@ -148,6 +151,9 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.ORDERS_READ,
             Permission.BUYERS_READ,
             Permission.REFUNDS_READ,
+            Permission.RESTRICTIONS_READ,
+            Permission.APPEALS_READ,
+            Permission.APPEALS_WRITE,
         ),
         Role.MERCHANT: _grants(
             Reach.OWN,
@@ -163,12 +169,13 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,
         ),
-        Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING),
+        Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING, Permission.APPEALS_WRITE),
         Role.RISK: _grants(
             Reach.ANY,
             *_ANSWERING,
             Permission.PAUSES_WRITE,
             Permission.RESTRICTIONS_WRITE,
+            Permission.APPEALS_WRITE,
             Permission.COVERAGE_WRITE,
             Permission.POLICIES_WRITE,
             Permission.POLICIES_PROPOSE,

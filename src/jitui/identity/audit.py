@@ -64,6 +64,8 @@ class AuditAction(StrEnum):
     COVERAGE_SET = "coverage.set"
     RESTRICTION_SET = "restriction.set"
     RESTRICTION_LIFTED = "restriction.lifted"
+    APPEAL_OPENED = "appeal.opened"
+    APPEAL_DECIDED = "appeal.decided"
     BUYER_EXPORTED = "buyer.exported"
     BUYER_ERASED = "buyer.erased"
     SELECTION_SET = "selection.set"

@@ -62,6 +62,7 @@ class Settings:
     webhook_dead_after_hours: int = _setting(values.whole(1, 720), 72)
     webhook_pause_after_hours: int = _setting(values.whole(1, 2_160), 120)
     webhook_keep_days: int = _setting(values.whole(1, 30), 30)
+    appeal_answer_days: int = _setting(values.whole(1, 90), 15)
     erasures_keep_days: int = _setting(values.whole(31, 3_650), 400)
     remote_url: str | None = _setting(values.http_url, None)
     api_key: str | None = _setting(values.key, None, secret=True)

@@ -84,13 +84,17 @@ WHERE t.lane = %(lane)s AND t.order_id = ANY (%(orders)s::text[])
 """,
     "UPDATE ticket SET buyer_id = %(new_id)s WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     """
-UPDATE restriction SET buyer_id = %(new_id)s, reason = '' WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
+UPDATE restriction SET buyer_id = %(new_id)s, reason = '', lift_reason = '', evidence = '{}', text = '{}',
+    facts = without_buyers_texts(facts)
+WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 """,
 )
 """What stays, under the new id."""
 
 _DROPPED: tuple[LiteralString, ...] = (
     "DELETE FROM event_directory WHERE buyer_id = %(buyer_id)s",
+    "DELETE FROM appeal WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
+    "DELETE FROM restriction_check WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM buyer_day WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM selection WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",

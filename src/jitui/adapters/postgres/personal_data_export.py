@@ -79,6 +79,10 @@ SELECT to_jsonb(s) - '{lane,buyer_id}'::text[] FROM selection s WHERE lane = %(l
 SELECT coalesce(jsonb_agg(to_jsonb(r) - '{lane,buyer_id}'::text[] ORDER BY starts_at), '[]')
 FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 """,
+    "appeals": """
+SELECT coalesce(jsonb_agg(to_jsonb(a) - '{lane,buyer_id}'::text[] ORDER BY opened_at), '[]')
+FROM appeal a WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
+""",
     "history": """
 SELECT coalesce(jsonb_agg(to_jsonb(e) - '{lane,buyer_id,entry,counts_for_order}'::text[] ORDER BY entry), '[]')
 FROM buyer_event e WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
@@ -119,6 +123,7 @@ FROM audit_event e WHERE EXISTS (
         UNION SELECT name FROM console_person WHERE role = 'buyer' AND subject_id = %(buyer_id)s
         UNION SELECT key_id FROM api_key WHERE scope = 'buyer' AND subject_id = %(buyer_id)s
         UNION SELECT restriction_id::text FROM restriction WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
+        UNION SELECT appeal_id::text FROM appeal WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
         UNION SELECT %(buyer_id)s) told (name)
     WHERE told.name IN (e.actor, e.subject)
        OR jsonb_path_exists(e.detail::jsonb, '$.** ? (@ == $name)', jsonb_build_object('name', told.name)))

@@ -128,7 +128,10 @@ SELECT json_build_object(
     'open_incidents', (SELECT count(*) FROM incident WHERE state = 'open'),
     'imbalances', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
         SELECT currency, count(DISTINCT order_id) AS orders, sum(amount_minor)::bigint AS amount_minor FROM task
-        WHERE kind = 'ledger_unbalanced' AND state = 'open' GROUP BY currency ORDER BY currency) x)
+        WHERE kind = 'ledger_unbalanced' AND state = 'open' GROUP BY currency ORDER BY currency) x),
+    'overdue_appeals', (
+        SELECT CASE WHEN count(*) > 0 THEN json_build_object('count', count(*), 'oldest_answer_by', min(answer_by)) END
+        FROM appeal WHERE state = 'open' AND answer_by <= %(now)s::timestamptz)
 )::text
 """
 

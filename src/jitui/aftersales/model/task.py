@@ -40,6 +40,7 @@ class TaskKind(StrEnum):
     ROLL_UP_STALE = "roll_up_stale"
     WORKER_SILENT = "worker_silent"
     NO_WORKER = "no_worker"
+    APPEAL_OVERDUE = "appeal_overdue"
     WEBHOOK_DEAD_LETTER = "webhook_dead_letter"
     WEBHOOK_ENDPOINT_PAUSED = "webhook_endpoint_paused"
 

@@ -31,6 +31,7 @@ WATCHED = frozenset(
         TaskKind.ROLL_UP_STALE,
         TaskKind.WORKER_SILENT,
         TaskKind.NO_WORKER,
+        TaskKind.APPEAL_OVERDUE,
     }
 )
 """Kinds whose tasks are opened and closed by looking."""
@@ -57,6 +58,7 @@ def standing_tasks(
         *_stale(state, expected, now),
         *_silent(state.workers, now),
         *_no_worker(state, alive, now),
+        *_overdue_appeals(state, now),
     )
 
 
@@ -166,6 +168,14 @@ def _no_worker(state: OperationsState, alive: Sequence[WorkerSeen], now: datetim
     if not alive and not rolled_up and (state.usage_as_of is not None or lies):
         evidence = {"refunds": sum(found.count for found in state.refunds if found.due_since is not None)}
         yield _task(TaskKind.NO_WORKER, "", evidence, now)
+
+
+def _overdue_appeals(state: OperationsState, now: datetime) -> Iterator[NewTask]:
+    """Appeals whose buyers were promised an answer by now."""
+    late = state.overdue_appeals
+    if late is not None:
+        evidence = {"appeals": late.count, "oldest_answer_by": late.oldest_answer_by.isoformat()}
+        yield _task(TaskKind.APPEAL_OVERDUE, "", evidence, now)
 
 
 def _task(

@@ -99,6 +99,9 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
         case TaskKind.WORKER_SILENT:
             found = f"silent for {_lasts(told, 'seen_at', now)}"
             return DoctorFinding(f"worker {told['worker']}", Level.FAILED, found, "Start it anew, and read its log.")
+        case TaskKind.APPEAL_OVERDUE:
+            found = f"{told['appeals']} not answered, the oldest overdue for {_lasts(told, 'oldest_answer_by', now)}"
+            return DoctorFinding("appeals", Level.FAILED, found, "`jitui appeals list` shows them.")
         case _:
             return DoctorFinding(
                 "workers", Level.FAILED, f"none at work; refunds that wait: {told['refunds']}", RUN_A_WORKER

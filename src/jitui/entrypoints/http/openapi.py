@@ -67,7 +67,7 @@ TAGS = {
     "Webhooks": "Endpoints that get events as they happen.",
     "Notifications": "Notifications by payment providers.",
     "Pauses": "Stopping instant refunds for a shop, category, item, region or the platform.",
-    "Restrictions and lists": "Withdrawing the service from a buyer; allow and deny lists.",
+    "Restrictions and lists": "Withdrawing the service from a buyer, and appeals against it; allow and deny lists.",
     "Policies": "The published conditions and their earlier versions.",
     "Service": "The state of the service.",
 }
@@ -215,7 +215,8 @@ def _content(media_type: str, kind: type[Any], example: object) -> Json:
 # Parameters ------------------------------------------------------------------------------------------------------
 
 _UUIDS = frozenset(
-    {"ticket_id", "refund_id", "restriction_id", "task_id", "endpoint_id", "proposal_id", "confirmation_id"}
+    {"ticket_id", "refund_id", "restriction_id", "appeal_id", "task_id", "endpoint_id", "proposal_id"}
+    | {"confirmation_id"}
 )
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
@@ -229,6 +230,7 @@ _PATH_EXAMPLES = {
     "ticket_id": "0197312a-6c00-7a11-b4c5-0d5e6f708a3c",
     "refund_id": "0197312a-6c00-7a12-9d11-2b3c4d5e6f3c",
     "restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
+    "appeal_id": "0197312a-7600-7a18-9577-d6e7f8090a3c",
     "task_id": "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c",
     "proposal_id": "0197312a-8000-7a18-9577-d6e7f8091a00",
     "confirmation_id": "0197312a-8400-7a19-a688-e7f8091a2b00",

@@ -103,7 +103,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     attributes = _attributes(notes, found.get("attributes"), features)
     words = _vocabulary(notes, found.get("definitions"), features, attributes, parameters)
     conditions = _conditions(notes, found.get("conditions"), words, sentence)
-    restrictions = _restrictions(notes, found.get("restrictions"), words)
+    restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
     selection = _selection(notes, found.get("selection"), parameters)
     caps = _caps(notes, found.get("caps"), parameters)
     review = read(notes, found, "review", _review)
@@ -340,7 +340,9 @@ def _rule(notes: Notes, node: Node | None, words: _Vocabulary) -> Checked | None
     return checked
 
 
-def _restrictions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[RestrictionRule, ...]:
+def _restrictions(
+    notes: Notes, node: Node | None, words: _Vocabulary, sentence: SentenceReader
+) -> tuple[RestrictionRule, ...]:
     rules = []
     ids: dict[str, Place] = {}
     for item in items(notes, node, "restrictions"):
@@ -353,7 +355,7 @@ def _restrictions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[
         if when is not None:
             _check_restriction_reads(notes, cast(Scalar, found["when"]), when, words)
         if rule_id and when and withdraw and seconds:
-            text = read(notes, found, "text", bilingual) or {}
+            text = read(notes, found, "text", sentence) or {}
             rules.append(RestrictionRule(rule_id, when.text, withdraw, seconds // DAY_SECONDS, text, when.tree))
     return tuple(rules)
 

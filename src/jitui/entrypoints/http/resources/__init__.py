@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar.handlers import HTTPRouteHandler
 
 from jitui.entrypoints.http.resources import (
+    appeals,
     buyers,
     cloud_events,
     completions,
@@ -63,6 +64,7 @@ HANDLERS: tuple[HTTPRouteHandler, ...] = (
     *tasks.HANDLERS,
     *pauses.HANDLERS,
     *restrictions.HANDLERS,
+    *appeals.HANDLERS,
     *policies.HANDLERS,
     *policy_texts.HANDLERS,
     *policy_steps.HANDLERS,
@@ -98,6 +100,7 @@ EXAMPLES: tuple[object, ...] = (
     *tasks.EXAMPLES,
     *pauses.EXAMPLES,
     *restrictions.EXAMPLES,
+    *appeals.EXAMPLES,
     *policies.EXAMPLES,
     *policy_texts.EXAMPLES,
     *policy_steps.EXAMPLES,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from litestar.params import FromPath
+from msgspec import Meta
 
-from jitui.aftersales.governance.registry import Restriction, new_selection
+from jitui.aftersales.governance.registry import Evidence, Restriction, Withdrawn, new_selection
+from jitui.aftersales.governance.statement_of_reasons import statement_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.fields import Id, Text, Time, Why, read_uuid
-from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import get, operation, post, put
+from jitui.entrypoints.http.mapping import shown, taken
+from jitui.entrypoints.http.operation import PLATFORM, get, operation, post, put
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
@@ -24,6 +28,16 @@ from jitui.entrypoints.http.resources.shared import Sent, Shown, id_of_address
 from jitui.identity.access import Permission
 from jitui.ids import lane_of, new_id
 
+MostNamed = Annotated[tuple[Id, ...], Meta(max_length=100)]
+
+
+class RestrictionEvidenceSent(Sent, frozen=True, kw_only=True):
+    """What a restriction by hand rests on; the buyer never sees it."""
+
+    order_ids: MostNamed = ()
+    event_ids: MostNamed = ()
+    note: Text = ""
+
 
 class RestrictionSent(Sent, frozen=True, kw_only=True):
     """Withdraw the service from a buyer; without `ends_at` until it is lifted."""
@@ -32,6 +46,14 @@ class RestrictionSent(Sent, frozen=True, kw_only=True):
     reason: Why
     starts_at: Time | None = None
     ends_at: Time | None = None
+    withdraw: Withdrawn = Withdrawn.INSTANT_REFUND
+    evidence: RestrictionEvidenceSent | None = None
+
+
+class LiftSent(Sent, frozen=True, kw_only=True):
+    """Why a restriction is lifted."""
+
+    reason: Text = ""
 
 
 class RestrictionQuery(Sent, frozen=True, kw_only=True):
@@ -47,16 +69,40 @@ class SelectionSent(Sent, frozen=True, kw_only=True):
     reason: Text = ""
 
 
+class RestrictionEvidence(Shown, frozen=True, kw_only=True):
+    """What a restriction by hand rests on."""
+
+    order_ids: tuple[str, ...]
+    event_ids: tuple[str, ...]
+    note: str
+
+
+class RestrictionRuleAnswer(Shown, frozen=True, kw_only=True):
+    """The rule of a policy that set a restriction, and what it read."""
+
+    policy_id: str
+    version: str
+    rule_id: str
+    facts: Mapping[str, object]
+
+
 class RestrictionAnswer(Shown, frozen=True, kw_only=True):
     """A restriction of a buyer."""
 
     restriction_id: UUID
     buyer_id: str
     reason: str
+    statement: Mapping[str, str]
+    withdraw: Withdrawn
     starts_at: datetime
     ends_at: datetime | None
     lifted_at: datetime | None
     set_by: str
+    set_at: datetime
+    lifted_by: str | None
+    lift_reason: str
+    evidence: RestrictionEvidence | None
+    rule: RestrictionRuleAnswer | None
 
 
 class RestrictionList(Shown, frozen=True, kw_only=True):
@@ -83,7 +129,8 @@ _TAG = ["Restrictions and lists"]
     "/v1/restrictions",
     tags=_TAG,
     summary="Restrict a buyer",
-    description="With an Idempotency-Key the restriction's id follows from the key and the buyer.",
+    description="Done at once. The buyer reads the reason in the statement of reasons, and not the evidence. "
+    "With an Idempotency-Key the restriction's id follows from the key and the buyer.",
     opt=operation({201: RestrictionAnswer}, Permission.RESTRICTIONS_WRITE, body=RestrictionSent, idempotent=True),
 )
 async def restrict_buyer(request: RequestContext) -> Reply:
@@ -100,11 +147,24 @@ async def restrict_buyer(request: RequestContext) -> Reply:
     known = await _known_restriction(request, sent, restriction_id)
     if known is not None:
         return known
-    by = request.actor.id
-    restriction = Restriction(restriction_id, sent.buyer_id, sent.reason, starts_at, sent.ends_at, by)
+    restriction = Restriction(
+        restriction_id=restriction_id,
+        buyer_id=sent.buyer_id,
+        reason=sent.reason,
+        starts_at=starts_at,
+        ends_at=sent.ends_at,
+        set_by=request.actor.id,
+        set_at=request.service.clock(),
+        withdraw=sent.withdraw,
+        evidence=_evidence(sent),
+    )
     if not await request.service.registry.restrict(restriction):  # the same key at the same time
         return await _known_restriction(request, sent, restriction_id) or not_found()
-    return answer(shown(RestrictionAnswer, restriction), 201)
+    return answer(_shown(request, restriction), 201)
+
+
+def _evidence(sent: RestrictionSent) -> Evidence:
+    return Evidence() if sent.evidence is None else taken(Evidence, sent.evidence)
 
 
 def _restriction_id(request: RequestContext, buyer_id: str) -> UUID:
@@ -129,9 +189,10 @@ async def _known_restriction(request: RequestContext, sent: RestrictionSent, res
         return None
     for known in await request.service.registry.restrictions_of(sent.buyer_id):
         if known.restriction_id in (restriction_id, _former_id(request, sent.buyer_id)):
-            same = (known.reason, known.ends_at) == (sent.reason, sent.ends_at)
+            told = (sent.reason, sent.ends_at, sent.withdraw, _evidence(sent))
+            same = (known.reason, known.ends_at, known.withdraw, known.evidence) == told
             if same and sent.starts_at in (None, known.starts_at):
-                return answer(shown(RestrictionAnswer, known), 201, (("idempotency-replayed", "true"),))
+                return answer(_shown(request, known), 201, (("idempotency-replayed", "true"),))
             return Refusal(
                 RefusalCode.IDEMPOTENCY_KEY_REUSED,
                 "This Idempotency-Key was used with another body; use a new key for a new request.",
@@ -143,13 +204,49 @@ async def _known_restriction(request: RequestContext, sent: RestrictionSent, res
     "/v1/restrictions",
     tags=_TAG,
     summary="List a buyer's restrictions",
+    description="Also past ones. A buyer reads their own, with the statement of reasons in each language, and without "
+    "the names of staff, the evidence and what rules read.",
     opt=operation({200: RestrictionList}, Permission.RESTRICTIONS_READ, query=RestrictionQuery),
 )
 async def list_restrictions(request: RequestContext) -> Reply:
     """Return a buyer's restrictions."""
     query = read_query(request, RestrictionQuery)
+    if not request.may_see(buyer_id=query.buyer_id):
+        return not_found()
     found = await request.service.registry.restrictions_of(query.buyer_id)
-    return answer(RestrictionList(restrictions=tuple(shown(RestrictionAnswer, row) for row in found)))
+    return answer(RestrictionList(restrictions=tuple(_shown(request, row) for row in found)))
+
+
+def _shown(request: RequestContext, row: Restriction) -> RestrictionAnswer:
+    """The restriction as the platform sees it, or as its buyer does (R16)."""
+    settings, platform = request.service.settings, request.key_scope is PLATFORM
+    statement = statement_of(row, time_zone=settings.time_zone, answer_days=settings.appeal_answer_days)
+    by_rule = row.rule_id is not None
+    return RestrictionAnswer(
+        restriction_id=row.restriction_id,
+        buyer_id=row.buyer_id,
+        reason=row.reason if platform or not by_rule else "",
+        statement=statement,
+        withdraw=row.withdraw,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        lifted_at=row.lifted_at,
+        set_by=row.set_by if platform else "",
+        set_at=row.set_at or row.starts_at,
+        lifted_by=row.lifted_by if platform else None,
+        lift_reason=row.lift_reason if platform else "",
+        evidence=shown(RestrictionEvidence, row.evidence) if platform and not by_rule else None,
+        rule=_rule(row) if platform and by_rule else None,
+    )
+
+
+def _rule(row: Restriction) -> RestrictionRuleAnswer:
+    return RestrictionRuleAnswer(
+        policy_id=row.policy_id or "",
+        version=row.policy_version or "",
+        rule_id=row.rule_id or "",
+        facts=row.facts or {},
+    )
 
 
 @post(
@@ -157,15 +254,17 @@ async def list_restrictions(request: RequestContext) -> Reply:
     tags=_TAG,
     summary="Lift a restriction",
     description="404 when no such restriction stands, also when it was lifted already.",
-    opt=operation({204: None}, Permission.RESTRICTIONS_WRITE),
+    opt=operation({204: None}, Permission.RESTRICTIONS_WRITE, body=LiftSent, body_optional=True),
 )
 async def lift_restriction(request: RequestContext, restriction_id: FromPath[str]) -> Reply:
     """Lift a restriction."""
+    sent = await read_body(request, LiftSent)
     known_id = read_uuid(restriction_id)
     if known_id is None:
         return not_found()
     service = request.service
-    lifted = await service.registry.lift_restriction(known_id, service.clock(), by=request.actor.id)
+    by, reason = request.actor.id, sent.reason.strip()
+    lifted = await service.registry.lift_restriction(known_id, service.clock(), by=by, reason=reason)
     return NO_CONTENT if lifted else not_found()
 
 
@@ -188,6 +287,17 @@ async def select_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Repl
 HANDLERS = (restrict_buyer, list_restrictions, lift_restriction, select_buyer)
 
 _ENDS_AT = sample.ASKED_AT + timedelta(days=90)
+_STATEMENT = statement_of(
+    Restriction(sample.RESTRICTION_ID, "b-9", "Cancels in series.", sample.ASKED_AT, _ENDS_AT, "risk desk"),
+    time_zone=ZoneInfo("Asia/Shanghai"),
+    answer_days=15,
+)
+_RULE = RestrictionRuleAnswer(
+    policy_id="unshipped-instant-refund",
+    version="1",
+    rule_id="serial_canceller",
+    facts={"buyer.refunds_before_shipment_90d": 11, "buyer.paid_orders_90d": 14},
+)
 _RESTRICTION = RestrictionAnswer(
     restriction_id=sample.RESTRICTION_ID,
     buyer_id="b-9",
@@ -196,9 +306,25 @@ _RESTRICTION = RestrictionAnswer(
     ends_at=_ENDS_AT,
     lifted_at=None,
     set_by="risk desk",
+    statement=_STATEMENT,
+    withdraw=Withdrawn.INSTANT_REFUND,
+    set_at=sample.ASKED_AT,
+    lifted_by=None,
+    lift_reason="",
+    evidence=RestrictionEvidence(order_ids=("o-901", "o-902"), event_ids=(), note="Eleven within a week."),
+    rule=None,
 )
 EXAMPLES = (
-    RestrictionSent(buyer_id="b-9", reason="Cancels in series.", ends_at=_ENDS_AT),
+    RestrictionEvidenceSent(order_ids=("o-901", "o-902"), note="Eleven within a week."),
+    RestrictionSent(
+        buyer_id="b-9",
+        reason="Cancels in series.",
+        ends_at=_ENDS_AT,
+        evidence=RestrictionEvidenceSent(order_ids=("o-901", "o-902"), note="Eleven within a week."),
+    ),
+    LiftSent(reason="The orders were the warehouse's fault."),
+    RestrictionEvidence(order_ids=("o-901", "o-902"), event_ids=(), note="Eleven within a week."),
+    _RULE,
     SelectionSent(verdict="allow", reason="Invited."),
     _RESTRICTION,
     RestrictionList(restrictions=(_RESTRICTION,)),

@@ -54,6 +54,7 @@ CREATE TABLE appeal (
 CREATE UNIQUE INDEX one_open_appeal ON appeal (lane, restriction_id) WHERE state = 'open';
 CREATE INDEX appeal_of_buyer ON appeal (lane, buyer_id);
 CREATE INDEX appeal_by_deadline ON appeal (answer_by, appeal_id);
+CREATE INDEX appeal_not_answered ON appeal (answer_by) WHERE state = 'open';
 
 -- What there is and one kind more, whichever others another migration has added.
 DO $$
