@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.adapters.postgres.openid import PostgresIdentities
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
@@ -17,8 +18,9 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.review import Rejection, reject
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.governance.appeals import Appeal, AppealDecision, new_appeal
 from jitui.aftersales.governance.erasure import Erased, ErasurePending
-from jitui.aftersales.governance.registry import Restriction, new_selection
+from jitui.aftersales.governance.registry import Evidence, Restriction, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
@@ -81,11 +83,39 @@ async def a_life(market: Market, buyer_id: str = BUYER) -> None:
     )
     assert await market.registry.record_buyer_events([completed]) == 1
     await market.registry.name_events({"ce:1": buyer_id})
-    await market.registry.restrict(
-        Restriction(new_id(lane_of(buyer_id)), buyer_id, f"because {PLANTED}", NOW, NOW + timedelta(days=3), "risk")
-    )
+    await _restricted(market, buyer_id)
     await signs_in(market, buyer_id)
     await _later_words(market, buyer_id)
+
+
+async def _restricted(market: Market, buyer_id: str) -> None:
+    """By hand with evidence, contested; and by a rule that read an attribute."""
+    restriction_id = new_id(lane_of(buyer_id))
+    evidence = Evidence((f"o-{PLANTED}",), (f"e-{PLANTED}",), f"noted {PLANTED}")
+    await market.registry.restrict(
+        Restriction(
+            restriction_id, buyer_id, f"because {PLANTED}", NOW, NOW + timedelta(days=3), "risk", evidence=evidence
+        )
+    )
+    appeals = PostgresAppeals(market.pool)
+    appeal = await appeals.open(new_appeal(restriction_id, buyer_id, f"But {PLANTED}", now=NOW, answer_days=15))
+    assert isinstance(appeal, Appeal)
+    await appeals.decide(appeal.appeal_id, AppealDecision(True, f"Since {PLANTED}", "second desk", NOW))
+    async with market.pool.connection() as connection:
+        await connection.execute(
+            """INSERT INTO restriction (lane, restriction_id, buyer_id, reason, starts_at, ends_at, set_by, policy_id,
+                policy_version, policy_sha256, rule_id, occurrence, facts, text)
+            VALUES (%(lane)s, %(id)s, %(buyer)s, '', %(now)s, %(now)s, 'policy', 'p', '1', 'x', 'a_rule', 1,
+                jsonb_build_object('buyer.note', %(text)s::text, 'buyer.level', 4),
+                jsonb_build_object('en', %(text)s::text))""",
+            {
+                "lane": lane_of(buyer_id),
+                "id": new_id(lane_of(buyer_id)),
+                "buyer": buyer_id,
+                "text": PLANTED,
+                "now": NOW,
+            },
+        )
 
 
 async def signs_in(market: Market, buyer_id: str = BUYER) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Coroutine
 import psycopg
 import pytest
 
+from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.governance.appeals import new_appeal
 from jitui.aftersales.governance.erasure import Erased, ErasurePending, PendingKind
 from jitui.aftersales.governance.registry import Restriction
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -47,6 +49,25 @@ async def test_two_erasures_of_somebody_without_a_row_take_turns_too(market: Mar
     done = await asyncio.gather(*both)
     assert sorted(one.again for one in done if isinstance(one, Erased)) == [False, True]
     assert rows(database_url, "SELECT count(*) FROM audit_event WHERE action = 'buyer.erased'") == [(1,)]
+
+
+async def test_an_appeal_that_waits_for_an_erasure_finds_no_restriction_of_that_buyer(
+    market: Market, database_url: str
+) -> None:
+    restriction_id = new_id(lane_of(BUYER))
+    await market.registry.restrict(Restriction(restriction_id, BUYER, "because", NOW, None, "risk"))
+    async with another(database_url) as feed:
+        await feed.execute("SELECT pg_advisory_xact_lock(7405102)")
+        erasing = asyncio.create_task(erase(market))
+        assert await wait_for_a_lock(database_url, erasing)
+        appeal = new_appeal(restriction_id, BUYER, "Mine.", now=NOW, answer_days=15)
+        opening = asyncio.create_task(PostgresAppeals(market.pool).open(appeal))
+        assert await wait_for_a_lock(database_url, erasing, opening)
+        await feed.rollback()
+    assert isinstance(await erasing, Erased)
+    refused = await opening
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.NOT_FOUND
+    assert rows(database_url, "SELECT 1 FROM appeal") == []
 
 
 async def test_a_request_that_came_first_holds_the_erasure_up(market: Market, database_url: str) -> None:

@@ -18,6 +18,7 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
     before = {hit.table for hit in everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77")}
     assert before == {
         "api_key",
+        "appeal",
         "audit_event",
         "buyer",
         "buyer_day",
@@ -39,6 +40,7 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "refund",
         "refund_attempt",
         "restriction",
+        "restriction_check",
         "selection",
         "shipment",
         "task",
@@ -47,6 +49,16 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
     }
     await erased(market)
     assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77") == []
+
+
+async def test_a_restriction_stays_with_what_a_rule_counted_and_an_appeal_goes(
+    market: Market, database_url: str
+) -> None:
+    await a_life(market)
+    await erased(market)
+    kept = "SELECT rule_id, facts, evidence, text, lift_reason FROM restriction ORDER BY rule_id"
+    assert rows(database_url, kept) == [("a_rule", {"buyer.level": 4}, {}, {}, ""), (None, None, {}, {}, "")]
+    assert rows(database_url, "SELECT 1 FROM appeal") == []
 
 
 async def test_the_new_id_lies_in_the_same_lane_and_nothing_leads_to_it(market: Market, database_url: str) -> None:

@@ -37,8 +37,11 @@ async def test_the_export_has_everything_and_its_taking_is_written_down(api: Api
     assert text.count(PLANTED) >= len(everywhere(database_url, PLANTED)) - 1
     assert data["buyer"]["attributes"] == {"note": PLANTED, "level": 4}
     assert [len(one["tickets"]) for one in data["orders"]].count(1) == 2
-    assert {name: len(data[name]) for name in ("restrictions", "accounts", "api_keys", "stored_responses")} == {
-        "restrictions": 1,
+    assert {
+        name: len(data[name]) for name in ("restrictions", "appeals", "accounts", "api_keys", "stored_responses")
+    } == {
+        "restrictions": 2,
+        "appeals": 1,
         "accounts": 1,
         "api_keys": 1,
         "stored_responses": 1,

@@ -299,6 +299,28 @@ OTHERS: list[tuple[str, str, str, Any, str]] = [
         {"buyer_id": "b", "reason": "r", "ends_at": "2020-01-01T00:00:00Z"},
         "ends_at",
     ),
+    ("withdraws nothing", "POST", "/v1/restrictions", {"buyer_id": "b", "reason": "r", "withdraw": "all"}, "withdraw"),
+    (
+        "no words",
+        "POST",
+        "/v1/appeals",
+        {"restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c", "buyer_id": "b", "text": " "},
+        "text",
+    ),
+    (
+        "too many words",
+        "POST",
+        "/v1/appeals",
+        {"restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c", "buyer_id": "b", "text": "x" * 2001},
+        "text",
+    ),
+    (
+        "no reason",
+        "POST",
+        "/v1/appeals/0197312a-7600-7a18-9577-d6e7f8090a3c/decide",
+        {"verdict": "upheld", "reason": " "},
+        "reason",
+    ),
     ("verdict unknown", "PUT", "/v1/selection/b", {"verdict": "maybe"}, "verdict"),
 ]
 

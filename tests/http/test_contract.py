@@ -45,6 +45,11 @@ async def _seed(database_url: str, home: Path) -> dict[str, str]:
         waiting = await api.reviewed("o-2")
         endpoint = await api.post("/v1/webhook-endpoints", {"url": "https://shop.example/webhooks"})
         restriction = await api.post("/v1/restrictions", {"buyer_id": "buyer-9", "reason": "Cancels in series."})
+        contested = await api.post("/v1/restrictions", {"buyer_id": "buyer-8", "reason": "Cancels in series."})
+        appeal = await api.post(
+            "/v1/appeals",
+            {"restriction_id": contested.json()["restriction_id"], "buyer_id": "buyer-8", "text": "It was the shop."},
+        )
         return {
             "key": api.platform,
             "order_id": "o-2",
@@ -53,6 +58,7 @@ async def _seed(database_url: str, home: Path) -> dict[str, str]:
             "ticket_id": waiting["ticket_id"],
             "refund_id": granted["refunds"][0]["refund_id"],
             "restriction_id": restriction.json()["restriction_id"],
+            "appeal_id": appeal.json()["appeal_id"],
             "endpoint_id": endpoint.json()["endpoint"]["endpoint_id"],
             "place": "shop",
         }

@@ -80,7 +80,7 @@ def addresses(site: Litestar) -> Iterator[tuple[str, str]]:
 
 
 def _likely(name: str) -> str:
-    return str(uuid4()) if name in ("{ticket_id}", "{refund_id}", "{restriction_id}") else "o-1"
+    return str(uuid4()) if name in ("{ticket_id}", "{refund_id}", "{restriction_id}", "{appeal_id}") else "o-1"
 
 
 QUERIES = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from jitui.aftersales.governance.registry import Restriction
 from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.entrypoints.http.operation import method_of
 from jitui.entrypoints.http.resources import HANDLERS
@@ -59,6 +61,7 @@ DISPUTED = {
 }
 ASK = {"order_id": "{order}", "buyer_id": BUYER}
 RESTRICTED = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
+APPEAL = {"restriction_id": "", "buyer_id": "", "text": "It was the shop."}
 PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_minor": 12900, "currency": "CNY"}}
 POLICY = DEFAULT_POLICY.text
 NAMED = {"policy_id": "unshipped-instant-refund", "version": DEFAULT_POLICY.version, "reason": "Why."}
@@ -134,8 +137,12 @@ TABLE: dict[str, Row] = {
     "confirm_change": Row("/v1/confirmations/{ticket}/confirm", set()),
     "propose_pause_lift": Row("/v1/pauses/proposed-lifts", set(), {"scope": "platform", "reason": "Over."}),
     "restrict_buyer": Row("/v1/restrictions", {P}, RESTRICTED),
-    "list_restrictions": Row("/v1/restrictions?buyer_id=buyer-9", {P}),
+    "list_restrictions": Row("/v1/restrictions?buyer_id={buyer}", {P, B}),
     "lift_restriction": Row("/v1/restrictions/{ticket}/lift", {P}),
+    "open_appeal": Row("/v1/appeals", {P, B}, APPEAL),
+    "list_appeals": Row("/v1/appeals", {P, B}, foreign="empty"),
+    "get_appeal": Row("/v1/appeals/{appeal}", {P, B}),
+    "decide_appeal": Row("/v1/appeals/{appeal}/decide", {P}, {"verdict": "rejected", "reason": "It stands."}),
     "select_buyer": Row("/v1/selection/buyer-9", {P}, {"verdict": "allow"}),
     "create_webhook_endpoint": Row("/v1/webhook-endpoints", {P, S}, HOOK),
     "list_webhook_endpoints": Row("/v1/webhook-endpoints", {P, S}, foreign="empty"),
@@ -163,6 +170,7 @@ TABLES = (
     "coverage",
     "pause",
     "restriction",
+    "appeal",
     "selection",
     "idempotency",
     "change",
@@ -189,6 +197,8 @@ class Market:
         body = row.body
         if isinstance(body, dict) and "order_id" in body:
             body = {**body, "order_id": things["order"], "buyer_id": things["buyer"]}
+        if body is APPEAL:
+            body = {**APPEAL, "restriction_id": things["restriction"], "buyer_id": things["buyer"]}
         return await self.api.call(METHODS[name], row.path.format(**things), body, key=key, headers=headers)
 
     async def rows(self) -> dict[str, int]:
@@ -211,6 +221,13 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
         }
         task = NewTask("a task", TaskKind.OURS_ONLY, "simulator", {"ours": {}}, api.now())
         await api.service.tasks.open([task])
+        appeals = []
+        for days in (1, 2):  # they begin later, so that nobody is restricted here
+            begins = api.now() + timedelta(days=days)
+            row = Restriction(new_id(lane_of(BUYER)), BUYER, "Cancels in series.", begins, None, "risk desk")
+            await api.service.registry.restrict(row)
+            sent = {**APPEAL, "restriction_id": str(row.restriction_id), "buyer_id": BUYER, "text": f"Words {days}."}
+            appeals.append((await api.post("/v1/appeals", sent)).json() if days == 1 else sent)
         hook = await api.post("/v1/webhook-endpoints", {**HOOK, "url": "https://shop.example/old"})
         things = {
             "endpoint": hook.json()["endpoint"]["endpoint_id"],
@@ -220,6 +237,8 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
             "ticket": waiting["ticket_id"],
             "refund": granted["refunds"][0]["refund_id"],
             "task": str(task.task_id),
+            "appeal": appeals[0]["appeal_id"],
+            "restriction": appeals[1]["restriction_id"],
         }
         yield Market(api, things, foreign)
 
@@ -272,10 +291,11 @@ async def test_what_is_anothers_looks_exactly_like_what_does_not_exist(market: M
     assert await market.rows() == before
 
 
-@pytest.mark.parametrize("path", ["/v1/after-sales", "/v1/orders", "/v1/refunds", "/v1/incidents"])
+@pytest.mark.parametrize("path", ["/v1/after-sales", "/v1/orders", "/v1/refunds", "/v1/incidents", "/v1/appeals"])
 async def test_a_list_filtered_by_anothers_id_is_not_found(market: Market, path: str) -> None:
-    got = await market.api.get(path, key=market.api.shop, params={"shop_id": "shop-2"})
-    assert got.status_code == 404
+    if path != "/v1/appeals":
+        got = await market.api.get(path, key=market.api.shop, params={"shop_id": "shop-2"})
+        assert got.status_code == 404
     if path != "/v1/incidents":
         got = await market.api.get(path, key=market.api.buyer, params={"buyer_id": "buyer-2"})
         assert got.status_code == 404
@@ -335,5 +355,7 @@ def missing(things: dict[str, str]) -> dict[str, str]:
         "ticket": str(new_id(nobody)),
         "task": str(new_id(nobody)),
         "endpoint": str(new_id(nobody)),
+        "appeal": str(new_id(nobody)),
+        "restriction": str(new_id(nobody)),
         "refund": str(UUID(things["refund"][:-2] + "00")),
     }

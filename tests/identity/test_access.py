@@ -54,8 +54,10 @@ webhooks:read           -     o        -       -    a        a       -       a  
 webhooks:write          -     o        -       -    a        -       -       a        o    -
 pauses:read             -     -        a       a    a        a       -       a        -    -
 pauses:write            -     -        -       a    a        -       -       a        -    -
-restrictions:read       -     -        a       a    a        a       -       a        -    -
+restrictions:read       o     -        a       a    a        a       -       a        -    o
 restrictions:write      -     -        -       a    -        -       -       a        -    -
+appeals:read            o     -        a       a    a        a       -       a        -    o
+appeals:write           o     -        a       a    -        -       -       a        -    o
 policies:read           -     -        a       a    a        a       a       a        -    -
 policies:write          -     -        -       a    -        -       -       a        -    -
 policies:propose        -     -        -       a    -        -       -       -        -    -

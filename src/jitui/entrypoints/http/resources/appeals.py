@@ -132,7 +132,7 @@ async def list_appeals(request: RequestContext) -> Reply:
     """Return appeals."""
     query = read_query(request, AppealQuery)
     if not request.may_filter(shop_id=None, buyer_id=query.buyer_id):
-        return answer(AppealPage(appeals=(), next=None))
+        return not_found()
     place = read_cursor(query.cursor, TimePlace)
     after = (place.at, place.id) if place is not None else None
     wanted = AppealFilter(query.state, request.own_buyer or query.buyer_id, after, query.limit + 1)
