@@ -71,6 +71,7 @@ READING = [
     "refunds list",
     "restore status",
     "restrict b-1 --list",
+    "appeals list",
     "tasks",
     "webhooks list",
 ]

@@ -81,6 +81,7 @@ COMMANDS = (
     ("pause", "--list"),
     ("coverage", "show", "s-1"),
     ("restrict", "b-1", "--list"),
+    ("appeals", "list"),
     ("tasks",),
     ("ledger", "o-1"),
     ("keys", "issue", "--scope", "platform"),

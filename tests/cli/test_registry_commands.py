@@ -29,8 +29,43 @@ def test_a_restriction_is_set_listed_and_lifted(jitui: Jitui) -> None:
     assert jitui("restrict", "b-1").code == 2
     rows = jitui("restrict", "b-1", "--reason", "abuse", "--days", "30", "--json").json["restrictions"]
     assert [row["reason"] for row in rows] == ["abuse"]
-    assert jitui("restrict", "b-1", "--lift", "--json").json["restrictions"][0]["lifted_at"]
-    assert jitui("restrict", "b-1", "--lift").code == 1
+    assert jitui("restrict", "b-1", "--lift").code == 2, "lifting needs a reason too"
+    why = ("--lift", "--reason", "A mistake.")
+    (lifted,) = jitui("restrict", "b-1", *why, "--by", "wu.lei", "--json").json["restrictions"]
+    assert lifted["lifted_at"] and (lifted["lifted_by"], lifted["lift_reason"]) == ("wu.lei", "A mistake.")
+    assert jitui("restrict", "b-1", *why).code == 1
+
+
+def test_a_restriction_has_its_evidence_and_begins_and_ends_as_it_says(jitui: Jitui) -> None:
+    evidence = ("--order", "o-1", "--order", "o-2", "--event", "e-1", "--note", "Eleven.")
+    when = ("--starts", "2030-01-01T00:00:00Z", "--days", "2")
+    (row,) = jitui("restrict", "b-1", "--reason", "abuse", *evidence, *when, "--json").json["restrictions"]
+    assert row["evidence"] == {"order_ids": ["o-1", "o-2"], "event_ids": ["e-1"], "note": "Eleven."}
+    assert (row["starts_at"], row["ends_at"]) == ("2030-01-01T00:00:00Z", "2030-01-03T00:00:00Z")
+    assert (
+        jitui("restrict", "b-2", "--reason", "abuse", "--no-end", "--json").json["restrictions"][0]["ends_at"] is None
+    )
+    assert "orders: o-1, o-2" in jitui("restrict", "b-1", "--list").out
+    assert jitui("restrict", "b-1", "--reason", "abuse", "--starts", "soon").code == 2
+
+
+def test_an_appeal_is_opened_for_a_buyer_listed_and_decided_by_another_person(jitui: Jitui) -> None:
+    (row,) = jitui("restrict", "b-1", "--reason", "abuse", "--by", "li.na", "--json").json["restrictions"]
+    opening = ("appeals", "open", row["restriction_id"], "--buyer", "b-1", "--text", "It was the shop.")
+    assert jitui(*opening).code == 2, "who does this?"
+    appeal = jitui(*opening, "--by", "support", "--json").json
+    assert (appeal["state"], appeal["opened_by"]) == ("open", "support")
+    assert jitui("appeals", "list", "--json").json["appeals"] == [appeal]
+    assert "It was the shop." in jitui("appeals", "show", appeal["appeal_id"]).out
+    deciding = ("appeals", "decide", appeal["appeal_id"], "upheld", "--reason", "So it was.")
+    assert jitui(*deciding, "--by", "Li.Na").code == 2, "who set it does not decide"
+    assert jitui(*deciding, "--by", "wu.lei", "--json").json["state"] == "upheld"
+    assert jitui(*deciding, "--by", "wu.lei").code == 1, "a decision is not changed"
+    assert jitui("restrict", "b-1", "--list", "--json").json["restrictions"][0]["lift_reason"] == "So it was."
+    assert jitui("appeals", "list").out == "There are no such appeals.\n"
+    assert [one["state"] for one in jitui("appeals", "list", "--state", "all", "--json").json["appeals"]] == ["upheld"]
+    assert jitui("appeals", "show", "nothing").code == 2
+    assert jitui("appeals", "decide", appeal["appeal_id"], "perhaps", "--reason", "x", "--by", "wu").code == 2
 
 
 def test_a_buyer_is_put_on_a_list(jitui: Jitui) -> None:

@@ -67,7 +67,12 @@ async def _prepare(database_url: str, home: Path) -> tuple[dict[str, str], tuple
         queued = next(row["refund_id"] for row in await _refunds(api) if row["refund_id"] != failed)
         await api.put("/v1/coverage", {"scope": "category", "ref": "mugs", "covered": False, "reason": "Handmade."})
         await api.post("/v1/pauses", {"scope": "item", "ref": "i-9", "reason": "Recalled."})
-        await api.post("/v1/restrictions", {"buyer_id": "b-9", "reason": "Cancels in series."})
+        set_ = await api.post(
+            "/v1/restrictions",
+            {"buyer_id": "b-9", "reason": "Cancels in series.", "evidence": {"order_ids": ["o-7"], "note": "Eleven."}},
+        )
+        contested = {"restriction_id": set_.json()["restriction_id"], "buyer_id": "b-9", "text": "It was the shop."}
+        await api.post("/v1/appeals", contested)
         await api.post("/v1/webhook-endpoints", {"url": "https://shop.example/hooks"})
         return {"platform": api.platform, "buyer": api.buyer}, (ticket["ticket_id"], failed, queued)
 
@@ -102,6 +107,8 @@ READING = [
     "pause --list",
     "restrict b-9 --list",
     "restrict b-none --list",
+    "appeals list",
+    "appeals list --state all --buyer b-9 --limit 1",
     "coverage show shop-1",
     "webhooks list",
     "webhooks list --shop shop-1",
@@ -198,8 +205,10 @@ def test_places_are_paused_and_let_go_on(world: World) -> None:
 def test_a_buyer_is_restricted_and_listed(world: World) -> None:
     rows = remotely(world, "restrict", "b-7", "--reason", "abuse", "--days", "30", "--json").json["restrictions"]
     assert [row["reason"] for row in rows] == ["abuse"]
-    assert remotely(world, "restrict", "b-7", "--lift", "--json").json["restrictions"][0]["lifted_at"]
-    assert remotely(world, "restrict", "b-7", "--lift").code == 1
+    assert remotely(world, "restrict", "b-7", "--lift", "--reason", "A mistake.", "--json").json["restrictions"][0][
+        "lifted_at"
+    ]
+    assert remotely(world, "restrict", "b-7", "--lift", "--reason", "A mistake.").code == 1
     assert remotely(world, "select", "b-7", "deny", "--json").json["verdict"] == "deny"
     assert remotely(world, "coverage", "set", "item", "i-7", "--not-covered", "--reason", "Fragile.").code == 0
     assert remotely(world, "coverage", "set", "item", "i-7", "--covered", "--json").json["reason"] == ""

@@ -14,7 +14,8 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.governance.registry import Coverage, Scope, Shop, new_selection
+from jitui.aftersales.governance.appeals import AppealDecision, new_appeal
+from jitui.aftersales.governance.registry import Coverage, Restriction, Scope, Shop, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.outcomes import Refusal
@@ -22,7 +23,7 @@ from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.identity.access import Role
 from jitui.identity.people import Person, enrol
-from jitui.ids import lane_of
+from jitui.ids import lane_of, new_id
 from jitui.settings import Settings
 from tests.aftersales.market import HISTORY_KINDS
 from tests.provider_simulator.server import SIMULATOR_AWAY
@@ -90,6 +91,24 @@ class Marketplace:
         assert isinstance(done, Executed), done
         assert done.ticket_id is not None
         return done.ticket_id
+
+    async def restricted(self, person: Person, *, by: str = "li.na") -> UUID:
+        """Somebody withdraws the service from a buyer for a month."""
+        buyer_id, now = person.subject_id, self.service.clock()
+        ends_at = now + timedelta(days=30)
+        row = Restriction(new_id(lane_of(buyer_id)), buyer_id, "一周内多次取消订单", now, ends_at, by)
+        assert await self.service.registry.restrict(row)
+        return row.restriction_id
+
+    async def contested(self, person: Person, restriction_id: UUID, *, upheld: bool | None = None) -> UUID:
+        """The buyer appeals; another person decides, unless `upheld` is None."""
+        appeals, now = self.service.appeals, self.service.clock()
+        appeal = new_appeal(restriction_id, person.subject_id, "是店铺要求我取消的", now=now, answer_days=15)
+        assert not isinstance(await appeals.open(appeal), Refusal)
+        if upheld is not None:
+            decision = AppealDecision(upheld, "经核实，情况属实", "wu.lei", now)
+            assert not isinstance(await appeals.decide(appeal.appeal_id, decision), Refusal)
+        return appeal.appeal_id
 
     async def parcel(
         self, ref: OrderRef, status: ShipmentStatus, source: ShipmentSource = ShipmentSource.MERCHANT

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from litestar import Router, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from jitui.aftersales.model.ticket import TicketState
+from jitui.aftersales.governance.appeals import AppealFilter
+from jitui.aftersales.governance.registry import Restriction
 from jitui.entrypoints.console import buyer, merchant
 from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
 from jitui.entrypoints.console.mount import console_app, console_handlers
 from jitui.identity.access import Permission, Role
 from jitui.identity.people import Person, enrol
+from jitui.ids import lane_of, new_id
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
 from tests.console.pages import Visitor, visiting
 
@@ -56,6 +59,8 @@ TABLE = {
     "GET /buyer/tickets/{ticket}": Row("buyer", "200", HIDDEN),
     "GET /buyer/tickets/{ticket}/news?seen=1": Row("buyer", "200", HIDDEN),
     "POST /buyer/tickets/{ticket}/withdraw": Row("buyer", "303", HIDDEN, (("version", "1"),)),
+    "GET /buyer/restrictions": Row("buyer", "200", "200"),
+    "POST /buyer/restrictions/{restriction}/appeal": Row("buyer", "303", HIDDEN, (("text", "It was the shop."),)),
     "GET /merchant/tickets": Row("merchant", "200", "200"),
     "GET /merchant/tickets.csv": Row("merchant", "200", "200"),
     "GET /merchant/tickets/{ticket}": Row("merchant", "200", HIDDEN),
@@ -68,7 +73,7 @@ TABLE = {
 def shape(operation: str) -> str:
     """Method and address template, as a handler declares them."""
     address = operation.partition("?")[0]
-    return address.replace("{ticket}", "{ticket_id:uuid}")
+    return address.replace("{ticket}", "{ticket_id:uuid}").replace("{restriction}", "{restriction_id:uuid}")
 
 
 def declared(router: Router) -> dict[str, HTTPRouteHandler]:
@@ -95,6 +100,14 @@ async def visitors(market: Marketplace) -> AsyncIterator[dict[str, Visitor]]:
     console = console_app(market.service, one_click=True)
     async with AsyncExitStack() as stack:
         yield {name: await stack.enter_async_context(visiting(console, one)) for name, one in VISITORS.items()}
+
+
+async def restricted(market: Marketplace) -> str:
+    """A restriction of the newcomer that begins tomorrow."""
+    buyer_id, begins = NEWCOMER.subject_id, market.service.clock() + timedelta(days=1)
+    row = Restriction(new_id(lane_of(buyer_id)), buyer_id, "Cancels in series.", begins, None, "li.na")
+    await market.service.registry.restrict(row)
+    return str(row.restriction_id)
 
 
 async def outcome(visitor: Visitor, operation: str, row: Row, things: dict[str, str]) -> str:
@@ -126,10 +139,10 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
     row = TABLE[operation]
     await market.order(NEWCOMER, "A-1", GOODS)
     await market.order(NEWCOMER, "A-2", GOODS)
-    things = {"order": "A-2", "ticket": str(await market.ask(NEWCOMER, "A-1"))}
+    things = {"order": "A-2", "ticket": str(await market.ask(NEWCOMER, "A-1")), "restriction": await restricted(market)}
 
-    async def state() -> list[TicketState]:
-        found = []
+    async def state() -> list[object]:
+        found: list[object] = list(await market.service.appeals.list(AppealFilter()))
         for order_id in ("A-1", "A-2"):
             ref = await market.service.store.find_order(order_id)
             assert ref is not None

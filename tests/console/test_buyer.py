@@ -151,3 +151,41 @@ async def _file(market: Marketplace, order_id: str) -> OrderSnapshot:
     snapshot = await market.service.store.read_order(ref)
     assert snapshot is not None
     return snapshot
+
+
+# Restrictions ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_buyer_reads_why_and_until_when_and_contests_it_once(market: Marketplace, visit: Visit) -> None:
+    restriction_id = await market.restricted(PREMIUM)
+    visitor = await visit(PREMIUM)
+    assert "/buyer/restrictions" in [given.get("href") for _, given in (await visitor.see("/buyer/orders")).tags]
+    page = await visitor.see("/buyer/restrictions")
+    assert "一周内多次取消订单" in page.text and "You can contest it by an appeal" in page.text
+    assert "li.na" not in page.text
+    action = f"/buyer/restrictions/{restriction_id}/appeal"
+    form = page.form(action)
+    assert (await visitor.post(action, {**form.fields, "text": " "})).status_code == 400
+    for _ in range(2):
+        assert (await visitor.post(action, {**form.fields, "text": "It was the shop."})).status_code == 303
+    shown = await visitor.see("/buyer/restrictions")
+    assert "It was the shop." in shown.text and "Waiting for an answer" in shown.text
+    assert [one.action for one in shown.forms if one.action == action] == []
+    other = await visitor.post(action, {**form.fields, "text": "Other words."})
+    assert (other.status_code, "that is answered first" in other.text) == (409, True)
+
+
+async def test_the_buyer_reads_the_answer_without_the_name_of_who_gave_it(market: Marketplace, visit: Visit) -> None:
+    await market.contested(PREMIUM, await market.restricted(PREMIUM), upheld=True)
+    page = await (await visit(PREMIUM)).see("/buyer/restrictions")
+    assert "经核实，情况属实" in page.text and "You are right" in page.text and "Lifted" in page.text
+    assert "wu.lei" not in page.text
+
+
+async def test_a_restriction_of_somebody_else_is_not_found(market: Marketplace, visit: Visit) -> None:
+    restriction_id = await market.restricted(NEWCOMER)
+    visitor = await visit(PREMIUM)
+    assert "Nothing is restricted" in (await visitor.see("/buyer/restrictions")).text
+    token = (await visitor.see("/policy")).form("/preferences").fields["_csrf_token"]
+    sent = {"_csrf_token": token, "text": "Mine."}
+    assert (await visitor.post(f"/buyer/restrictions/{restriction_id}/appeal", sent)).status_code == 404

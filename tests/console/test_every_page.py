@@ -31,10 +31,13 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     await market.order(PREMIUM, "A-2", [("水壶", 1, 8900)])
     await market.order(NEWCOMER, "B-1", [("睡垫", 1, 15900)])
     instant, reviewed = await market.ask(PREMIUM, "A-2"), await market.ask(NEWCOMER, "B-1")
+    await market.restricted(NEWCOMER)
+    await market.contested(NEWCOMER, await market.restricted(NEWCOMER))
     pages: list[tuple[Person | None, list[str]]] = [
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
         (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
-        (NEWCOMER, [f"/buyer/tickets/{reviewed}", "/merchant/tickets"]),
+        (PREMIUM, ["/buyer/restrictions"]),
+        (NEWCOMER, [f"/buyer/tickets/{reviewed}", "/merchant/tickets", "/buyer/restrictions", "/buyer/orders"]),
         (
             SHOP,
             [

@@ -28,6 +28,7 @@ def begun(words: Iterable[str], incomplete: str) -> list[str]:
 
 REFUND_STATES = words_of("jitui.aftersales.model.refund:RefundState")
 DELIVERY_STATES = words_of("jitui.webhooks.model:DeliveryState")
+APPEAL_STATES = one_of("open", "upheld", "rejected", "all")
 EVENT_KINDS = words_of("jitui.aftersales.changes:OutgoingEventKind")
 SCOPES = words_of("jitui.aftersales.governance.registry:Scope")
 KEY_SCOPES = words_of("jitui.identity.access:KeyScope")

@@ -65,6 +65,7 @@ COMMANDS = {
     "restore": Slot("restore:restore", "Check a restored backup, then pay again."),
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),
     "restrict": Slot("buyers:restrict", "Withdraw the service from a buyer."),
+    "appeals": Slot("appeals:appeals", "What buyers say against restrictions; answers."),
     "select": Slot("buyers:select", "Put a buyer on the allow or the deny list."),
     "buyers": Slot("personal_data:buyers", "Export what is stored about a buyer; erase a buyer."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),

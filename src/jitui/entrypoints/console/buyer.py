@@ -22,6 +22,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
 from jitui.entrypoints.console.access import known_text, needs, own_order, own_ticket, pages_of
 from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
+from jitui.entrypoints.console.buyer_restrictions import open_appeal, restrictions_page
 from jitui.entrypoints.console.cursor import read_place
 from jitui.entrypoints.console.progress import FINAL_STATES, steps_of
 from jitui.entrypoints.console.start import Form, seen_version
@@ -45,6 +46,7 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
     snapshots = await asyncio.gather(
         *(visit.service.store.read_order(OrderRef(order.lane, order.order_id)) for order in shown)
     )
+    restrictions = await visit.service.registry.restrictions_of(visit.reader.subject_id)
     last = shown[-1] if len(found) > len(shown) else None
     return show(
         visit,
@@ -52,6 +54,8 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
         snapshots=[snapshot for snapshot in snapshots if snapshot is not None],
         shops={order.shop_id: await shop_name(visit, order.shop_id) for order in shown},
         askable=askable,
+        restrictions=len(restrictions),
+        restricted=any(row.stands(visit.service.clock()) for row in restrictions),
         paid=lambda snapshot: captured_minor(snapshot.tenders),
         first_page=after is None,
         next_page=to_cursor(last.placed_at, last.order_id) if last else None,
@@ -202,6 +206,16 @@ def _rejection(view: TicketView) -> str:
 
 ROUTER = Router(
     "/buyer",
-    route_handlers=[orders, ask_page, check_choice, ask, ticket_page, ticket_news, withdraw_ticket],
+    route_handlers=[
+        orders,
+        ask_page,
+        check_choice,
+        ask,
+        ticket_page,
+        ticket_news,
+        withdraw_ticket,
+        restrictions_page,
+        open_appeal,
+    ],
     guards=[pages_of(Role.BUYER)],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from jitui.aftersales.governance.appeals import AppealState
 from jitui.aftersales.governance.registry import Scope
 from jitui.aftersales.model.order import FulfillmentStatus, Hold
 from jitui.aftersales.model.refund import RefundState
@@ -113,6 +114,11 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Scope.ITEM: _("Item"),
         Scope.REGION: _("Region"),
     },
+    AppealState: {
+        AppealState.OPEN: _("Waiting for an answer"),
+        AppealState.UPHELD: _("You are right"),
+        AppealState.REJECTED: _("Not upheld"),
+    },
     RefusalCode: {
         RefusalCode.NOT_FOUND: _("There is no such thing here, or it is not yours to see."),
         RefusalCode.ORDER_NOT_REPLACEABLE: _("This order cannot be changed any more."),
@@ -133,6 +139,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.PAYMENT_BELONGS_TO_ANOTHER: _("The payment belongs to another buyer."),
         RefusalCode.PAYMENT_TOTAL_DIFFERS: _("The orders of this payment were reported with different totals."),
         RefusalCode.PAYMENT_TOTAL_EXCEEDED: _("The orders of this payment are more than the payment."),
+        RefusalCode.RESTRICTION_OVER: _("This restriction is over; there is nothing left to contest."),
+        RefusalCode.APPEAL_OPEN: _("You have contested this restriction already; that is answered first."),
+        RefusalCode.APPEAL_DECIDED: _("This appeal was decided already."),
         RefusalCode.BUYER_ERASED: _("The data of this order's buyer were erased, so the order cannot be changed."),
         RefusalCode.ERASURE_PENDING: _("Something of this buyer is still open, so nothing is erased yet."),
         RefusalCode.PROVIDER_NOT_CONFIGURED: _("The platform cannot refund through this payment provider."),
