@@ -136,9 +136,8 @@ def plan_request(
     if isinstance(requested, Refusal):
         return requested
     ruled = _decide(snapshot, inputs, decision_settings, requested, now)
-    decision, facts = ruled.decision, ruled.facts
     guard = guard_of(snapshot, inputs, decision_settings)
-    instant = decision.outcome is Outcome.INSTANT and guard is None
+    instant = ruled.decision.outcome is Outcome.INSTANT and guard is None
     ticket = _new_ticket(
         snapshot, decision_settings, inputs, request, requested, now, instant=instant, review_reason=guard
     )
@@ -151,6 +150,7 @@ def plan_request(
         *((ClaimFreight(requested.freight_minor),) if requested.freight_minor else ()),
         AddTimeline((_requested_event(ticket, by, request, now),)),
     )
+    read_from = history_read(decision_settings.policy, snapshot, inputs)
     approved: tuple[Change, ...] = ()
     if instant:
         opening, approved = _approved_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
@@ -158,9 +158,7 @@ def plan_request(
     changes: tuple[Change, ...] = (
         opening,
         *begun,
-        record_decision(
-            ticket.ticket_id, decision, facts, history_read(decision_settings.policy, snapshot, inputs), now
-        ),
+        record_decision(ticket.ticket_id, ruled.decision, ruled.facts, read_from, now),
         *ruled.restrictions,
         _history_event(ticket, now),
         Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),

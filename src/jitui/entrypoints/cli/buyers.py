@@ -47,9 +47,7 @@ def restrict(
 
     lifted = 0
     if not listing:
-        _check_reason(reason, lift=lift)
-    if not lift and not listing:
-        id_of(buyer, "buyer")
+        _check(buyer, reason, lift=lift)
     sent = _Sent(buyer, reason, None if no_end else days, tuple(order or ()), tuple(event or ()), note, by)
     begins = None if starts is None else moment_of(starts, "--starts")
 
@@ -120,9 +118,11 @@ async def _lift(service: Service, buyer: str, by: str, reason: str) -> int:
     )
 
 
-def _check_reason(reason: str, *, lift: bool) -> None:
+def _check(buyer: str, reason: str, *, lift: bool) -> None:
     from jitui.errors import BadInput
 
+    if not lift:
+        id_of(buyer, "buyer")
     if not reason.strip():
         what = (
             "Lifting needs a --reason: for the record."

@@ -30,7 +30,7 @@ from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
-from jitui.entrypoints.http.resources.shared import Sent, Shown
+from jitui.entrypoints.http.resources.shared import BuyerIdOfKey, Sent, Shown, buyer_meant
 from jitui.identity.access import Permission
 
 AppealText = Annotated[str, Meta(min_length=1, max_length=LONGEST_APPEAL)]
@@ -41,7 +41,7 @@ class AppealSent(Sent, frozen=True, kw_only=True):
     """Contest a restriction, in the buyer's words."""
 
     restriction_id: UUID
-    buyer_id: Id
+    buyer_id: BuyerIdOfKey = None
     text: AppealText
 
 
@@ -103,7 +103,8 @@ _TAG = ["Restrictions and lists"]
 async def open_appeal(request: RequestContext) -> Reply:
     """Contest a restriction."""
     sent, service = await read_body(request, AppealSent), request.service
-    if not request.may_see(buyer_id=sent.buyer_id):
+    buyer_id = buyer_meant(sent.buyer_id, request.own_buyer)
+    if not request.may_see(buyer_id=buyer_id):
         return not_found()
     faults = FaultCollector()
     if not sent.text.strip() or "\x00" in sent.text:
@@ -111,7 +112,7 @@ async def open_appeal(request: RequestContext) -> Reply:
     faults.settle()
     appeal = new_appeal(
         sent.restriction_id,
-        sent.buyer_id,
+        buyer_id,
         sent.text.strip(),
         now=service.clock(),
         answer_days=service.settings.appeal_answer_days,

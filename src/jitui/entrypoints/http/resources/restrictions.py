@@ -24,7 +24,7 @@ from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import NO_CONTENT, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
-from jitui.entrypoints.http.resources.shared import Sent, Shown, id_of_address
+from jitui.entrypoints.http.resources.shared import BuyerIdOfKey, Sent, Shown, buyer_meant, id_of_address
 from jitui.identity.access import Permission
 from jitui.ids import lane_of, new_id
 
@@ -59,7 +59,7 @@ class LiftSent(Sent, frozen=True, kw_only=True):
 class RestrictionQuery(Sent, frozen=True, kw_only=True):
     """The buyer whose restrictions are listed."""
 
-    buyer_id: Id
+    buyer_id: BuyerIdOfKey = None
 
 
 class SelectionSent(Sent, frozen=True, kw_only=True):
@@ -211,9 +211,10 @@ async def _known_restriction(request: RequestContext, sent: RestrictionSent, res
 async def list_restrictions(request: RequestContext) -> Reply:
     """Return a buyer's restrictions."""
     query = read_query(request, RestrictionQuery)
-    if not request.may_see(buyer_id=query.buyer_id):
+    buyer_id = buyer_meant(query.buyer_id, request.own_buyer)
+    if not request.may_see(buyer_id=buyer_id):
         return not_found()
-    found = await request.service.registry.restrictions_of(query.buyer_id)
+    found = await request.service.registry.restrictions_of(buyer_id)
     return answer(RestrictionList(restrictions=tuple(_shown(request, row) for row in found)))
 
 

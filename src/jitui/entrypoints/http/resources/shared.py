@@ -58,6 +58,17 @@ def id_of_address(name: str, text: str) -> str:
     return text
 
 
+BuyerIdOfKey = Annotated[Id | None, Meta(description="A buyer key may leave it out; a platform key must not.")]
+
+
+def buyer_meant(sent: str | None, own: str | None) -> str:
+    """The buyer that was named, or else that of a buyer key. Raises a problem when there is neither."""
+    buyer_id = sent or own
+    if buyer_id is None:
+        raise refuse("buyer_id", "This field is required with a platform key.")
+    return buyer_id
+
+
 def said(value: _Value | UnsetType, otherwise: _Value) -> _Value:
     """The value of a field, or `otherwise` when it was not sent."""
     return otherwise if isinstance(value, UnsetType) else value
