@@ -52,6 +52,9 @@ conditions:
 selection: {hold_out_percent: 50}
 caps:
   per_buyer: {count: 3, amount_minor: 60000, over: 2d}
+restrictions:
+  - {id: many, when: buyer.cancelled_2d >= 2 && buyer.asked_1d >= 2, withdraw: instant_refund, for: 1d}
+  - {id: much, when: buyer.paid_minor_3d > 90000, withdraw: instant_refund, for: 2d}
 review: {deadline: 48h, on_timeout: approve}
 notice: {zh: 知, en: N}
 """

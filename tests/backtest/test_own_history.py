@@ -17,12 +17,15 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.backtest.engine import EngineName, open_engine
+from jitui.backtest.facts import Choice
 from jitui.backtest.logged import Verification, verify_logged
+from jitui.backtest.replay import ReplayChoice, replay
 from jitui.backtest.source import prepare
 from jitui.backtest.summary import write_really_decided
 from jitui.bootstrap import own_history
 from jitui.errors import BadInput, Unavailable
 from jitui.ids import lane_of
+from jitui.policy import restriction_hits
 from jitui.settings import read_settings
 from tests.aftersales.market import NOW, TIME_ZONE, Market, open_market
 from tests.backtest.awkward_market import FIRST, MICROSECOND, Day, play
@@ -64,6 +67,35 @@ async def test_what_the_service_decided_in_awkward_days_comes_out_again(database
     assert (texts, arms) == (2, 2)
     assert guarded and unknown and known, "the days were not awkward enough"
     assert verified(own, tmp_path / "some", limit=40).decisions == 40
+
+
+async def test_a_restriction_rule_is_true_in_bulk_where_it_is_true_online(database_url: str, tmp_path: Path) -> None:
+    """In bulk from features that are computed again; online from the facts that the service stored."""
+    async with open_market(database_url) as market:
+        await play(market, requests=150, seed=11)
+    own = export_history(database_url, tmp_path / "own", ZONE)
+    (work := tmp_path / "work").mkdir()
+    prepared = prepare(own, work)
+    with open_engine(EngineName.DUCKDB, work) as engine:
+        tables = {name: engine.read(path) for name, path in prepared.paths.items()}
+        replay(engine, tables, FIRST, tmp_path / "bulk.parquet", ReplayChoice(Choice(ZONE, recompute_features=True)))
+    rules = [rule.id for rule in FIRST.restrictions]
+    columns = ", ".join(f'"restriction.{rule}"' for rule in rules)
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"SELECT request_id, {columns} FROM '{tmp_path}/bulk.parquet'").fetchall()
+    in_bulk = {str(name): {rule for rule, true in zip(rules, truths, strict=True) if true} for name, *truths in rows}
+    with psycopg.connect(database_url) as connection:
+        stored = connection.execute("SELECT ticket_id::text, facts FROM decision").fetchall()
+        restricted = connection.execute(
+            "SELECT d.ticket_id::text, r.rule_id FROM restriction r JOIN decision d ON d.lane = r.lane "
+            "AND d.decided_at = r.starts_at JOIN ticket t ON t.lane = d.lane AND t.ticket_id = d.ticket_id "
+            "AND t.buyer_id = r.buyer_id WHERE r.rule_id IS NOT NULL AND d.facts ->> 'buyer.restricted' = 'true'"
+        ).fetchall()
+    online = {name: {rule.id for rule in restriction_hits(FIRST, facts)} for name, facts in stored}
+    assert online == in_bulk
+    assert {rule for rules in online.values() for rule in rules} == set(rules), "the days were not awkward enough"
+    assert {rule for _, rule in restricted} == set(rules)
+    assert all(rule in in_bulk[name] for name, rule in restricted), "who was restricted was so in bulk too"
 
 
 async def test_a_stored_decision_that_was_tampered_with_is_found(database_url: str, tmp_path: Path) -> None:
