@@ -249,3 +249,19 @@ def test_figures_that_are_hidden_or_shown_are_said_so() -> None:
     for old, new, says in ((hidden, shown, "public"), (shown, hidden, "private")):
         (change,) = between(old, new)
         assert (change.name.rsplit(".", 1)[1], change.what) == ("detail", f"its figures are made {says}")
+
+
+def test_what_a_buyer_is_told_of_a_restriction_is_read_and_decides_nothing() -> None:
+    rule = "    for: 90d\n"
+    told = TEXT.replace(rule, f"{rule}    text: {{zh: 多次取消, en: Cancels often}}\n")
+    assert [dict(one.text) for one in Policy.from_text(TEXT).restrictions] == [{}]
+    assert [dict(one.text) for one in Policy.from_text(told).restrictions] == [
+        {"zh": "多次取消", "en": "Cancels often"}
+    ]
+    for old, new in ((TEXT, told), (told, TEXT)):
+        changes = between(old, new)
+        assert {change.name.rpartition(".")[0] for change in changes} <= {
+            "restrictions.serial_canceller",
+            "restrictions.serial_canceller.text",
+        }
+        assert changes and not any(change.decides for change in changes)
