@@ -26,7 +26,7 @@ from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service, webhook_dispatcher
-from jitui.errors import BadInput, JituiError
+from jitui.errors import BadInput, JituiError, NotConfigured
 from jitui.logs import get_logger, name_trace, tell_failure
 from jitui.monitoring.worker_metrics import WorkerMetrics
 from jitui.monitoring.worker_port import metrics_port
@@ -131,8 +131,12 @@ async def expire_due(service: Service) -> int:
 
 async def restrict_by_rules(service: Service) -> int:
     """Apply the restriction rules of the policy in force to buyers with new events; returns how many were looked at."""
-    policy, time_zone = await service.policy_in_force.current(), service.settings.time_zone
-    return await check_due(service.restriction_checks, policy, now=service.clock(), time_zone=time_zone)
+    try:
+        policy = await service.policy_in_force.current()
+    except NotConfigured:  # before the first policy there are no rules
+        return 0
+    zone = service.settings.time_zone
+    return await check_due(service.restriction_checks, policy, now=service.clock(), time_zone=zone)
 
 
 async def _restrict_by_rules(service: Service) -> bool:
