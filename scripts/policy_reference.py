@@ -23,6 +23,7 @@ from jitui.policy.facts import (
     FactSpec,
 )
 from jitui.policy.loading import file_format as form
+from jitui.policy.loading import gate_format as gates
 from jitui.policy.loading.file_kinds import (
     EitherKind,
     ListKind,
@@ -51,6 +52,10 @@ _ANCHORS = {
     "a condition": "conditions",
     "a cap": "caps",
     "a restriction": "restrictions",
+    "return_text": "texts",
+    "a gate for shops": "gates",
+    "a gate for categories": "gates",
+    "a gate for items": "gates",
 }
 
 
@@ -134,6 +139,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "caps": lambda: _fields(form.CAPS),
     "cap": lambda: _fields(form.CAP),
     "restriction": lambda: _fields(form.RESTRICTION),
+    "gates": lambda: _fields(gates.GATES),
+    "shop gate": lambda: _fields(gates.SHOP_GATE),
+    "category gate": lambda: _fields(gates.CATEGORY_GATE),
     "review": lambda: _fields(form.REVIEW),
     "facts": lambda: _facts(FACTS),
     "line fields": lambda: _facts(LINE_FIELDS),

@@ -38,7 +38,7 @@ currency: CNY
 title: {zh: 题, en: Title}
 legal_basis: {zh: 规则, en: Rules, url: "https://example.com/rules"}
 parameters: {spare: -3}
-attributes: {buyer.level: int, buyer.member: bool, buyer.tier: {enum: [gold, silver]}}
+attributes: {buyer.level: int, buyer.member: bool, buyer.tier: {enum: [gold, silver]}, shop.score: int}
 features:
   buyer.orders: {count: order_paid, over: 90d}
   buyer.spent: {sum: order_paid, over: 730d}
@@ -52,10 +52,28 @@ caps:
   per_shop: {amount_minor: 2000000, over: 1h}
   platform: {count: 0, over: 17520h}
 restrictions: [{id: r, when: buyer.account_age_days < 3, withdraw: instant_refund, for: 90d}]
+gates:
+  shops:
+    - id: s
+      leave_when: shop.score < 60
+      return_when: shop.score >= 70
+      leave_after: 1d
+      return_after: 90d
+      notice: 0d
+      public: true
+      text: {zh: 甲, en: A}
+      return_text: {zh: 乙, en: B}
+  categories: [{id: c, categories: [rings], notice: 365d, public: false, text: {zh: 甲, en: A}}]
+  items: [{id: i, items: [i-1], notice: 15d, public: true, text: {zh: 甲, en: A}}]
 review: {deadline: 48h, on_timeout: approve}
 notice: {zh: 知, en: N}
 """
 
+_ITEM_GATE = "{id: i, items: [i-1], notice: 15d, public: true, text: {zh: 甲, en: A}}"
+_SHOP_GATE = (
+    "{id: s, leave_when: shop.score < 60, return_when: shop.score > 60, leave_after: 3d, notice: 0d, public: true, "
+    "text: {zh: 甲, en: A}, return_text: {zh: 乙, en: B}}"
+)
 _NULL = re.compile(r"null|Null|NULL|~|")
 _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
@@ -165,7 +183,7 @@ def test_the_policies_of_the_tests_fit() -> None:
         ("buyer.orders: {", "buyer.selected: {"),
         ("buyer.orders: {", "buyer.null: {"),
         ("buyer.level: int", "buyer.level: float"),
-        ("buyer.level: int", "shop.level: int"),
+        ("buyer.level: int", "order.level: int"),
         ("[gold, silver]", "[]"),
         ("good: buyer.orders > 3", "order: buyer.orders > 3"),
         ("good: buyer.orders > 3", "size: buyer.orders > 3"),

@@ -165,7 +165,7 @@ def test_a_position_inside_a_scalar_is_the_position_in_the_file(written: str, li
         ("buyer.orders: {", "order.orders: {", 7, 3, "a feature is named buyer.x or shop.x"),
         ("buyer.orders: {", "buyer.selected: {", 7, 3, "buyer.selected is already a fact"),
         ("buyer.level: int", "buyer.level: float", 8, 27, "is int or bool or string"),
-        ("buyer.level: int", "shop.level: int", 8, 14, "an attribute is named buyer.x"),
+        ("buyer.level: int", "order.level: int", 8, 14, "an attribute is named buyer.x"),
         ("buyer.level: int", "buyer.orders: int", 8, 14, "buyer.orders is already a fact"),
         ("[gold, silver]", "[]", 8, 44, "an enum needs at least one word"),
         ("good: buyer.orders > 3", "good: good", 10, 9, "in a circle have no value: good → good"),

@@ -175,7 +175,7 @@ def _said(condition: Mapping[str, Any] | None) -> object:
 
 def _counted(policy: Policy, rows: Sequence[dict[str, Any]]) -> list[str]:
     """The features to compare. One that no decision knew has no logged column, and must be unknown again."""
-    return [feature.name for feature in policy.features] if rows else []
+    return [feature.name for feature in policy.deciding_features] if rows else []
 
 
 def _features(

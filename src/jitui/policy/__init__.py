@@ -24,16 +24,36 @@ from jitui.policy.facts import (
     Line,
     facts_to_json,
 )
+from jitui.policy.gates import (
+    OTHER_FACTORS_TEXT,
+    GateResult,
+    GateVerdict,
+    gate_features,
+    gate_results,
+    rule_hash,
+)
 from jitui.policy.policy import Policy
 from jitui.policy.problems import PolicyProblem, PolicyRefused
 from jitui.policy.public import PublicChange, PublicChangeKind, PublicPolicy, public_changes, public_view
-from jitui.policy.sections import Cap, Caps, Condition, Definition, Feature, Parameter, RestrictionRule
+from jitui.policy.sections import (
+    Cap,
+    Caps,
+    Condition,
+    Definition,
+    Feature,
+    Gates,
+    ListGate,
+    Parameter,
+    RestrictionRule,
+    ShopGate,
+)
 from jitui.policy.selection import held_out
 
 __all__ = [
     "CLOCKS_DIFFER_SECONDS",
     "FACTS",
     "LINE_FIELDS",
+    "OTHER_FACTORS_TEXT",
     "Cap",
     "CapUsage",
     "Caps",
@@ -47,7 +67,11 @@ __all__ = [
     "FactType",
     "FactValue",
     "Feature",
+    "GateResult",
+    "GateVerdict",
+    "Gates",
     "Line",
+    "ListGate",
     "Outcome",
     "Parameter",
     "Policy",
@@ -58,6 +82,7 @@ __all__ = [
     "PublicPolicy",
     "RestrictionRule",
     "RuleHit",
+    "ShopGate",
     "Usages",
     "Verdict",
     "caps_facts",
@@ -67,9 +92,12 @@ __all__ = [
     "explain",
     "facts_to_json",
     "fits_cap",
+    "gate_features",
+    "gate_results",
     "held_out",
     "public_changes",
     "public_view",
     "restriction_hits",
+    "rule_hash",
     "rule_hits",
 ]

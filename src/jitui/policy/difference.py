@@ -14,7 +14,7 @@ from jitui.policy.facts import LINE_FIELDS, FactSpec
 from jitui.policy.language.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
 from jitui.policy.language.unparse import Moved, expanded, moved_constants, parameters_in, unparse
 from jitui.policy.model import LoadedPolicy
-from jitui.policy.sections import Cap, Condition, Definition, Feature, RestrictionRule
+from jitui.policy.sections import Cap, Condition, Definition, Feature, ListGate, RestrictionRule, ShopGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
         *_selection(old, new),
         *_caps(old, new),
         *_rules("restrictions", old, new),
+        *_gates(old, new),
         *_fields("review", old.review, new.review, decides=True),
     )
 
@@ -94,7 +95,8 @@ def _limits_something(key: str, old: LoadedPolicy, new: LoadedPolicy) -> bool:
 
 
 def _attributes(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
-    yield from _declared("attributes", old, new, old.attributes, new.attributes, _kind_of)
+    before, after = ({**policy.attributes, **policy.shop_attributes} for policy in (old, new))
+    yield from _declared("attributes", old, new, before, after, _kind_of)
 
 
 def _kind_of(spec: FactSpec) -> str:
@@ -130,8 +132,9 @@ def _before_after(name: str, before: Mapping[str, Any], after: Mapping[str, Any]
 
 
 def _readers(policy: LoadedPolicy, name: str) -> Iterator[str]:
-    """The conditions and restrictions that read a fact or a definition, directly or through a definition."""
-    for program in (*policy.programs.conditions, *policy.programs.restrictions):
+    """The conditions, restrictions and gates that read a fact or a definition, directly or through a definition."""
+    programs = policy.programs
+    for program in (*programs.conditions, *programs.restrictions, *programs.gates):
         if name in program.reads.names:
             yield program.id
 
@@ -165,7 +168,9 @@ def _decides_otherwise(old: LoadedPolicy, new: LoadedPolicy, user: str) -> bool:
 
 def _meanings(policy: LoadedPolicy, user: str) -> list[Node]:
     rules: tuple[Condition | RestrictionRule, ...] = (*policy.conditions, *policy.restrictions)
-    return [expanded(rule.tree, _trees(policy)) for rule in rules if rule.id == user]
+    trees = [rule.tree for rule in rules if rule.id == user]
+    trees += [tree for gate in policy.gates.shops if gate.id == user for tree in (gate.leave_tree, gate.return_tree)]
+    return [expanded(tree, _trees(policy)) for tree in trees]
 
 
 def _rules(part: str, old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
@@ -214,6 +219,61 @@ def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any)
             means = more if other.for_days > one.for_days else less
             yield PolicyChange(f"{name}.for", f"{one.for_days}d → {other.for_days}d: {means}", decides=True)
         yield from _words(f"{name}.text", one.text, other.text)
+
+
+# Gates ------------------------------------------------------------------------------------------------------------
+
+_GATE_DAYS = {"leave_after": ("looser", "stricter"), "return_after": ("stricter", "looser"),
+              "notice": ("looser", "stricter")}  # fmt: skip
+
+
+def _gates(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
+    before, after = ({one.id: one for one in (*policy.gates.shops, *policy.gates.lists)} for policy in (old, new))
+    for gate_id in dict.fromkeys((*before, *after)):
+        one, other, name = before.get(gate_id), after.get(gate_id), f"gates.{gate_id}"
+        if one is None or other is None:
+            means = "stricter" if one is None else "looser; what it took out comes back"
+            yield PolicyChange(name, f"{_before_after(gate_id, before, after, _gate)}: {means}", decides=True)
+        elif isinstance(one, ShopGate) and isinstance(other, ShopGate):
+            yield from _gate_rules(name, old, new, one, other)
+            yield from _gate_fields(name, one, other)
+            yield from _words(f"{name}.return_text", one.return_text, other.return_text)
+        elif isinstance(one, ListGate) and isinstance(other, ListGate) and one.scope == other.scope:
+            if set(one.refs) != set(other.refs):
+                yield PolicyChange(name, f"{', '.join(one.refs)} → {', '.join(other.refs)}", decides=True)
+            yield from _gate_fields(name, one, other)
+        else:
+            yield PolicyChange(name, f"{_gate(one)} → {_gate(other)}", decides=True)
+
+
+def _gate(gate: ShopGate | ListGate) -> str:
+    if isinstance(gate, ListGate):
+        return f"{gate.scope} {', '.join(gate.refs)}"
+    return f"`{' '.join(gate.leave_when.split())}`"
+
+
+def _gate_rules(
+    name: str, old: LoadedPolicy, new: LoadedPolicy, one: ShopGate, other: ShopGate
+) -> Iterator[PolicyChange]:
+    whole = _trees(old), _trees(new)
+    for key, more, less in (("leave_when", "stricter", "looser"), ("return_when", "looser", "stricter")):
+        before, after = (getattr(gate, f"{key.partition('_')[0]}_tree") for gate in (one, other))
+        if expanded(before, whole[0]) == expanded(after, whole[1]):
+            continue
+        told = _rewritten((old, before), (new, after), *whole, more, less)
+        written = [" ".join(getattr(gate, key).split()) for gate in (one, other)]
+        yield PolicyChange(f"{name}.{key}", told or f"`{written[0]}` → `{written[1]}`", decides=True)
+
+
+def _gate_fields(name: str, one: ShopGate | ListGate, other: ShopGate | ListGate) -> Iterator[PolicyChange]:
+    for key, (more, less) in _GATE_DAYS.items():
+        before, after = (getattr(gate, f"{key}_days", None) for gate in (one, other))
+        if before is not None and after is not None and before != after:
+            what = f"{before}d → {after}d: {more if after > before else less}"
+            yield PolicyChange(f"{name}.{key}", what, decides=True)
+    if one.public != other.public:
+        yield PolicyChange(f"{name}.public", f"made {'public' if other.public else 'private'}", decides=False)
+    yield from _words(f"{name}.text", one.text, other.text)
 
 
 # Constants that differ --------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from jitui.policy.sections import (
     Condition,
     Definition,
     Feature,
+    Gates,
     Parameter,
     RestrictionRule,
     Review,
@@ -38,12 +39,18 @@ class LoadedPolicy:
     legal_basis: Text
     parameters: tuple[Parameter, ...]
     attributes: Mapping[str, FactSpec]
+    """Of the buyer."""
+    shop_attributes: Mapping[str, FactSpec]
+    """Of the shop; gates alone read them."""
     features: tuple[Feature, ...]
+    deciding_features: tuple[Feature, ...]
+    """The features without those that gates alone read: a gate costs a request nothing."""
     definitions: tuple[Definition, ...]
     conditions: tuple[Condition, ...]
     selection: SelectionSection
     caps: Caps
     restrictions: tuple[RestrictionRule, ...]
+    gates: Gates
     review: Review
     facts: Mapping[str, FactSpec]
     """Every fact that this policy may read: of the table, and its own features and attributes."""

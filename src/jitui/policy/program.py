@@ -10,7 +10,7 @@ from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, Sca
 from jitui.policy.language.expression import evaluating_env, value_of
 from jitui.policy.language.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
 from jitui.policy.language.unparse import parameters_in
-from jitui.policy.sections import Condition, Definition, RestrictionRule
+from jitui.policy.sections import Condition, Definition, RestrictionRule, ShopGate
 
 if TYPE_CHECKING:
     from cel_expr_python.cel import Env, Expression
@@ -47,7 +47,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """All expressions of a policy: conditions, restrictions, and the definitions that each of the two needs."""
+    """All expressions of a policy: conditions, restrictions, gates, and the definitions that each of the three needs.
+
+    A gate has two, in the order of the gates: when a shop should leave, and when it may return.
+    """
 
     env: Env
     specs: Mapping[str, FactSpec]
@@ -58,6 +61,9 @@ class Programs:
     restrictions: tuple[Program, ...]
     restriction_definitions: tuple[Program, ...]
     restriction_reads: Reads
+    gates: tuple[Program, ...]
+    gate_definitions: tuple[Program, ...]
+    gate_reads: Reads
 
 
 def compile_programs(
@@ -65,6 +71,7 @@ def compile_programs(
     definitions: tuple[Definition, ...],
     conditions: tuple[Condition, ...],
     restrictions: tuple[RestrictionRule, ...],
+    gates: tuple[ShopGate, ...] = (),
 ) -> Programs:
     """Compile checked expressions for evaluation; `definitions` are in the order of their dependencies."""
     env = evaluating_env(names)
@@ -75,24 +82,33 @@ def compile_programs(
         known[definition.name] = reads
         named.append(Program(definition.name, env.compile(definition.when), definition.type, reads))
 
-    def programs(rules: Iterable[Condition | RestrictionRule]) -> tuple[Program, ...]:
-        return tuple(
-            Program(rule.id, env.compile(rule.when), FactType.BOOL, reads_of(rule.tree, known), _whole(rule.tree))
-            for rule in rules
-        )
+    def program(name: str, when: str, tree: Node) -> Program:
+        return Program(name, env.compile(when), FactType.BOOL, reads_of(tree, known), _whole(tree))
 
-    of_conditions, of_restrictions = programs(conditions), programs(restrictions)
-    condition_reads, restriction_reads = _union(of_conditions), _union(of_restrictions)
+    def needed(reads: Reads) -> tuple[Program, ...]:
+        return tuple(one for one in named if one.id in reads.definitions)
+
+    of_conditions = tuple(program(rule.id, rule.when, rule.tree) for rule in conditions)
+    of_restrictions = tuple(program(rule.id, rule.when, rule.tree) for rule in restrictions)
+    of_gates = tuple(
+        program(gate.id, when, tree)
+        for gate in gates
+        for when, tree in ((gate.leave_when, gate.leave_tree), (gate.return_when, gate.return_tree))
+    )
+    condition_reads, restriction_reads, gate_reads = (_union(of) for of in (of_conditions, of_restrictions, of_gates))
     return Programs(
         env,
         names.facts,
         names.parameters,
         of_conditions,
-        tuple(program for program in named if program.id in condition_reads.definitions),
+        needed(condition_reads),
         condition_reads,
         of_restrictions,
-        tuple(program for program in named if program.id in restriction_reads.definitions),
+        needed(restriction_reads),
         restriction_reads,
+        of_gates,
+        needed(gate_reads),
+        gate_reads,
     )
 
 

@@ -84,6 +84,47 @@ class RestrictionRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ShopGate:
+    """When a shop is not covered (R12), with a bound of its own to come back, so that a shop does not flicker.
+
+    The days are whole days of the platform's time zone: in a row until the shop is told, in a row until it is back, and
+    between being told and leaving.
+    """
+
+    id: str
+    leave_when: str
+    return_when: str
+    leave_after_days: int
+    return_after_days: int
+    notice_days: int
+    public: bool
+    text: Text
+    return_text: Text
+    leave_tree: Node
+    return_tree: Node
+
+
+@dataclass(frozen=True, slots=True)
+class ListGate:
+    """Categories or items that are not covered (R12), by their ids."""
+
+    id: str
+    scope: Literal["category", "item"]
+    refs: tuple[str, ...]
+    notice_days: int
+    public: bool
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """Which shops, categories and items are not covered."""
+
+    shops: tuple[ShopGate, ...] = ()
+    lists: tuple[ListGate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cap:
     """A limit on instant approvals within a rolling window of seconds.
 

@@ -43,7 +43,7 @@ def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> Decisi
     """What the deciding statement has to read for this policy, now."""
     caps, today = policy.caps, now.astimezone(time_zone).date()
     return DecisionQuery(
-        windows=_windows(policy.features, today),
+        windows=_windows(policy.deciding_features, today),
         now=now,
         ahead_from=now + CLOCKS_DIFFER,
         currency=policy.currency,
@@ -125,7 +125,7 @@ def history_read(policy: Policy, snapshot: OrderSnapshot, inputs: DecisionInputs
 
     It is stored with the decision, so that a replay does not have to guess (I4).
     """
-    kinds = {feature.kind for feature in policy.features}
+    kinds = {feature.kind for feature in policy.deciding_features}
     return {
         "records": [record for record in inputs.history if record.kind in kinds],
         "registered_at": snapshot.buyer.registered_at,
@@ -276,8 +276,8 @@ def _feature_facts(
     values = {value.name: value for value in inputs.windows}
     records = {record.kind: record for record in inputs.history}
     facts: dict[str, FactValue | None] = {}
-    windows = _windows(policy.features, now.astimezone(time_zone).date())
-    for feature, window in zip(policy.features, windows, strict=True):
+    windows = _windows(policy.deciding_features, now.astimezone(time_zone).date())
+    for feature, window in zip(policy.deciding_features, windows, strict=True):
         known = _is_known(window, records.get(feature.kind), buyer, now, time_zone)
         if feature.subject == "shop":
             known = known and _rolled_up_through(window, inputs.shop_days_as_of, time_zone)

@@ -20,7 +20,7 @@ from jitui.policy.loading.yaml_document import Listing, Mapped, Node, Place, Sca
 from jitui.policy.problems import PolicyProblem, did_you_mean
 
 _UNITS = {"h": 3_600, "d": 86_400}
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([a-z]+)")
+_DURATION = re.compile(r"(0|[1-9][0-9]{0,5})([a-z]+)")
 _IDENTIFIER = re.compile(IDENTIFIER)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2})?([Zz]|[+-]\d{2}:\d{2})")
@@ -161,16 +161,16 @@ def choice(*words: str) -> Callable[[Notes, Node, str], str | None]:
     return reader
 
 
-def duration(units: str, most_days: int) -> Callable[[Notes, Node, str], int | None]:
+def duration(units: str, most_days: int, *, may_be_none: bool = False) -> Callable[[Notes, Node, str], int | None]:
     """A reader of durations, which returns seconds; `units` are "h", "d" or both."""
 
     def reader(notes: Notes, node: Node, what: str) -> int | None:
         match = _DURATION.fullmatch(node.value) if isinstance(node, Scalar) else None
         if match and match[2] in units:
             seconds = int(match[1]) * _UNITS[match[2]]
-            if seconds <= most_days * _UNITS["d"]:
+            if seconds <= most_days * _UNITS["d"] and (seconds or may_be_none):
                 return seconds
-        notes.add(node.place, f"{what} is {in_words(DurationKind(units, most_days))}")
+        notes.add(node.place, f"{what} is {in_words(DurationKind(units, most_days, may_be_none))}")
         return None
 
     return reader

@@ -9,7 +9,6 @@ from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, SHOP_EVENTS
 from jitui.policy.loading.file_kinds import (
     IDENTIFIER,
-    LANGUAGES,
     SLUG,
     BooleanKind,
     CurrencyKind,
@@ -25,7 +24,9 @@ from jitui.policy.loading.file_kinds import (
     PolicySection,
     TextKind,
     WordsKind,
+    texts,
 )
+from jitui.policy.loading.gate_format import GATES
 from jitui.policy.sections import OTHER_FACTORS
 
 MAX_WINDOW_DAYS = 730
@@ -60,12 +61,6 @@ NONE = "none"
 PARAMETER_VALUE = IntegerKind(-MAX_AMOUNT_MINOR, MAX_AMOUNT_MINOR)
 _PARAMETER = NameKind(IDENTIFIER, "the name of a parameter")
 _EITHER_ONE = "one of the three is given"
-
-
-def _texts(what: str, example: dict[str, str]) -> PolicySection:
-    languages = {"zh": "In Chinese.", "en": "In English."}
-    fields = [PolicyField(name, TextKind(), languages[name], example[name]) for name in LANGUAGES]
-    return PolicySection(what, tuple(fields))
 
 
 def _feature(kinds: tuple[str, ...]) -> PolicySection:
@@ -158,7 +153,7 @@ CONDITION = PolicySection(
         ),
         PolicyField(
             "text",
-            _texts("text", {"zh": "订单实付金额低于 300 元", "en": "The order's paid amount is under 300.00 CNY"}),
+            texts("text", {"zh": "订单实付金额低于 300 元", "en": "The order's paid amount is under 300.00 CNY"}),
             "The condition in words.",
             "{zh: 订单实付金额低于 300 元, en: The order's paid amount is under 300.00 CNY}",
         ),
@@ -251,7 +246,7 @@ RESTRICTION = PolicySection(
         PolicyField("for", DurationKind("d", MAX_WINDOW_DAYS), "For how long.", "90d"),
         PolicyField(
             "text",
-            _texts("text", {"zh": "近期多次在发货前取消订单", "en": "Many orders were cancelled before shipment"}),
+            texts("text", {"zh": "近期多次在发货前取消订单", "en": "Many orders were cancelled before shipment"}),
             "What the buyer is told as the reason. The rule's expression and its figures are never shown to the buyer.",
             "{zh: 近期多次在发货前取消订单, en: Many orders were cancelled before shipment}",
             "a sentence that names no rule",
@@ -279,7 +274,12 @@ _FEATURES = MapKind(
     )
 )
 _ATTRIBUTE_TYPE = EitherKind((WordsKind(ATTRIBUTE_TYPES), ENUM))
-_ATTRIBUTES = MapKind(((NameKind(BUYER_NAME, f"buyer.x: {NAME}", tuple(FACTS), WORDS_OF_CEL), _ATTRIBUTE_TYPE),))
+_ATTRIBUTES = MapKind(
+    (
+        (NameKind(BUYER_NAME, f"buyer.x: {NAME}", tuple(FACTS), WORDS_OF_CEL), _ATTRIBUTE_TYPE),
+        (NameKind(SHOP_NAME, f"shop.x: {NAME}", tuple(FACTS), WORDS_OF_CEL), _ATTRIBUTE_TYPE),
+    )
+)
 _OWN_NAME = NameKind(IDENTIFIER, NAME, (*TAKEN_BY_CEL, *FIRST_WORDS))
 
 POLICY = PolicySection(
@@ -313,7 +313,7 @@ POLICY = PolicySection(
         ),
         PolicyField(
             "title",
-            _texts("title", {"zh": "未发货极速退款", "en": "Instant refund before shipment"}),
+            texts("title", {"zh": "未发货极速退款", "en": "Instant refund before shipment"}),
             "The policy's name for people.",
             "{zh: 未发货极速退款, en: Instant refund before shipment}",
         ),
@@ -335,7 +335,8 @@ POLICY = PolicySection(
         PolicyField(
             "attributes",
             _ATTRIBUTES,
-            "The platform's own facts of a buyer, each with its type. Their values come with the buyer.",
+            "The platform's own facts of a buyer or a shop, each with its type. Their values come with the buyer or "
+            "the shop. A shop's are read by gates alone.",
             "{buyer.level: int, buyer.tier: {enum: [gold, silver]}}",
             NONE,
         ),
@@ -383,6 +384,14 @@ POLICY = PolicySection(
             NONE,
         ),
         PolicyField(
+            "gates",
+            GATES,
+            "Which shops, categories and items the service does not cover. They set what `shop.covered` and the "
+            "`covered` of a line say.",
+            "{items: [{id: recalled, items: [i-1], notice: 0d, public: true, text: {zh: 召回, en: Recalled}}]}",
+            "everything is covered",
+        ),
+        PolicyField(
             "review",
             REVIEW,
             "What happens to a request that goes to the merchant.",
@@ -390,7 +399,7 @@ POLICY = PolicySection(
         ),
         PolicyField(
             "notice",
-            _texts("notice", {"zh": "平台已自动审核通过", "en": "The platform approved this request automatically"}),
+            texts("notice", {"zh": "平台已自动审核通过", "en": "The platform approved this request automatically"}),
             "What a ticket says that was approved at once.",
             "{zh: 平台已自动审核通过, en: The platform approved this request automatically}",
         ),

@@ -59,10 +59,11 @@ class IntegerKind:
 
 @dataclass(frozen=True, slots=True)
 class DurationKind:
-    """A whole number of hours (`h`) or days (`d`), from one hour or day to a number of days."""
+    """A whole number of hours (`h`) or days (`d`), from one hour or day (or from none) to a number of days."""
 
     units: str
     most_days: int
+    may_be_none: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,12 @@ class PolicySection:
         return tuple(field.name for field in self.fields if not field.required)
 
 
+def texts(what: str, example: dict[str, str]) -> PolicySection:
+    """A sentence in every language."""
+    languages = {"zh": "In Chinese.", "en": "In English."}
+    return PolicySection(what, tuple(PolicyField(one, TextKind(), languages[one], example[one]) for one in LANGUAGES))
+
+
 ValueKind = (
     TextKind
     | NameKind
@@ -167,8 +174,9 @@ def in_words(kind: ValueKind) -> str:
             return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
         case IntegerKind(least, most):
             return f"a whole number from {least} to {most}"
-        case DurationKind(units, most_days):
-            return f"a number of {' or '.join(_DURATION_WORDS[unit] for unit in units)}, up to {most_days}d"
+        case DurationKind(units, most_days, may_be_none):
+            least = f"from 0{units[0]} " if may_be_none else ""
+            return f"a number of {' or '.join(_DURATION_WORDS[unit] for unit in units)}, {least}up to {most_days}d"
         case ExpressionKind(condition):
             return "a CEL expression that is true or false" if condition else "a CEL expression"
         case EitherKind(kinds):

@@ -76,8 +76,8 @@ def _scalar(kind: ValueKind) -> JsonObject:
             return {**_text(kind, f"^{pattern}$"), **({"not": {"enum": list(taken)}} if taken else {})}
         case MomentKind():
             return _text(kind, _MOMENT)
-        case DurationKind(units, most_days):
-            return _text(kind, _duration(units, most_days))
+        case DurationKind(units, most_days, may_be_none):
+            return _text(kind, _duration(units, most_days, or_none=may_be_none))
         case ExpressionKind(condition):
             # `when: true` and `limit: 30000` are expressions too, but YAML reads them as a boolean and a number.
             types = ["string", "boolean"] if condition else ["string", "boolean", "integer"]
@@ -128,9 +128,10 @@ def _key(name: NameKind) -> str:
     return f"^{not_ending}{name.pattern}$"
 
 
-def _duration(units: str, most_days: int) -> str:
+def _duration(units: str, most_days: int, *, or_none: bool) -> str:
     most = {"h": most_days * _HOURS_A_DAY, "d": most_days}
-    return f"^({'|'.join(f'({_up_to(most[unit])}){unit}' for unit in units)})$"
+    none = "0|" if or_none else ""
+    return f"^({'|'.join(f'({none}{_up_to(most[unit])}){unit}' for unit in units)})$"
 
 
 def _up_to(most: int) -> str:

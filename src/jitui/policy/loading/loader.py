@@ -32,6 +32,7 @@ from jitui.policy.loading.field_readers import (
     string,
 )
 from jitui.policy.loading.file_kinds import PolicySection
+from jitui.policy.loading.gate_section import read_gates
 from jitui.policy.loading.parameters import Parameters, number, read_parameters
 from jitui.policy.loading.repeated_numbers import Meaning
 from jitui.policy.loading.sentences import SentenceReader, sentence_reader
@@ -39,7 +40,7 @@ from jitui.policy.loading.written import parameters_used, written
 from jitui.policy.loading.yaml_document import Node, Place, Scalar, decoded, parse
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.problems import PolicyProblem, PolicyRefused, did_you_mean
-from jitui.policy.program import Reads, compile_programs, reads_of
+from jitui.policy.program import Programs, Reads, compile_programs, reads_of
 from jitui.policy.sections import (
     DAY_SECONDS,
     OTHER_FACTORS,
@@ -48,13 +49,13 @@ from jitui.policy.sections import (
     Condition,
     Definition,
     Feature,
+    Gates,
     RestrictionRule,
     Review,
     SelectionSection,
 )
 
-_FEATURE_NAME = re.compile(rf"{form.BUYER_NAME}|{form.SHOP_NAME}")
-_ATTRIBUTE_NAME = re.compile(form.BUYER_NAME)
+_FACT_NAME = re.compile(rf"{form.BUYER_NAME}|{form.SHOP_NAME}")
 _OWN_APPROVALS = re.compile(r"approv|instant")
 
 
@@ -104,13 +105,14 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     words = _vocabulary(notes, found.get("definitions"), features, attributes, parameters)
     conditions = _conditions(notes, found.get("conditions"), words, sentence)
     restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
+    gates = _gates(notes, found.get("gates"), words, sentence)
     selection = _selection(notes, found.get("selection"), parameters)
     caps = _caps(notes, found.get("caps"), parameters)
     review = read(notes, found, "review", _review)
     if notes.problems or review is None:
         return None
-    programs = compile_programs(words.names, words.definitions, conditions, restrictions)
-    texts = written(found, words.definitions, conditions, restrictions)
+    programs = compile_programs(words.names, words.definitions, conditions, restrictions, gates.shops)
+    texts = written(found, words.definitions, conditions, restrictions, gates)
     meaning = Meaning(words.names.facts, words.reads, parameters, cast(str, currency))
     return kind(
         name=notes.file,
@@ -124,13 +126,16 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         notice=notice or {},
         legal_basis=legal_basis,
         parameters=parameters_used(parameters, texts),
-        attributes={name: spec for name, spec in attributes.items() if spec},
+        attributes={name: spec for name, spec in attributes.items() if spec and not name.startswith("shop.")},
+        shop_attributes={name: spec for name, spec in attributes.items() if spec and name.startswith("shop.")},
         features=tuple(feature for feature in features.values() if feature),
+        deciding_features=tuple(one for one in features.values() if one and not _only_for_gates(programs, one.name)),
         definitions=words.definitions,
         conditions=conditions,
         selection=selection,
         caps=caps,
         restrictions=restrictions,
+        gates=gates,
         review=review,
         facts=words.names.facts,
         advice=advice(notes.file, found["conditions"].place, programs, caps, texts, meaning),
@@ -165,7 +170,7 @@ def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
     """The features by name; None for a feature with a fault, so that expressions that use it are not reported too."""
     features: dict[str, Feature | None] = {}
     for key, value in entries(notes, node, "features"):
-        if not _FEATURE_NAME.fullmatch(key.value):
+        if not _FACT_NAME.fullmatch(key.value):
             notes.add(key.place, "a feature is named buyer.x or shop.x, in small letters, digits and _")
         elif _cannot_be_written(key.value):
             notes.add(key.place, _cannot_be_written(key.value))
@@ -223,10 +228,11 @@ def _event_kind(notes: Notes, node: Node, subject: str) -> str | None:
 def _attributes(notes: Notes, node: Node | None, features: Mapping[str, Feature | None]) -> dict[str, FactSpec | None]:
     attributes: dict[str, FactSpec | None] = {}
     for key, value in entries(notes, node, "attributes"):
-        if not _ATTRIBUTE_NAME.fullmatch(key.value):
+        if not _FACT_NAME.fullmatch(key.value):
             notes.add(
                 key.place,
-                "an attribute is named buyer.x, in small letters, digits and _: it arrives with the buyer",
+                "an attribute is named buyer.x or shop.x, in small letters, digits and _: it arrives with the buyer or "
+                "the shop",
             )
         elif _cannot_be_written(key.value):
             notes.add(key.place, _cannot_be_written(key.value))
@@ -303,6 +309,8 @@ def _conditions(notes: Notes, node: Node | None, words: _Vocabulary, sentence: S
         detail = read(notes, found, "detail", choice(*form.DETAILS))
         text = read(notes, found, "text", sentence)
         when = _rule(notes, found.get("when"), words)
+        if when is not None:
+            _check_condition_reads(notes, cast(Scalar, found["when"]), when, words)
         if condition_id and when and public is not None and text:
             detail_public = public and detail != "private"
             conditions.append(Condition(condition_id, when.text, public, detail_public, text, when.tree))
@@ -323,9 +331,19 @@ def _note_repeated(notes: Notes, ids: dict[str, Place], name: str | None, node: 
         ids[name] = node.place
 
 
-def _rule(notes: Notes, node: Node | None, words: _Vocabulary) -> Checked | None:
+def _check_condition_reads(notes: Notes, leaf: Scalar, when: Checked, words: _Vocabulary) -> None:
+    """A decision does not read the shop's row: whatever follows from it is in `shop.covered`."""
+    for name in reads_of(when.tree, words.reads).facts:
+        spec = words.names.facts[name]
+        if name.startswith("shop.") and spec.source == "platform":
+            at = max(leaf.value.find(name), 0)
+            message = f"{name} is an attribute of the shop, which gates alone read: a condition reads shop.covered"
+            notes.add(leaf.place_of(at), message)
+
+
+def _rule(notes: Notes, node: Node | None, words: _Vocabulary, key: str = "when") -> Checked | None:
     """A checked expression whose value is true or false."""
-    leaf = scalar(notes, node, "when") if node is not None else None
+    leaf = scalar(notes, node, key) if node is not None else None
     if leaf is None:
         return None
     checked = check(leaf.value, words.names)
@@ -335,7 +353,7 @@ def _rule(notes: Notes, node: Node | None, words: _Vocabulary) -> Checked | None
                 notes.add(leaf.place_of(fault.at), fault.message)
         return None
     if checked.type is not FactType.BOOL:
-        notes.add(leaf.place_of(0), f"when is a condition, true or false, and this is {checked.type}: compare it")
+        notes.add(leaf.place_of(0), f"{key} is a condition, true or false, and this is {checked.type}: compare it")
         return None
     return checked
 
@@ -358,6 +376,18 @@ def _restrictions(
             text = read(notes, found, "text", sentence) or {}
             rules.append(RestrictionRule(rule_id, when.text, withdraw, seconds // DAY_SECONDS, text, when.tree))
     return tuple(rules)
+
+
+def _gates(notes: Notes, node: Node | None, words: _Vocabulary, sentence: SentenceReader) -> Gates:
+    ids: dict[str, Place] = {}
+
+    def rule(value: Node | None, key: str) -> Checked | None:
+        return _rule(notes, value, words, key)
+
+    def repeated(gate_id: str | None, value: Node | None) -> None:
+        _note_repeated(notes, ids, gate_id, value)
+
+    return read_gates(notes, node, words.reads, rule, repeated, sentence)
 
 
 def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _Vocabulary) -> None:
@@ -394,3 +424,8 @@ def _review(notes: Notes, node: Node, what: str) -> Review | None:
     deadline = read(notes, found, "deadline", duration("hd", form.MAX_REVIEW_DAYS))
     on_timeout = read(notes, found, "on_timeout", choice(*form.ON_TIMEOUT))
     return Review(deadline, cast(Literal["approve", "reject"], on_timeout)) if deadline and on_timeout else None
+
+
+def _only_for_gates(programs: Programs, name: str) -> bool:
+    deciding = (*programs.condition_reads.facts, *programs.restriction_reads.facts)
+    return name in programs.gate_reads.facts and name not in deciding

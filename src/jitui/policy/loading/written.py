@@ -10,7 +10,7 @@ from jitui.policy.language import syntax
 from jitui.policy.loading.parameters import Parameters
 from jitui.policy.loading.sentences import Reference, read_sentence
 from jitui.policy.loading.yaml_document import Listing, Mapped, Node, Scalar
-from jitui.policy.sections import Condition, Definition, Parameter, RestrictionRule
+from jitui.policy.sections import Condition, Definition, Gates, Parameter, RestrictionRule
 
 PERCENT = "percent"
 _UNITS = {"count": "approvals", "amount_minor": MONEY, "hold_out_percent": PERCENT}
@@ -18,7 +18,7 @@ _UNITS = {"count": "approvals", "amount_minor": MONEY, "hold_out_percent": PERCE
 
 @dataclass(frozen=True, slots=True)
 class WrittenExpression:
-    """An expression of a definition, condition or restriction; `key` names it in the file."""
+    """An expression of a definition, condition, restriction or gate; `key` names it in the file."""
 
     key: str
     leaf: Scalar
@@ -61,6 +61,7 @@ def written(
     definitions: Sequence[Definition],
     conditions: Sequence[Condition],
     restrictions: Sequence[RestrictionRule],
+    gates: Gates,
 ) -> Written:
     """The expressions, sentences and limits of a file without faults, whose sections are `sections`."""
     named = {definition.name: definition.tree for definition in definitions}
@@ -80,12 +81,25 @@ def written(
             when = entries["when"]
             assert isinstance(when, Scalar)
             expressions.append(WrittenExpression(f"{section}.{rule.id}", when, rule.tree))
-            if section == "conditions":
-                sentences += _sentences(entries, f"conditions.{rule.id}.text", rule.id)
+            explained = rule.id if section == "conditions" else None
+            sentences += _sentences(entries, f"{section}.{rule.id}.text", explained)
+    of_gates = _entries(sections.get("gates"))
+    expressions += _of_shop_gates(of_gates.get("shops"), gates)
+    for listed in of_gates.values():
+        for item in listed.items if isinstance(listed, Listing) else ():
+            for key in ("text", "return_text"):
+                sentences += _sentences(_entries(item), f"gates.{key}", None)
     caps = _entries(sections.get("caps"))
     limits = [limit for scope, cap in caps.items() for limit in _limits(f"caps.{scope}", cap)]
     limits += _limits("selection", sections.get("selection"))
     return Written(tuple(expressions), tuple(sentences), tuple(limits))
+
+
+def _of_shop_gates(listed: Node | None, gates: Gates) -> Iterator[WrittenExpression]:
+    for item, gate in zip(listed.items if isinstance(listed, Listing) else (), gates.shops, strict=True):
+        leaves = dict(_leaves(item))
+        yield WrittenExpression(f"gates.{gate.id}.leave_when", leaves["leave_when"], gate.leave_tree)
+        yield WrittenExpression(f"gates.{gate.id}.return_when", leaves["return_when"], gate.return_tree)
 
 
 def parameters_used(parameters: Parameters, found: Written) -> tuple[Parameter, ...]:

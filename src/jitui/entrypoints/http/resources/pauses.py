@@ -39,7 +39,7 @@ class PauseSent(Sent, frozen=True, kw_only=True):
     ] = None
 
 
-class LiftSent(Sent, frozen=True, kw_only=True):
+class PauseLiftSent(Sent, frozen=True, kw_only=True):
     """The place whose pause is to be lifted, and why."""
 
     scope: Scope
@@ -142,13 +142,13 @@ async def _lift(request: RequestContext, scope: Scope, ref: str) -> Reply:
     opt=operation(
         {201: PolicyProposal},
         Permission.POLICIES_STOP,
-        body=LiftSent,
+        body=PauseLiftSent,
         refusals=(RefusalCode.STEP_NOT_POSSIBLE,),
     ),
 )
 async def propose_pause_lift(request: RequestContext) -> Reply:
     """Propose that instant approvals go on in a place."""
-    sent = await read_body(request, LiftSent)
+    sent = await read_body(request, PauseLiftSent)
     check_place(sent.scope.value, sent.ref)
     service = request.service
     done = await propose_lift(
@@ -181,7 +181,7 @@ _PAUSE = PauseAnswer(
     lift_by=None,
 )
 EXAMPLES = (
-    LiftSent(scope=Scope.SHOP, ref="s-1", reason="The stock system has been moved."),
+    PauseLiftSent(scope=Scope.SHOP, ref="s-1", reason="The stock system has been moved."),
     PauseSent(scope=Scope.SHOP, ref="s-1", reason="Stock system is being moved."),
     _PAUSE,
     PauseList(pauses=(_PAUSE,)),
