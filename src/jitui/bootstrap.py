@@ -18,6 +18,7 @@ from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.confirmations import PostgresConfirmations
 from jitui.adapters.postgres.feed import PostgresFeed
+from jitui.adapters.postgres.gates import PostgresGates
 from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.links import PostgresLinks
 from jitui.adapters.postgres.migrate import upgrade
@@ -49,6 +50,7 @@ from jitui.aftersales.feed import Feed
 from jitui.aftersales.governance.appeals import Appeals
 from jitui.aftersales.governance.confirmations import Confirmations
 from jitui.aftersales.governance.erasure import PersonalData
+from jitui.aftersales.governance.gates import GateRules, Gates
 from jitui.aftersales.governance.policies import Policies, install
 from jitui.aftersales.governance.policy_in_force import PolicyInForce
 from jitui.aftersales.governance.proposals import Proposals
@@ -110,6 +112,7 @@ class Service:
     confirmations: Confirmations
     restriction_checks: RestrictionChecks
     appeals: Appeals
+    gates: Gates
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -152,6 +155,11 @@ class Service:
             deadline_passed,
             self.settings.usage_max_age,
         )
+
+    async def gate_rules(self) -> GateRules:
+        """The gates of the policy in force."""
+        publication, policy = await self.policy_in_force.numbered()
+        return GateRules(policy, publication, self.settings.time_zone)
 
     @property
     def expected(self) -> Expected:
@@ -227,6 +235,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             confirmations=PostgresConfirmations(pool),
             restriction_checks=PostgresRestrictionChecks(pool),
             appeals=PostgresAppeals(pool),
+            gates=PostgresGates(pool),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),

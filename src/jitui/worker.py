@@ -21,6 +21,7 @@ from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.restriction_rules import check_due
 from jitui.aftersales.commands.review import expire
 from jitui.aftersales.governance.erasure import ErasureList, list_as_text, read_list
+from jitui.aftersales.governance.gates import recompute_due
 from jitui.aftersales.operations.provider_health import ProvidersHealth, TroubleBegan, TroubleEnded, TroubleNews
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
@@ -39,6 +40,7 @@ IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
 """How long a full worker lets calls end before it claims again: a claim costs the same for one refund as for many."""
 ROLL_UP_SECONDS = 1.0
+GATES_SECONDS = 10.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
 BEAT_SECONDS = 10.0
@@ -86,6 +88,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
             repeat("restrictions", stop, lambda: _restrict_by_rules(service), every_seconds=RESTRICTIONS_SECONDS),
+            repeat("gates", stop, lambda: apply_gates(service), every_seconds=GATES_SECONDS),
             repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
             watch(service, stop, failed=metrics.step_failed),
             repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
@@ -279,6 +282,14 @@ async def _link_parked(service: Service) -> bool:
 async def _roll_up(service: Service) -> bool:
     """Roll up usage, by the database's clock: the age of usage must not depend on this machine's clock."""
     await service.feed.roll_up()
+    return False
+
+
+async def apply_gates(service: Service) -> bool:
+    """Compute the coverage of every place once a day, after the roll-up, and when another policy is in force."""
+    computed = await recompute_due(service.gates, await service.gate_rules(), service.clock())
+    if computed:
+        log.info("gates_computed", places=computed)
     return False
 
 

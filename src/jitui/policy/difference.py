@@ -228,7 +228,7 @@ _GATE_DAYS = {"leave_after": ("looser", "stricter"), "return_after": ("stricter"
 
 
 def _gates(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
-    before, after = ({one.id: one for one in (*policy.gates.shops, *policy.gates.lists)} for policy in (old, new))
+    before, after = _named_gates(old), _named_gates(new)
     for gate_id in dict.fromkeys((*before, *after)):
         one, other, name = before.get(gate_id), after.get(gate_id), f"gates.{gate_id}"
         if one is None or other is None:
@@ -244,6 +244,11 @@ def _gates(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
             yield from _gate_fields(name, one, other)
         else:
             yield PolicyChange(name, f"{_gate(one)} → {_gate(other)}", decides=True)
+
+
+def _named_gates(policy: LoadedPolicy) -> dict[str, ShopGate | ListGate]:
+    gates: tuple[ShopGate | ListGate, ...] = (*policy.gates.shops, *policy.gates.lists)
+    return {gate.id: gate for gate in gates}
 
 
 def _gate(gate: ShopGate | ListGate) -> str:

@@ -12,9 +12,11 @@ import msgspec
 from jitui.adapters.postgres import restrictions
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.confirmations import ask_confirmation
+from jitui.adapters.postgres.gates import append_history, lock_place, write_gates_row
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.governance.gates import GATED, CoverageEntry, Place
 from jitui.aftersales.governance.registry import (
     Category,
     Coverage,
@@ -72,7 +74,13 @@ _SET_COVERAGE: LiteralString = """
 INSERT INTO coverage (scope, ref, covered, reason, set_by, set_at)
 VALUES (%(scope)s, %(ref)s, %(covered)s, %(reason)s, %(set_by)s, %(set_at)s)
 ON CONFLICT (scope, ref) DO UPDATE
-SET covered = excluded.covered, reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at
+SET covered = excluded.covered, reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at,
+    gate_id = NULL, texts = NULL
+"""
+
+_UNSET_COVERAGE: LiteralString = """
+DELETE FROM coverage c WHERE c.scope = %(scope)s AND c.ref = %(ref)s AND NOT is_by_gate(c)
+RETURNING c.covered
 """
 
 # What a merchant sees: the rows of the platform, of the shop, and of the categories and items that it sells (R13).
@@ -201,9 +209,33 @@ class PostgresRegistry:
 
     async def set_coverage(self, coverage: Coverage) -> None:
         """Decisions read it from the next request on."""
-        place, told = place_name(coverage.scope, coverage.ref), {"covered": coverage.covered, "reason": coverage.reason}
-        entry = AuditEntry(AuditAction.COVERAGE_SET, place, coverage.set_by, coverage.set_at, told)
-        await self._run(_SET_COVERAGE, _values(coverage), entry)
+        row = coverage
+        place, told = place_name(row.scope, row.ref), {"covered": row.covered, "reason": row.reason}
+        texts = {"zh": row.reason, "en": row.reason} if row.reason else {}
+        status = "in" if row.covered else "out"
+        happened = CoverageEntry(
+            row.scope, row.ref, "set", row.set_at, to_status=status, texts=texts, set_by=row.set_by
+        )
+        async with self._pool.connection() as connection:
+            await connection.execute(_SET_COVERAGE, _values(row))
+            await append_history(connection, [happened])
+            await write_audit(connection, AuditEntry(AuditAction.COVERAGE_SET, place, row.set_by, row.set_at, told))
+
+    async def unset_coverage(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
+        """The gates decide from the next request on: what they come to is written in the same transaction."""
+        async with self._pool.connection() as connection:
+            if scope in GATED:
+                await lock_place(connection, Place(scope, ref))
+            found = await connection.execute(_UNSET_COVERAGE, {"scope": scope.value, "ref": ref})
+            rows = await found.fetchall()
+            if not rows:
+                return False
+            status = "in" if rows[0][0] else "out"
+            await append_history(connection, [CoverageEntry(scope, ref, "unset", now, from_status=status, set_by=by)])
+            if scope in GATED:
+                await write_gates_row(connection, Place(scope, ref), now)
+            await write_audit(connection, AuditEntry(AuditAction.COVERAGE_UNSET, place_name(scope, ref), by, now))
+            return True
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]:
         """Every coverage row that applies to the shop."""

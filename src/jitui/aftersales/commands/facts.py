@@ -43,7 +43,7 @@ def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> Decisi
     """What the deciding statement has to read for this policy, now."""
     caps, today = policy.caps, now.astimezone(time_zone).date()
     return DecisionQuery(
-        windows=_windows(policy.deciding_features, today),
+        windows=feature_windows(policy.deciding_features, today),
         now=now,
         ahead_from=now + CLOCKS_DIFFER,
         currency=policy.currency,
@@ -113,9 +113,11 @@ def buyer_facts(
     policy: Policy, buyer: Buyer, inputs: DecisionInputs, now: datetime, time_zone: ZoneInfo
 ) -> dict[str, FactValue | None]:
     """Features, attributes and the age of the account, which need no order; unknown ones are None."""
+    values, records = ({one.name: one for one in inputs.windows}, {one.kind: one for one in inputs.history})
+    as_of = inputs.shop_days_as_of
     return {
         "buyer.account_age_days": _age_days(buyer.registered_at, now),
-        **_feature_facts(policy, inputs, buyer, now, time_zone),
+        **_feature_facts(policy.deciding_features, values, records, as_of, buyer, now, time_zone),
         **_attribute_facts(policy, buyer),
     }
 
@@ -165,7 +167,7 @@ def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _windows(features: tuple[Feature, ...], today: date) -> tuple[FeatureWindow, ...]:
+def feature_windows(features: tuple[Feature, ...], today: date) -> tuple[FeatureWindow, ...]:
     """The window of each feature; the same all day."""
     return tuple(_window(feature, today) for feature in features)
 
@@ -270,23 +272,44 @@ def _covered(rows: Sequence[ScopedRow], *nearest_first: tuple[str, str], otherwi
     return otherwise
 
 
+def shop_facts(
+    policy: Policy,
+    features: tuple[Feature, ...],
+    values: Mapping[str, WindowValue],
+    records: Mapping[str, HistoryRecord],
+    as_of: datetime | None,
+    attributes: Mapping[str, FactValue],
+    *,
+    now: datetime,
+    time_zone: ZoneInfo,
+) -> dict[str, FactValue]:
+    """The facts of a shop alone, for gates; unknown ones are absent. `as_of`: up to when shops' events are counted."""
+    known = _feature_facts(features, values, records, as_of, None, now, time_zone)
+    known |= {name: attributes.get(name.removeprefix("shop.")) for name in policy.shop_attributes}
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def _feature_facts(
-    policy: Policy, inputs: DecisionInputs, buyer: Buyer, now: datetime, time_zone: ZoneInfo
+    features: tuple[Feature, ...],
+    values: Mapping[str, WindowValue],
+    records: Mapping[str, HistoryRecord],
+    shop_days_as_of: datetime | None,
+    buyer: Buyer | None,
+    now: datetime,
+    time_zone: ZoneInfo,
 ) -> dict[str, FactValue | None]:
-    values = {value.name: value for value in inputs.windows}
-    records = {record.kind: record for record in inputs.history}
     facts: dict[str, FactValue | None] = {}
-    windows = _windows(policy.deciding_features, now.astimezone(time_zone).date())
-    for feature, window in zip(policy.deciding_features, windows, strict=True):
+    windows = feature_windows(features, now.astimezone(time_zone).date())
+    for feature, window in zip(features, windows, strict=True):
         known = _is_known(window, records.get(feature.kind), buyer, now, time_zone)
         if feature.subject == "shop":
-            known = known and _rolled_up_through(window, inputs.shop_days_as_of, time_zone)
+            known = known and _rolled_up_through(window, shop_days_as_of, time_zone)
         facts[feature.name] = window_fact(window, values.get(feature.name), now, time_zone) if known else None
     return facts
 
 
 def _is_known(
-    window: FeatureWindow, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo
+    window: FeatureWindow, record: HistoryRecord | None, buyer: Buyer | None, now: datetime, time_zone: ZoneInfo
 ) -> bool:
     """Whether the history of the window is known. History that was never fed is unknown, not zero (I5).
 
@@ -296,11 +319,11 @@ def _is_known(
     if record is None or (record.fresh_until is not None and record.fresh_until < now):
         return False
     complete_from = record.complete_from
-    if window.subject == "buyer" and buyer.history_from is not None:
+    if buyer is not None and window.subject == "buyer" and buyer.history_from is not None:
         complete_from = max(complete_from, buyer.history_from)
     if complete_from <= datetime.combine(window.from_day, time.min, time_zone):
         return True
-    opened = buyer.registered_at
+    opened = None if buyer is None else buyer.registered_at
     young = opened is not None and complete_from <= opened <= now + CLOCKS_DIFFER
     return window.subject == "buyer" and young
 

@@ -44,7 +44,7 @@ class GateState:
     """How a place stands with a gate after a day.
 
     `row_days`: known days in a row that speak for a change. `leaves_on`: of a notice, the first day without cover.
-    `computed_on`: the last day that was taken in, also one on which nothing was known.
+    `computed_on`: the last day that counted.
     """
 
     status: GateStatus
@@ -62,12 +62,10 @@ def at_first(today: date) -> GateState:
 def next_state(
     state: GateState, verdict: GateVerdict, days: GateDays, today: date
 ) -> tuple[GateState, GateNews | None]:
-    """The state after today's verdict, and what the merchant is told. A day counts once."""
-    if state.computed_on is not None and today <= state.computed_on:
+    """The state after today's verdict, and what the merchant is told. A day counts once, as soon as it is known."""
+    if verdict is GateVerdict.UNKNOWN or (state.computed_on is not None and today <= state.computed_on):
         return state, None
     state = replace(state, computed_on=today)
-    if verdict is GateVerdict.UNKNOWN:
-        return state, None
     match state.status:
         case GateStatus.IN:
             return _while_in(state, verdict, days, today)

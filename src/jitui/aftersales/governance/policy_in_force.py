@@ -73,6 +73,12 @@ class PolicyInForce:
         assert self._deciding is not None
         return self._deciding
 
+    async def numbered(self) -> tuple[int, Policy]:
+        """The live policy with the number of its publication."""
+        deciding = await self.deciding()
+        assert self._in_force is not None
+        return self._in_force.live.publication, deciding.live
+
     async def _read_again(self) -> None:
         asked = self._seconds()
         reading = await self._policies.standing()

@@ -55,7 +55,10 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Whether a place is covered, and why, as the merchant reads it (R12, R13). `ref` is the id within the scope."""
+    """Whether a place is covered, and why, as the merchant reads it (R12, R13). `ref` is the id within the scope.
+
+    Of a row that a gate wrote, `texts` has the reason in each language.
+    """
 
     scope: Scope
     ref: str
@@ -63,6 +66,18 @@ class Coverage:
     reason: str
     set_by: str
     set_at: datetime
+    gate_id: str | None = None
+    texts: Mapping[str, str] | None = None
+
+    @property
+    def by_gate(self) -> str | None:
+        """The gate that wrote the row; None for one that a person set, which stands above the gates."""
+        return self.gate_id if self.gate_id is not None and self.set_by == set_by_gate(self.gate_id) else None
+
+
+def set_by_gate(gate_id: str) -> str:
+    """Who sets a row that a gate writes."""
+    return f"gate:{gate_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +276,10 @@ class Registry(Protocol):
 
     async def set_coverage(self, coverage: Coverage) -> None: ...
 
+    async def unset_coverage(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
+        """Take back what a person set, so that the gates decide again; whether there was such a row."""
+        ...
+
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]: ...
 
     async def set_pause(self, pause: Pause) -> Pause:
@@ -310,5 +329,6 @@ def refuse_opt_out() -> Refusal:
     """The refusal for a shop that wants to leave: the guarantee is the platform's, and a shop can only see it (R13)."""
     return Refusal(
         RefusalCode.SHOP_CANNOT_OPT_OUT,
-        "Instant refund is a basic guarantee of the platform: a shop can see its coverage and cannot change it.",
+        "Instant refund is a basic guarantee of the platform: a shop can see its coverage and cannot change it. It can "
+        "complain: the platform answers by a deadline.",
     )

@@ -59,6 +59,14 @@ class MemoryRegistry:
         """Set whether a place is covered."""
         self._tables.coverage[coverage.scope, coverage.ref] = coverage
 
+    async def unset_coverage(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
+        """Whether a person had set it."""
+        known = self._tables.coverage.get((scope, ref))
+        if known is None or known.by_gate is not None:
+            return False
+        del self._tables.coverage[scope, ref]
+        return True
+
     async def set_pause(self, pause: Pause) -> Pause:
         """Stop instant approvals for a place."""
         stands = later_pause(self._tables.pauses.get((pause.scope, pause.ref)), pause)

@@ -175,8 +175,8 @@ def in_words(kind: ValueKind) -> str:
         case IntegerKind(least, most):
             return f"a whole number from {least} to {most}"
         case DurationKind(units, most_days, may_be_none):
-            least = f"from 0{units[0]} " if may_be_none else ""
-            return f"a number of {' or '.join(_DURATION_WORDS[unit] for unit in units)}, {least}up to {most_days}d"
+            none = f"from 0{units[0]} " if may_be_none else ""
+            return f"a number of {' or '.join(_DURATION_WORDS[unit] for unit in units)}, {none}up to {most_days}d"
         case ExpressionKind(condition):
             return "a CEL expression that is true or false" if condition else "a CEL expression"
         case EitherKind(kinds):
