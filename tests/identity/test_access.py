@@ -43,6 +43,9 @@ shops:write             -     -        -       -    -        -       -       a  
 categories:write        -     -        -       -    -        -       -       a        -    -
 coverage:read           -     o        a       a    a        a       -       a        o    -
 coverage:write          -     -        -       a    -        -       -       a        -    -
+complaints:read         -     o        a       a    a        a       -       a        o    -
+complaints:write        -     o        -       -    -        -       -       a        o    -
+complaints:answer       -     -        -       a    a        -       -       a        -    -
 refunds:read            o     o        a       a    a        a       -       a        o    o
 refunds:write           -     -        -       -    a        -       -       a        -    -
 ledger:read             -     -        -       -    a        a       -       a        -    -

@@ -47,6 +47,8 @@ class RefusalCode(StrEnum):
     DISPUTE_DIFFERS = "dispute-differs"
     DISPUTE_OPEN = "dispute-open"
     SHOP_CANNOT_OPT_OUT = "shop-cannot-opt-out"
+    COMPLAINT_OPEN = "complaint-open"
+    COMPLAINT_ANSWERED = "complaint-answered"
     WEBHOOK_ENDPOINT_EXISTS = "webhook-endpoint-exists"
     TOO_MANY_WEBHOOK_ENDPOINTS = "too-many-webhook-endpoints"
     ENCRYPTION_NOT_CONFIGURED = "encryption-not-configured"

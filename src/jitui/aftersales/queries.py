@@ -87,6 +87,15 @@ class WorkerSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class OverdueComplaint:
+    """A merchant's complaint that was to be answered by now."""
+
+    complaint_id: UUID
+    shop_id: str
+    answer_by: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Imbalance:
     """Orders of one currency whose ledger and payments differ, and by how much together; see `UnbalancedOrder`."""
 
@@ -133,6 +142,7 @@ class OperationsState:
     open_incidents: int = 0
     imbalances: tuple[Imbalance, ...] = ()
     overdue_appeals: OverdueAppeals | None = None
+    overdue_complaints: tuple[OverdueComplaint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

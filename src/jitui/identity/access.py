@@ -70,6 +70,9 @@ class Permission(StrEnum):
     CATEGORIES_WRITE = "categories:write"
     COVERAGE_READ = "coverage:read"
     COVERAGE_WRITE = "coverage:write"
+    COMPLAINTS_READ = "complaints:read"
+    COMPLAINTS_WRITE = "complaints:write"
+    COMPLAINTS_ANSWER = "complaints:answer"
     REFUNDS_READ = "refunds:read"
     REFUNDS_WRITE = "refunds:write"
     LEDGER_READ = "ledger:read"
@@ -120,6 +123,7 @@ _ANSWERING = (
     Permission.BUYERS_READ,
     Permission.SHOPS_READ,
     Permission.COVERAGE_READ,
+    Permission.COMPLAINTS_READ,
     Permission.HISTORY_READ,
     Permission.INCIDENTS_READ,
     Permission.PAUSES_READ,
@@ -163,6 +167,8 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.SHIPMENTS_WRITE,
             Permission.SHOPS_READ,
             Permission.COVERAGE_READ,
+            Permission.COMPLAINTS_READ,
+            Permission.COMPLAINTS_WRITE,
             Permission.REFUNDS_READ,
             Permission.INCIDENTS_READ,
             Permission.CHANGES_READ,
@@ -181,6 +187,7 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.POLICIES_PROPOSE,
             Permission.POLICIES_APPROVE,
             Permission.POLICIES_STOP,
+            Permission.COMPLAINTS_ANSWER,
         ),
         Role.OPERATOR: _grants(
             Reach.ANY,
@@ -195,6 +202,7 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.PAUSES_WRITE,
             Permission.POLICIES_APPROVE,
             Permission.POLICIES_STOP,
+            Permission.COMPLAINTS_ANSWER,
             Permission.CHANGES_READ,
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,

@@ -64,6 +64,7 @@ class Settings:
     webhook_keep_days: int = _setting(values.whole(1, 30), 30)
     appeal_answer_days: int = _setting(values.whole(1, 90), 15)
     erasures_keep_days: int = _setting(values.whole(31, 3_650), 400)
+    complaints_answer_days: int = _setting(values.whole(1, 365), 15)
     remote_url: str | None = _setting(values.http_url, None)
     api_key: str | None = _setting(values.key, None, secret=True)
     pool_size: int = _setting(values.whole(1, 1_000), 16)
@@ -108,6 +109,11 @@ class Settings:
     def erasures_keep(self) -> timedelta:
         """How long the id of an erased buyer is recognised."""
         return timedelta(days=self.erasures_keep_days)
+
+    @property
+    def complaints_answer_within(self) -> timedelta:
+        """How long the platform has to answer a merchant's complaint."""
+        return timedelta(days=self.complaints_answer_days)
 
     @property
     def usage_max_age(self) -> timedelta:

@@ -131,7 +131,10 @@ SELECT json_build_object(
         WHERE kind = 'ledger_unbalanced' AND state = 'open' GROUP BY currency ORDER BY currency) x),
     'overdue_appeals', (
         SELECT CASE WHEN count(*) > 0 THEN json_build_object('count', count(*), 'oldest_answer_by', min(answer_by)) END
-        FROM appeal WHERE state = 'open' AND answer_by <= %(now)s::timestamptz)
+        FROM appeal WHERE state = 'open' AND answer_by <= %(now)s::timestamptz),
+    'overdue_complaints', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
+        SELECT complaint_id, shop_id, answer_by FROM complaint
+        WHERE state = 'open' AND answer_by < %(now)s::timestamptz ORDER BY answer_by LIMIT 100) x)
 )::text
 """
 

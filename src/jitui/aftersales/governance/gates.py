@@ -331,8 +331,7 @@ def _entry(
 def as_the_merchant_reads(record: GateRecord) -> GateRecord:
     """Of a private gate its merchant learns that there is one, its dates and the neutral sentence (R16).
 
-    Of a public one also the figures that are counted from the shop's own events; what the platform holds of a shop
-    beside them stays with the platform.
+    Of a public one it reads everything, its own figures too.
     """
     if not record.public:
         return replace(

@@ -32,6 +32,7 @@ WATCHED = frozenset(
         TaskKind.WORKER_SILENT,
         TaskKind.NO_WORKER,
         TaskKind.APPEAL_OVERDUE,
+        TaskKind.COMPLAINT_OVERDUE,
     }
 )
 """Kinds whose tasks are opened and closed by looking."""
@@ -59,6 +60,7 @@ def standing_tasks(
         *_silent(state.workers, now),
         *_no_worker(state, alive, now),
         *_overdue_appeals(state, now),
+        *_complaints(state, now),
     )
 
 
@@ -176,6 +178,17 @@ def _overdue_appeals(state: OperationsState, now: datetime) -> Iterator[NewTask]
     if late is not None:
         evidence = {"appeals": late.count, "oldest_answer_by": late.oldest_answer_by.isoformat()}
         yield _task(TaskKind.APPEAL_OVERDUE, "", evidence, now)
+
+
+def _complaints(state: OperationsState, now: datetime) -> Iterator[NewTask]:
+    """Complaints of merchants that nobody answered by their deadline."""
+    for complaint in state.overdue_complaints:
+        evidence = {
+            "complaint": str(complaint.complaint_id),
+            "shop": complaint.shop_id,
+            "answer_by": complaint.answer_by.isoformat(),
+        }
+        yield _task(TaskKind.COMPLAINT_OVERDUE, str(complaint.complaint_id), evidence, now)
 
 
 def _task(

@@ -69,6 +69,7 @@ COMMANDS = {
     "select": Slot("buyers:select", "Put a buyer on the allow or the deny list."),
     "buyers": Slot("personal_data:buyers", "Export what is stored about a buyer; erase a buyer."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
+    "complaints": Slot("complaints:complaints", "Merchants' complaints about coverage: list, answer."),
     "keys": Slot("keys:keys", "Issue, list, roll and revoke API keys."),
     "people": Slot("people:people", "Who may sign in to the console."),
     "audit": Slot("audit:audit", "Who did what; and whether the log is whole."),

@@ -103,6 +103,8 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.DISPUTE_DIFFERS, 409, "The dispute is known otherwise"),
         (RefusalCode.DISPUTE_OPEN, 409, "The buyer's bank is asked for the same money"),
         (RefusalCode.SHOP_CANNOT_OPT_OUT, 403, "A shop cannot switch the guarantee"),
+        (RefusalCode.COMPLAINT_OPEN, 409, "A complaint of this shop is open"),
+        (RefusalCode.COMPLAINT_ANSWERED, 409, "The complaint was answered"),
         (RefusalCode.WEBHOOK_ENDPOINT_EXISTS, 409, "There is a webhook endpoint for this address"),
         (RefusalCode.TOO_MANY_WEBHOOK_ENDPOINTS, 409, "There are too many webhook endpoints"),
         (RefusalCode.ENCRYPTION_NOT_CONFIGURED, 409, "Secrets cannot be stored here"),

@@ -8,20 +8,23 @@ from typing import Annotated, Literal
 from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
+from jitui.aftersales.governance.gates import Recomputing, recompute_places
 from jitui.aftersales.governance.registry import Category, Coverage, Scope, refuse_opt_out
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.entrypoints.http.fields import IdOrNone, Text, may_name
+from jitui.entrypoints.http.fields import Id, IdOrNone, Text, may_name
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put
+from jitui.entrypoints.http.operation import PLATFORM, SHOP, delete, get, operation, post, put
 from jitui.entrypoints.http.problems import not_found, refuse
 from jitui.entrypoints.http.read_body import read_body
-from jitui.entrypoints.http.reply import Answer, Reply, answer
+from jitui.entrypoints.http.reply import NO_CONTENT, Answer, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.gate_view import ENTRY, GATE, CoverageEntryView, GateView, entry_view, gate_view
 from jitui.entrypoints.http.resources.shared import Sent, Shown, check_place, id_of_address, left_out, said
 from jitui.identity.access import Permission
 
 CoverageScope = Literal["platform", "shop", "category", "item"]
+MOST_HISTORY = 100
 _WHY = Meta(description="Why, as the merchant reads it; needed to take a place out.")
 
 
@@ -39,6 +42,16 @@ class ShopCoverageSent(Sent, frozen=True, kw_only=True):
 
     covered: bool
     reason: Annotated[Text, _WHY] = ""
+
+
+class RecomputeSent(Sent, frozen=True, kw_only=True):
+    """The shops whose gates are computed now; `dry_run` writes nothing."""
+
+    shop_ids: Annotated[
+        list[Id],
+        Meta(min_length=1, max_length=200, description="1 to 200 shops; all shops are computed once a day."),
+    ]
+    dry_run: bool = False
 
 
 class CategorySent(Sent, frozen=True, kw_only=True):
@@ -61,12 +74,26 @@ class CoverageRow(Shown, frozen=True, kw_only=True):
 
 
 class ShopCoverageAnswer(Shown, frozen=True, kw_only=True):
-    """Whether the shop is covered, and why; and every row that applies to it, its categories and its items."""
+    """Whether the shop is covered, and why; every row that applies to it, its categories and its items; the gates.
+
+    `set_by_hand`: a person of the platform set the shop's row, which stands above the gates. `history`: the newest 100.
+    """
 
     shop_id: str
     covered: bool
     reason: str
+    set_by_hand: bool
     rows: tuple[CoverageRow, ...]
+    gates: tuple[GateView, ...]
+    history: tuple[CoverageEntryView, ...]
+
+
+class RecomputeAnswer(Shown, frozen=True, kw_only=True):
+    """What was computed, and what has changed by it, or would in a dry run."""
+
+    computed: int
+    dry_run: bool
+    history: tuple[CoverageEntryView, ...]
 
 
 class CategoryAnswer(Shown, frozen=True, kw_only=True):
@@ -146,7 +173,9 @@ async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
     """Return whether the shop, its categories and items are covered, and why."""
     if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
-    rows = await request.service.registry.coverage_of(shop_id)
+    service = request.service
+    rows, records = await service.registry.coverage_of(shop_id), await service.gates.of_shop(shop_id)
+    history, for_merchant = await service.gates.history(shop_id, MOST_HISTORY), request.key_scope is not PLATFORM
     nearest = {row.scope: row for row in rows}
     deciding = nearest.get(Scope.SHOP) or nearest.get(Scope.PLATFORM)
     return answer(
@@ -154,9 +183,62 @@ async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
             shop_id=shop_id,
             covered=deciding.covered if deciding is not None else True,
             reason=deciding.reason if deciding is not None else "Every shop of the platform is covered.",
+            set_by_hand=Scope.SHOP in nearest and nearest[Scope.SHOP].by_gate is None,
             rows=tuple(_row(request, row) for row in rows),
+            gates=tuple(gate_view(record, for_merchant=for_merchant) for record in records),
+            history=tuple(entry_view(entry, for_merchant=for_merchant) for entry in history),
         )
     )
+
+
+@delete(
+    "/v1/coverage/{place:str}/{ref:str}",
+    tags=_TAG,
+    summary="Take back what a person set",
+    description="The gates of the policy decide again. `place` is the scope: shop, category or item. 404 when no "
+    "person set anything there.",
+    opt=operation({204: None}, Permission.COVERAGE_WRITE),
+)
+async def unset_coverage(request: RequestContext, place: FromPath[str], ref: FromPath[str]) -> Reply:
+    """Let the gates decide on a shop, category or item again."""
+    if place not in (Scope.SHOP, Scope.CATEGORY, Scope.ITEM) or not may_name(ref):
+        return not_found()
+    return await _unset(request, Scope(place), ref)
+
+
+@delete(
+    "/v1/coverage/platform",
+    tags=_TAG,
+    summary="Take back what a person set for the whole platform",
+    opt=operation({204: None}, Permission.COVERAGE_WRITE),
+)
+async def unset_platform_coverage(request: RequestContext) -> Reply:
+    """Cover the shops again that have no row of their own."""
+    return await _unset(request, Scope.PLATFORM, "")
+
+
+async def _unset(request: RequestContext, scope: Scope, ref: str) -> Reply:
+    service = request.service
+    done = await service.registry.unset_coverage(scope, ref, by=request.actor.id, now=service.clock())
+    return NO_CONTENT if done else not_found()
+
+
+@post(
+    "/v1/coverage/recompute",
+    tags=_TAG,
+    summary="Compute the gates of shops now",
+    description="They are computed once a day. A day counts once, so that computing again changes nothing of what "
+    "was known that day.",
+    opt=operation({200: RecomputeAnswer}, Permission.COVERAGE_WRITE, body=RecomputeSent),
+)
+async def recompute_coverage(request: RequestContext) -> Reply:
+    """Compute how shops stand with the gates of the policy."""
+    sent = await read_body(request, RecomputeSent)
+    service = request.service
+    how = Recomputing(service.clock(), request.actor.id, sent.dry_run)
+    plans = await recompute_places(service.gates, await service.gate_rules(), sent.shop_ids, how)
+    news = (entry_view(entry, for_merchant=False) for plan in plans for entry in plan.entries)
+    return answer(RecomputeAnswer(computed=len(plans), dry_run=sent.dry_run, history=tuple(news)))
 
 
 @put(
@@ -180,7 +262,15 @@ async def put_category(request: RequestContext, category_id: FromPath[str]) -> R
     return answer(shown(CategoryAnswer, stands))
 
 
-HANDLERS = (put_coverage, put_shop_coverage, get_shop_coverage, put_category)
+HANDLERS = (
+    put_coverage,
+    put_shop_coverage,
+    get_shop_coverage,
+    unset_coverage,
+    unset_platform_coverage,
+    recompute_coverage,
+    put_category,
+)
 
 _ROW = CoverageRow(
     scope=Scope.CATEGORY,
@@ -194,6 +284,16 @@ EXAMPLES = (
     ShopCoverageSent(covered=False, reason="Fulfilment below the platform's standard."),
     CategorySent(title="Customised mugs", customised=True),
     _ROW,
-    ShopCoverageAnswer(shop_id="s-1", covered=True, reason="Every shop of the platform is covered.", rows=(_ROW,)),
+    ShopCoverageAnswer(
+        shop_id="s-1",
+        covered=True,
+        reason="Every shop of the platform is covered.",
+        set_by_hand=False,
+        rows=(_ROW,),
+        gates=(GATE,),
+        history=(ENTRY,),
+    ),
+    RecomputeSent(shop_ids=["s-1"], dry_run=True),
+    RecomputeAnswer(computed=1, dry_run=True, history=(ENTRY,)),
     CategoryAnswer(category_id="mugs", title="Customised mugs", customised=True, virtual=False),
 )

@@ -79,3 +79,14 @@ CREATE TABLE complaint (                                -- of a merchant about t
 CREATE UNIQUE INDEX one_open_complaint_per_shop ON complaint (shop_id) WHERE state = 'open';
 CREATE INDEX complaint_by_deadline ON complaint (answer_by, complaint_id);
 CREATE INDEX complaint_of_shop ON complaint (shop_id, made_at DESC);
+
+-- Kinds of tasks of releases beside this one stay.
+DO $$
+DECLARE
+    known text;
+BEGIN
+    SELECT pg_get_expr(conbin, conrelid) INTO known
+    FROM pg_constraint WHERE conrelid = 'task'::regclass AND conname = 'task_kind_check';
+    EXECUTE format('ALTER TABLE task DROP CONSTRAINT task_kind_check, ADD CONSTRAINT task_kind_check '
+        'CHECK (%%s OR kind = ''complaint_overdue'')', known);
+END $$;
