@@ -16,6 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from jitui.aftersales.governance.appeals import AppealFilter
+from jitui.aftersales.governance.complaint import ComplaintFilter
 from jitui.aftersales.governance.registry import Restriction
 from jitui.entrypoints.console import buyer, merchant
 from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
@@ -67,6 +68,7 @@ TABLE = {
     "POST /merchant/tickets/{ticket}/approve": Row("merchant", "303", HIDDEN, (("version", "1"),)),
     "POST /merchant/tickets/{ticket}/reject": Row("merchant", "303", HIDDEN, (("version", "1"), ("reason", "No."))),
     "GET /merchant/coverage": Row("merchant", "200", "200"),
+    "POST /merchant/coverage/complaints": Row("merchant", "303", "303", (("reason", "The strike."),)),
 }
 
 
@@ -143,6 +145,7 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
 
     async def state() -> list[object]:
         found: list[object] = list(await market.service.appeals.list(AppealFilter()))
+        found += await market.service.complaints.list(ComplaintFilter())
         for order_id in ("A-1", "A-2"):
             ref = await market.service.store.find_order(order_id)
             assert ref is not None
@@ -213,7 +216,7 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (36, 360)
+    assert (len(found), len(found) * len(VISITORS)) == (37, 370)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

@@ -11,11 +11,14 @@ import httpx
 import pytest
 
 from jitui.aftersales.commands.review import approve
-from jitui.aftersales.governance.registry import Coverage, Scope
+from jitui.aftersales.governance.complaint import ComplaintAnswer, ComplaintFilter, ComplaintOutcome
+from jitui.aftersales.governance.gates import GateRules, Recomputing, recompute_places
+from jitui.aftersales.governance.registry import Coverage, Scope, Shop
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketRef
 from jitui.ids import lane_of_id
+from tests.aftersales.gating import gated_policy
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
 from tests.console.pages import Page, Visitor
@@ -204,10 +207,51 @@ async def test_coverage_says_whether_and_why_and_has_no_switch(market: Marketpla
     page = await (await visit(SHOP)).see("/merchant/coverage")
     assert "Your shop is covered" in page.text
     assert "试运行阶段" in page.text
-    assert {form.action for form in page.forms} == {"/preferences", "/sign-out"}
+    # It can complain, and it can switch nothing.
+    assert {form.action for form in page.forms} == {"/preferences", "/sign-out", "/merchant/coverage/complaints"}
     other = await (await visit(OTHER_SHOP)).see("/merchant/coverage")
     assert "Your shop is not covered" in other.text
     assert "近 30 天发货及时率低于 80%" in other.text
+
+
+async def test_a_merchant_complains_and_reads_the_answer(market: Marketplace, visit: Visit) -> None:
+    service, browser = market.service, await visit(OTHER_SHOP)
+    action = "/merchant/coverage/complaints"
+    empty = await browser.send("/merchant/coverage", action, reason=" ")
+    assert empty.status_code == 422
+    assert "Please write why" in empty.text
+    fields = dict((await browser.see("/merchant/coverage")).form(action).fields)
+    assert (await browser.post(action, fields | {"reason": "The strike."})).status_code == 303
+    page = await browser.see("/merchant/coverage")
+    assert "The strike." in page.text and "The platform answers by" in page.text
+    assert action not in {form.action for form in page.forms}
+    assert (await browser.post(action, fields | {"reason": "Another."})).status_code == 409
+    (complaint,) = await service.complaints.list(ComplaintFilter(OTHER_SHOP.subject_id))
+    assert complaint.answer_by - complaint.made_at == timedelta(days=15)
+    answer = ComplaintAnswer(ComplaintOutcome.UPHELD, "You are right.", "li.na", service.clock())
+    await service.complaints.answer(complaint.complaint_id, answer)
+    page = await browser.see("/merchant/coverage")
+    assert "The platform agrees" in page.text and "You are right." in page.text
+    assert "li.na" not in page.text
+    assert "The strike." not in (await (await visit(SHOP)).see("/merchant/coverage")).text
+
+
+async def test_coverage_says_by_which_gate_since_when_and_what_brings_the_shop_back(
+    market: Marketplace, visit: Visit
+) -> None:
+    service, shop_id = market.service, SHOP.subject_id
+    await service.registry.put_shop(Shop(shop_id, "", {"experience_score": 59, "secret_score": 901}), service.clock())
+    today = service.clock().astimezone(service.settings.time_zone).date()
+    rules = GateRules(gated_policy("leave_after: 2d", "leave_after: 1d"), 99, service.settings.time_zone)
+    await recompute_places(service.gates, rules, [shop_id], Recomputing(service.clock(), "li.na"))
+    page = await (await visit(SHOP)).see("/merchant/coverage")
+    assert "Your shop is not covered" in page.text
+    assert "Other factors that the platform considers" in page.text
+    assert f"Not covered from {today + timedelta(days=4)} on" in page.text
+    assert "The experience score is below 60" in page.text and "An experience score of at least 70" in page.text
+    assert "shop.experience_score: 59" in page.text
+    for secret in ("secret", "901", "li.na", "hidden"):
+        assert secret not in page.text.lower(), secret
 
 
 def orders_on(response: httpx.Response) -> set[str]:

@@ -102,7 +102,7 @@ TABLE: dict[str, Row] = {
     "make_complaint": Row("/v1/shops/{shop}/complaints", {P, S}, {"reason": "The strike."}),
     "list_shop_complaints": Row("/v1/shops/{shop}/complaints", {P, S}),
     "list_complaints": Row("/v1/complaints", {P, S}, foreign="empty"),
-    "answer_complaint": Row("/v1/complaints/{ticket}/answer", {P}, {"outcome": "upheld", "answer": "Yes."}),
+    "answer_complaint": Row("/v1/complaints/{complaint}/answer", {P}, {"outcome": "upheld", "answer": "Yes."}),
     "put_category": Row("/v1/categories/mugs", {P}, {}),
     "list_refunds": Row("/v1/refunds", {P, S, B}, foreign="empty"),
     "get_refund": Row("/v1/refunds/{refund}", {P, S, B}),
@@ -175,6 +175,8 @@ TABLES = (
     "task",
     "buyer_event",
     "coverage",
+    "coverage_history",
+    "complaint",
     "pause",
     "restriction",
     "appeal",
@@ -236,7 +238,9 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
             sent = {**APPEAL, "restriction_id": str(row.restriction_id), "buyer_id": BUYER, "text": f"Words {days}."}
             appeals.append((await api.post("/v1/appeals", sent)).json() if days == 1 else sent)
         hook = await api.post("/v1/webhook-endpoints", {**HOOK, "url": "https://shop.example/old"})
+        complaint = await api.post("/v1/shops/shop-9/complaints", {"reason": "The strike."})
         things = {
+            "complaint": complaint.json()["complaint_id"],
             "endpoint": hook.json()["endpoint"]["endpoint_id"],
             "order": "o-1",
             "buyer": BUYER,
@@ -315,7 +319,7 @@ async def test_allowed_keys_get_through(market: Market, name: str) -> None:
         got = await market.call(name, key, market.things)
         if (name, scope) == ("put_shop_coverage", S):
             assert (got.status_code, got.json()["type"]) == (403, "/problems/shop-cannot-opt-out")  # R13
-        elif name.startswith(("lift_", "delete_")):
+        elif name.startswith(("lift_", "delete_", "unset_")):
             assert got.status_code in (204, 404)
         elif name == "get_proposal":
             assert got.status_code == 404  # there is none

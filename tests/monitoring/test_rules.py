@@ -86,6 +86,7 @@ CASES = {
     "JituiWebhooksLate": level("jitui_webhook_oldest_pending_seconds", "901+0", "900+0"),
     "JituiWebhooksGivenUp": task("webhook_dead_letter"),
     "JituiWebhookEndpointPaused": task("webhook_endpoint_paused"),
+    "JituiComplaintOverdue": task("complaint_overdue"),
     "JituiApiKeyEnds": Case(
         ("jitui_api_keys_ending_soon 1+0x120",), ("jitui_api_keys_ending_soon 0+0x120",), after="70m"
     ),

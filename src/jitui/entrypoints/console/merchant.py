@@ -1,8 +1,7 @@
-"""The merchant's pages: tickets, one ticket with its decision, and the coverage of the shop."""
+"""The merchant's pages: tickets, one ticket with its decision; the page of coverage stands in `coverage`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -14,7 +13,6 @@ from litestar.response import Response, Stream
 
 from jitui.aftersales.commands.review import Rejection, approve, reject
 from jitui.aftersales.commands.ship import ShipmentUpdate, goods_with_carrier
-from jitui.aftersales.governance.registry import Coverage, Scope
 from jitui.aftersales.model.order import LineUnits, ShipmentSource, ShipmentStatus, captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, TicketState
@@ -22,6 +20,7 @@ from jitui.aftersales.model.view import view_ticket, without_staff
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
 from jitui.entrypoints.console.access import needs, own_ticket, pages_of
+from jitui.entrypoints.console.coverage import complain, coverage
 from jitui.entrypoints.console.progress import steps_of
 from jitui.entrypoints.console.start import Form, seen_version
 from jitui.entrypoints.console.ticket_list import TABS, csv_of, page_of, read_query
@@ -135,22 +134,6 @@ async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) 
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None, form)
 
 
-@get("/coverage", opt=needs(Permission.COVERAGE_READ))
-async def coverage(visit: Visiting) -> Page:
-    """Whether the guarantee covers the shop, its categories and items, and why; it cannot be changed here (R13)."""
-    shop_id = visit.reader.subject_id
-    rows = await visit.service.registry.coverage_of(shop_id)
-    nearest = _nearest(rows)
-    return show(
-        visit,
-        "merchant/coverage.html",
-        shop=await shop_name(visit, shop_id),
-        covered=nearest.covered if nearest else True,
-        nearest=nearest,
-        rows=[row for row in rows if row.scope in (Scope.CATEGORY, Scope.ITEM)],
-    )
-
-
 async def _after(
     visit: Visit, ticket_id: UUID, refusal: Refusal | None, form: RejectForm | None = None
 ) -> Response[str]:
@@ -217,13 +200,8 @@ def _clean(text: str) -> str:
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
-def _nearest(rows: Sequence[Coverage]) -> Coverage | None:
-    by_scope = {row.scope: row for row in rows}
-    return by_scope.get(Scope.SHOP) or by_scope.get(Scope.PLATFORM)
-
-
 ROUTER = Router(
     "/merchant",
-    route_handlers=[tickets, tickets_csv, ticket_page, approve_ticket, reject_ticket, coverage],
+    route_handlers=[tickets, tickets_csv, ticket_page, approve_ticket, reject_ticket, coverage, complain],
     guards=[pages_of(Role.MERCHANT)],
 )

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from jitui.aftersales.governance.appeals import AppealState
+from jitui.aftersales.governance.complaint import ComplaintOutcome
+from jitui.aftersales.governance.coverage import GateStatus
 from jitui.aftersales.governance.registry import Scope
 from jitui.aftersales.model.order import FulfillmentStatus, Hold
 from jitui.aftersales.model.refund import RefundState
@@ -119,6 +121,15 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         AppealState.UPHELD: _("You are right"),
         AppealState.REJECTED: _("Not upheld"),
     },
+    GateStatus: {
+        GateStatus.IN: _("Kept"),
+        GateStatus.NOTICE: _("Notice given"),
+        GateStatus.OUT: _("Not covered"),
+    },
+    ComplaintOutcome: {
+        ComplaintOutcome.UPHELD: _("The platform agrees"),
+        ComplaintOutcome.REJECTED: _("The platform does not agree"),
+    },
     RefusalCode: {
         RefusalCode.NOT_FOUND: _("There is no such thing here, or it is not yours to see."),
         RefusalCode.ORDER_NOT_REPLACEABLE: _("This order cannot be changed any more."),
@@ -167,6 +178,8 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
             "The buyer's bank is asked for the same money. Wait until it has decided, or reject."
         ),
         RefusalCode.SHOP_CANNOT_OPT_OUT: _("The guarantee is the platform's; a shop cannot switch it on or off."),
+        RefusalCode.COMPLAINT_OPEN: _("A complaint is open. Please wait for its answer."),
+        RefusalCode.COMPLAINT_ANSWERED: _("This complaint was answered already."),
         RefusalCode.IDEMPOTENCY_KEY_REUSED: _("This page was sent already, with other choices. Please open it again."),
         RefusalCode.REQUEST_IN_FLIGHT: _("Your request is being worked on. Please look again in a moment."),
     },
