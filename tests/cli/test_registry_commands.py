@@ -82,6 +82,26 @@ def test_coverage_is_set_and_shown_to_the_shop(jitui: Jitui) -> None:
     assert jitui("coverage", "set", "shop", "s-1", "--covered").out == "shop s-1: covered (by command line)\n"
 
 
+def test_what_a_person_set_is_taken_back_and_gates_are_computed(jitui: Jitui) -> None:
+    jitui("migrate")  # which publishes the first policy
+    assert jitui("coverage", "unset", "shop", "s-1").code == 1
+    jitui("coverage", "set", "shop", "s-1", "--not-covered", "--reason", "late")
+    assert jitui("coverage", "unset", "shop", "s-1").out == "shop s-1: the gates of the policy decide again\n"
+    assert "covered, with every item" in jitui("coverage", "show", "s-1").out
+    done = jitui("coverage", "recompute", "s-1", "--dry-run", "--json").json
+    assert (done["computed"], done["dry_run"], done["history"]) == (1, True, [])
+    assert jitui("coverage", "recompute").out == "1 place computed, 0 changed.\n"
+
+
+def test_complaints_are_listed_and_answered(jitui: Jitui) -> None:
+    assert jitui("complaints", "list").out == "There are no open complaints.\n"
+    nobody = "0197312a-7700-7a18-b577-d6e7f8091a3c"
+    assert jitui("complaints", "answer", nobody, "upheld").code == 2, "words are needed"
+    assert jitui("complaints", "answer", nobody, "perhaps", "--words", "Yes.").code == 2
+    assert jitui("complaints", "answer", "nobody", "upheld", "--words", "Yes.").code == 2
+    assert "no complaint" in jitui("complaints", "answer", nobody, "upheld", "--words", "Yes.").err
+
+
 def test_migrating_shows_where_the_database_stands(
     jitui: Jitui, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
