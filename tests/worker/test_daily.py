@@ -8,11 +8,14 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from jitui import worker
+from jitui.aftersales.governance.policy_in_force import publish
+from jitui.aftersales.governance.registry import Shop
 from jitui.bootstrap import open_service
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from jitui.settings import Settings
-from jitui.worker import note_audit_head, warn_of_ending_keys
+from jitui.worker import apply_gates, note_audit_head, warn_of_ending_keys
+from tests.aftersales.gating import gated_policy
 from tests.aftersales.market import NOW
 
 DAY = timedelta(days=1)
@@ -43,3 +46,32 @@ async def test_the_head_of_the_audit_log_is_kept_in_the_workers_log_too(database
         with capture_logs() as logs:
             await note_audit_head(service)
     assert [(line["event"], line["head"]) for line in logs] == [("audit_head", f"1:{row.hash.hex()}")]
+
+
+async def test_the_gates_are_computed_once_a_day_and_when_another_policy_is_in_force(
+    database_url: str, tmp_path: Path
+) -> None:
+    now = [NOW]
+    async with open_service(Settings(home=tmp_path), database_url, clock=lambda: now[0]) as service:
+        await publish(service.registry, gated_policy(), by="test", now=NOW)
+        await service.registry.put_shop(Shop("s-1", "", {"secret_score": 901}), NOW)
+        await apply_gates(service)
+        assert await service.registry.coverage_of("s-1") == [], "yesterday is not counted yet"
+        await service.feed.roll_up(now[0])
+        with capture_logs() as logs:
+            await apply_gates(service)
+            await apply_gates(service)
+        assert [(line["event"], line["places"]) for line in logs] == [("gates_computed", 3)]
+        (row,) = await service.registry.coverage_of("s-1")
+        assert (row.covered, row.by_gate) == (False, "hidden")
+    async with open_service(Settings(home=tmp_path), database_url, clock=lambda: now[0]) as service:
+        await publish(service.registry, gated_policy("> 900", "> 950"), by="test", now=NOW)
+        with capture_logs() as logs:
+            await apply_gates(service)
+        assert [line["places"] for line in logs] == [3]
+        # Out by the old rule, it stays out between the new bounds' days and is back by the new one.
+        now[0] += DAY
+        await service.feed.roll_up(now[0])
+        await service.registry.put_shop(Shop("s-1", "", {"secret_score": 900}), now[0])
+        await apply_gates(service)
+        assert await service.registry.coverage_of("s-1") == []
