@@ -104,7 +104,7 @@ def test_so_it_is_in_chinese(when: str, zh: str) -> None:
     [
         ("order.paid_minor < 30000", "in the last 300 days"),
         ("order.paid_minor < 30000", "see rule 300.1"),
-        ("order.paid_minor < 30000", "see https://example.com/300?n=300"),
+        ("order.paid_minor < 30000", "see https://example.com/300?n=300 or https://example.com/a;300"),
         ("order.paid_minor < 30000", "by R300, 300d, v300, 2025-300 and 300-x"),
         ("order.paid_minor < 30000", "3000 and 30 and 1300 and 300.01 and 0.300"),
         ("order.paid_minor < 30000", "300 % of it"),
@@ -180,6 +180,12 @@ def test_a_number_in_two_expressions_or_a_cap(one: str, other: str, twice: bool)
         number = next(word for word in other.split() if word.isdigit())
         assert [(line, column) for line, column, _ in found] == [(18, 12 + other.index(number))]
         assert "here and for conditions.a in line 14" in found[0][2]
+
+
+def test_a_number_before_the_parameter_that_has_it_is_advised_too() -> None:
+    text = TEXT.replace("when: A", "when: order.paid_minor < 500").replace('1 < 2"', 'order.paid_minor < low"')
+    found = advised(text.replace("named_days: 12}", "named_days: 12, low: 500}"))
+    assert found == [(14, 30, "500 is the parameter low: write its name here")]
 
 
 def test_a_number_twice_in_one_expression_and_equal_caps_are_left_alone() -> None:
