@@ -225,6 +225,16 @@ async def test_a_worker_that_dies_loses_nobody(ruled_market: Market) -> None:
     assert (await work(market), len(await restrictions(market))) == (1, 1)
 
 
+async def test_a_worker_leaves_out_whoever_is_locked_and_comes_back(ruled_market: Market) -> None:
+    """Somebody is deciding for the buyer: who writes without the lock could restrict beside that decision."""
+    market = ruled_market
+    await cancelled(market, 3)
+    async with market.pool.connection() as held:
+        await held.execute("SELECT 1 FROM buyer WHERE buyer_id = %s FOR UPDATE", [BUYER])
+        assert (await work(market), len(await restrictions(market))) == (0, 0)
+    assert (await work(market), len(await restrictions(market))) == (1, 1)
+
+
 async def test_events_that_are_committed_late_are_not_overlooked(ruled_market: Market) -> None:
     """Another buyer's later events are worked on first; the ones that were begun earlier come after them."""
     market = ruled_market
@@ -273,10 +283,10 @@ async def test_what_happened_during_a_restriction_counts_when_it_has_ended(ruled
     await cancelled(market, 3, NOW + 2 * A_DAY)
     await work(market, NOW + 2 * A_DAY)
     assert len(await restrictions(market)) == 1, "while one stands there is no second one"
-    after = NOW + timedelta(days=31)
-    await market.paid_order(BUYER, "o-1", now=after)
-    assert (await market.asked(BUYER, "o-1", now=after)).state is TicketState.AWAITING_MERCHANT
-    assert len(await restrictions(market)) == 2
+    end = NOW + timedelta(days=30)
+    await market.paid_order(BUYER, "o-1", now=end)
+    assert (await market.asked(BUYER, "o-1", now=end)).state is TicketState.AWAITING_MERCHANT
+    assert [one.starts_at for one in await restrictions(market)] == [end, NOW], "the next one begins as the first ends"
 
 
 @on_both_stores
