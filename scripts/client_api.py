@@ -90,14 +90,27 @@ def _homes(operations: list[tuple[str, str, Json]], schemas: Mapping[str, Json])
 
 
 def _named(schema: Any, schemas: Mapping[str, Json]) -> set[str]:
-    """The names of the schemas that a schema refers to, at any depth."""
+    """The names of the schemas that a schema refers to, at any depth, or whose very words it lists."""
     found: set[str] = set()
-    left = set(_REF.findall(repr(_without_examples(schema))))
+    left = _refers_to(_without_examples(schema), schemas)
     while left:
         name = left.pop()
         found.add(name)
-        left |= set(_REF.findall(repr(schemas[name]))) - found
+        left |= _refers_to(schemas[name], schemas) - found
     return found
+
+
+def _refers_to(schema: Any, schemas: Mapping[str, Json]) -> set[str]:
+    return set(_REF.findall(repr(schema))) | {name for one in _within(schema) if (name := _enum_of(one, schemas))}
+
+
+def _within(schema: Any) -> Iterator[Json]:
+    """Every object in a schema."""
+    if isinstance(schema, dict):
+        yield schema
+    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for one in inner:
+        yield from _within(one)
 
 
 def _without_examples(schema: Any) -> Any:

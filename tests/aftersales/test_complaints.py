@@ -15,8 +15,8 @@ from jitui.aftersales.governance.complaint import (
     Complaint,
     ComplaintAnswer,
     ComplaintFilter,
-    ComplaintOutcome,
     ComplaintState,
+    ContestOutcome,
 )
 from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
 from jitui.aftersales.operations.watch import Watch
@@ -29,7 +29,7 @@ def complaint(shop_id: str = "shop-1", reason: str = "The strike.", at: datetime
     return Complaint(uuid4(), shop_id, reason, "shan", at, at + timedelta(days=days))
 
 
-def answer(words: str = "Yes.", outcome: ComplaintOutcome = ComplaintOutcome.UPHELD) -> ComplaintAnswer:
+def answer(words: str = "Yes.", outcome: ContestOutcome = ContestOutcome.UPHELD) -> ComplaintAnswer:
     return ComplaintAnswer(outcome, words, "li.na", NOW + timedelta(days=1))
 
 
@@ -66,10 +66,10 @@ async def test_it_is_answered_once_and_then_another_may_be_made(market: Market) 
     assert len(answered) == 1
     assert {one.code for one in said if isinstance(one, Refusal)} == {RefusalCode.COMPLAINT_ANSWERED}
     (standing,) = await complaints.list(ComplaintFilter())
-    assert (standing.state, standing.outcome) == (ComplaintState.ANSWERED, ComplaintOutcome.UPHELD)
+    assert (standing.state, standing.outcome) == (ComplaintState.ANSWERED, ContestOutcome.UPHELD)
     words = standing.answer or ""
     assert await complaints.answer(made.complaint_id, answer(words)) == standing
-    other = await complaints.answer(made.complaint_id, answer(words, ComplaintOutcome.REJECTED))
+    other = await complaints.answer(made.complaint_id, answer(words, ContestOutcome.REJECTED))
     assert isinstance(other, Refusal)
     assert await complaints.answer(uuid4(), answer()) is None
     assert isinstance(await complaints.make(complaint(reason="Another.")), Complaint)

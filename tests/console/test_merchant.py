@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from jitui.aftersales.commands.review import approve
-from jitui.aftersales.governance.complaint import ComplaintAnswer, ComplaintFilter, ComplaintOutcome
+from jitui.aftersales.governance.complaint import ComplaintAnswer, ComplaintFilter, ContestOutcome
 from jitui.aftersales.governance.gates import GateRules, Recomputing, recompute_places
 from jitui.aftersales.governance.registry import Coverage, Scope, Shop
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
@@ -228,7 +228,7 @@ async def test_a_merchant_complains_and_reads_the_answer(market: Marketplace, vi
     assert (await browser.post(action, fields | {"reason": "Another."})).status_code == 409
     (complaint,) = await service.complaints.list(ComplaintFilter(OTHER_SHOP.subject_id))
     assert complaint.answer_by - complaint.made_at == timedelta(days=15)
-    answer = ComplaintAnswer(ComplaintOutcome.UPHELD, "You are right.", "li.na", service.clock())
+    answer = ComplaintAnswer(ContestOutcome.UPHELD, "You are right.", "li.na", service.clock())
     await service.complaints.answer(complaint.complaint_id, answer)
     page = await browser.see("/merchant/coverage")
     assert "The platform agrees" in page.text and "You are right." in page.text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from jitui.aftersales.governance.policy_in_force import publish
 from tests.aftersales.gating import gated_policy
 from tests.http.api import SHOP, Api
+from tests.publishing import put_in_force
 
 LOW = {"attributes": {"experience_score": 59, "secret_score": 901}}
 
@@ -15,7 +15,7 @@ LOW = {"attributes": {"experience_score": 59, "secret_score": 901}}
 async def gated(api: Api) -> Any:
     """A shop that the hidden gate takes out, and that another gate has told."""
     policy = gated_policy("leave_after: 2d", "leave_after: 1d")
-    await publish(api.service.registry, policy, by="test", now=api.now())
+    await put_in_force(api.service.policies, policy, by="test", now=api.now())
     await api.put(f"/v1/shops/{SHOP}", LOW)
     got = await api.post("/v1/coverage/recompute", {"shop_ids": [SHOP]})
     assert got.status_code == 200, got.text

@@ -8,7 +8,6 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from jitui import worker
-from jitui.aftersales.governance.policy_in_force import publish
 from jitui.aftersales.governance.registry import Shop
 from jitui.bootstrap import open_service
 from jitui.identity.access import KeyScope
@@ -17,6 +16,7 @@ from jitui.settings import Settings
 from jitui.worker import apply_gates, note_audit_head, warn_of_ending_keys
 from tests.aftersales.gating import gated_policy
 from tests.aftersales.market import NOW
+from tests.publishing import put_in_force
 
 DAY = timedelta(days=1)
 
@@ -53,7 +53,7 @@ async def test_the_gates_are_computed_once_a_day_and_when_another_policy_is_in_f
 ) -> None:
     now = [NOW]
     async with open_service(Settings(home=tmp_path), database_url, clock=lambda: now[0]) as service:
-        await publish(service.registry, gated_policy(), by="test", now=NOW)
+        await put_in_force(service.policies, gated_policy(), by="test", now=NOW)
         await service.registry.put_shop(Shop("s-1", "", {"secret_score": 901}), NOW)
         await apply_gates(service)
         assert await service.registry.coverage_of("s-1") == [], "yesterday is not counted yet"
@@ -65,7 +65,7 @@ async def test_the_gates_are_computed_once_a_day_and_when_another_policy_is_in_f
         (row,) = await service.registry.coverage_of("s-1")
         assert (row.covered, row.by_gate) == (False, "hidden")
     async with open_service(Settings(home=tmp_path), database_url, clock=lambda: now[0]) as service:
-        await publish(service.registry, gated_policy("> 900", "> 950"), by="test", now=NOW)
+        await put_in_force(service.policies, gated_policy("> 900", "> 950"), by="test", now=NOW)
         with capture_logs() as logs:
             await apply_gates(service)
         assert [line["places"] for line in logs] == [3]

@@ -19,8 +19,8 @@ class ComplaintState(StrEnum):
     ANSWERED = "answered"
 
 
-class ComplaintOutcome(StrEnum):
-    """Whether the platform agrees. The answer changes no coverage: whoever upholds a complaint sets it."""
+class ContestOutcome(StrEnum):
+    """Whether the platform agrees with who complains or appeals. What is upheld of a complaint is set by hand."""
 
     UPHELD = "upheld"
     REJECTED = "rejected"
@@ -37,7 +37,7 @@ class Complaint:
     made_at: datetime
     answer_by: datetime
     state: ComplaintState = ComplaintState.OPEN
-    outcome: ComplaintOutcome | None = None
+    outcome: ContestOutcome | None = None
     answer: str | None = None
     answered_by: str | None = None
     answered_at: datetime | None = None
@@ -47,7 +47,7 @@ class Complaint:
 class ComplaintAnswer:
     """What the platform answers; the merchant reads the words."""
 
-    outcome: ComplaintOutcome
+    outcome: ContestOutcome
     words: str
     by: str
     at: datetime

@@ -147,7 +147,7 @@ def decide_appeal(
         from jitui.entrypoints.cli.remote import only_by_key
 
         only_by_key(by)
-        sent = api.AppealDecisionSent(verdict="upheld" if verdict == "upheld" else "rejected", reason=words)
+        sent = api.AppealDecisionSent(verdict=api.ContestOutcome(verdict), reason=words)
         return _answered(client.send(api.decide_appeal(appeal_id, sent)))
 
     _print(on_service(work, remote), as_json=as_json)

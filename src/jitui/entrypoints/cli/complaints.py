@@ -15,7 +15,7 @@ from jitui.text import visible
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from jitui.aftersales.governance.complaint import Complaint, ComplaintOutcome
+    from jitui.aftersales.governance.complaint import Complaint, ContestOutcome
     from jitui.bootstrap import Service
     from jitui.client import Client
     from jitui.client.api import ComplaintView
@@ -100,7 +100,7 @@ def answer(
         from jitui.entrypoints.cli.remote import only_by_key
 
         only_by_key(by)
-        sent = api.ComplaintAnswerSent(outcome=api.ComplaintOutcome(chosen.value), answer=words)
+        sent = api.ComplaintAnswerSent(outcome=api.ContestOutcome(chosen.value), answer=words)
         return _complaint(client.send(api.answer_complaint(known_id, sent)))
 
     done = on_service(work, remote)
@@ -115,13 +115,13 @@ def answer(
         _say(done)
 
 
-def _outcome(word: str) -> ComplaintOutcome:
-    from jitui.aftersales.governance.complaint import ComplaintOutcome
+def _outcome(word: str) -> ContestOutcome:
+    from jitui.aftersales.governance.complaint import ContestOutcome
     from jitui.errors import BadInput
 
-    if word not in set(ComplaintOutcome):
+    if word not in set(ContestOutcome):
         raise BadInput(f"{word!r} is no outcome: it is upheld or rejected.", path="OUTCOME")
-    return ComplaintOutcome(word)
+    return ContestOutcome(word)
 
 
 def _id(text: str) -> UUID:
@@ -136,7 +136,7 @@ def _id(text: str) -> UUID:
 
 
 def _complaint(row: ComplaintView) -> Complaint:
-    from jitui.aftersales.governance.complaint import Complaint, ComplaintOutcome, ComplaintState
+    from jitui.aftersales.governance.complaint import Complaint, ComplaintState, ContestOutcome
     from jitui.entrypoints.cli.remote import our_code
 
     return Complaint(
@@ -147,7 +147,7 @@ def _complaint(row: ComplaintView) -> Complaint:
         row.made_at,
         row.answer_by,
         our_code(ComplaintState, row.state),
-        None if row.outcome is None else our_code(ComplaintOutcome, row.outcome),
+        None if row.outcome is None else our_code(ContestOutcome, row.outcome),
         row.answer,
         row.answered_by,
         row.answered_at,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from jitui.aftersales.governance.appeals import AppealState
-from jitui.aftersales.governance.complaint import ComplaintOutcome
+from jitui.aftersales.governance.complaint import ContestOutcome
 from jitui.aftersales.governance.coverage import GateStatus
 from jitui.aftersales.governance.registry import Scope
 from jitui.aftersales.model.order import FulfillmentStatus, Hold
@@ -126,9 +126,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         GateStatus.NOTICE: _("Notice given"),
         GateStatus.OUT: _("Not covered"),
     },
-    ComplaintOutcome: {
-        ComplaintOutcome.UPHELD: _("The platform agrees"),
-        ComplaintOutcome.REJECTED: _("The platform does not agree"),
+    ContestOutcome: {
+        ContestOutcome.UPHELD: _("The platform agrees"),
+        ContestOutcome.REJECTED: _("The platform does not agree"),
     },
     RefusalCode: {
         RefusalCode.NOT_FOUND: _("There is no such thing here, or it is not yours to see."),

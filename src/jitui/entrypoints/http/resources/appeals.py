@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from litestar.params import FromPath
@@ -19,6 +19,7 @@ from jitui.aftersales.governance.appeals import (
     AppealState,
     new_appeal,
 )
+from jitui.aftersales.governance.complaint import ContestOutcome
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, read_uuid
@@ -48,7 +49,7 @@ class AppealSent(Sent, frozen=True, kw_only=True):
 class AppealDecisionSent(Sent, frozen=True, kw_only=True):
     """Decide an appeal, with a reason in words that the buyer reads."""
 
-    verdict: Literal["upheld", "rejected"]
+    verdict: ContestOutcome
     reason: AppealReason
 
 
@@ -180,7 +181,7 @@ async def decide_appeal(request: RequestContext, appeal_id: FromPath[str]) -> Re
     if known_id is None:
         return not_found()
     decision = AppealDecision(
-        upheld=sent.verdict == "upheld",
+        upheld=sent.verdict is ContestOutcome.UPHELD,
         answer=sent.reason.strip(),
         by=request.actor.id,
         at=request.service.clock(),
@@ -213,7 +214,7 @@ _APPEAL = AppealAnswer(
 )
 EXAMPLES = (
     AppealSent(restriction_id=sample.RESTRICTION_ID, buyer_id="b-9", text=_APPEAL.text),
-    AppealDecisionSent(verdict="upheld", reason="The cancellations were asked for by the shop."),
+    AppealDecisionSent(verdict=ContestOutcome.UPHELD, reason="The cancellations were asked for by the shop."),
     _APPEAL,
     AppealPage(appeals=(_APPEAL,), next=None),
 )

@@ -14,8 +14,8 @@ from jitui.aftersales.governance.complaint import (
     Complaint,
     ComplaintAnswer,
     ComplaintFilter,
-    ComplaintOutcome,
     ComplaintState,
+    ContestOutcome,
 )
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
@@ -42,7 +42,7 @@ class ComplaintSent(Sent, frozen=True, kw_only=True):
 class ComplaintAnswerSent(Sent, frozen=True, kw_only=True):
     """What the platform answers; the merchant reads the words."""
 
-    outcome: ComplaintOutcome
+    outcome: ContestOutcome
     answer: Annotated[str, Meta(min_length=1, max_length=2000, description="The answer in words.")]
 
 
@@ -73,7 +73,7 @@ class ComplaintView(Shown, frozen=True, kw_only=True):
     made_at: datetime
     made_by: str
     answer_by: datetime
-    outcome: ComplaintOutcome | None
+    outcome: ContestOutcome | None
     answer: str | None
     answered_at: datetime | None
     answered_by: str | None
@@ -202,7 +202,7 @@ _OPEN = ComplaintView(
 )
 EXAMPLES = (
     ComplaintSent(reason=_REASON),
-    ComplaintAnswerSent(outcome=ComplaintOutcome.UPHELD, answer="The strike is left out from now on."),
+    ComplaintAnswerSent(outcome=ContestOutcome.UPHELD, answer="The strike is left out from now on."),
     _OPEN,
     ComplaintPage(complaints=(_OPEN,), next=None),
 )
