@@ -34,6 +34,7 @@ from jitui.policy.loading.file_kinds import (
     WordsKind,
     in_words,
 )
+from jitui.policy.loading.guards_format import GUARDS, guard_sections
 from jitui.policy.loading.json_schema import policy_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,6 +139,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "selection": lambda: _fields(form.SELECTION),
     "caps": lambda: _fields(form.CAPS),
     "cap": lambda: _fields(form.CAP),
+    "guards": lambda: _fields(GUARDS),
+    "guard": lambda: _fields(guard_sections()["incident_rate"]),
     "restriction": lambda: _fields(form.RESTRICTION),
     "gates": lambda: _fields(gates.GATES),
     "shop gate": lambda: _fields(gates.SHOP_GATE),

@@ -150,9 +150,9 @@ class Service:
         return Keeping(self.webhooks.endpoints, self.encryption, address_rules(self.settings))
 
     async def decision_settings(self, deadline_passed: Callable[[], bool] = lambda: False) -> DecisionSettings:
-        """The policy in force and the settings by which a request is decided now."""
+        """The policies in force and the settings by which a request is decided now."""
         return DecisionSettings(
-            await self.policy_in_force.current(),
+            await self.policy_in_force.deciding(),
             self.settings.time_zone,
             frozenset(self.providers),
             deadline_passed,

@@ -135,11 +135,11 @@ async def expire_due(service: Service) -> int:
 async def restrict_by_rules(service: Service) -> int:
     """Apply the restriction rules of the policy in force to buyers with new events; returns how many were looked at."""
     try:
-        policy = await service.policy_in_force.current()
+        deciding = await service.policy_in_force.deciding()
     except NotConfigured:  # before the first policy there are no rules
         return 0
     zone = service.settings.time_zone
-    return await check_due(service.restriction_checks, policy, now=service.clock(), time_zone=zone)
+    return await check_due(service.restriction_checks, deciding, now=service.clock(), time_zone=zone)
 
 
 async def _restrict_by_rules(service: Service) -> bool:

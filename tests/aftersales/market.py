@@ -23,6 +23,7 @@ from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.deciding import Canary, Deciding
 from jitui.aftersales.governance.registry import new_selection
 from jitui.aftersales.memory_store import MemoryStore
 from jitui.aftersales.model.order import Buyer, Funding, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
@@ -60,10 +61,12 @@ class Market:
     feed: PostgresFeed
     queries: PostgresQueries
     policy: Policy = DEFAULT_POLICY
+    canary: Canary | None = None
+    shadow: Policy | None = None
 
     @property
     def decision_settings(self) -> DecisionSettings:
-        return DecisionSettings(self.policy, ZoneInfo(TIME_ZONE), PROVIDERS)
+        return DecisionSettings(Deciding(self.policy, self.canary, self.shadow), ZoneInfo(TIME_ZONE), PROVIDERS)
 
     async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
         """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""
@@ -139,6 +142,10 @@ class Market:
     def deciding_by(self, policy: Policy) -> Market:
         """The same market under another policy."""
         return replace(self, policy=policy)
+
+    def with_beside(self, *, canary: Canary | None = None, shadow: Policy | None = None) -> Market:
+        """The same market with a canary or a shadow beside its policy."""
+        return replace(self, canary=canary, shadow=shadow)
 
 
 def ticket_of(done: Executed | Refusal | StoredResponse) -> Ticket:

@@ -25,6 +25,7 @@ from jitui.aftersales.commands.request_refund import DecisionSettings, RefundReq
 from jitui.aftersales.commands.review import Rejection, approve, plan_approval, plan_rejection, withdraw
 from jitui.aftersales.commands.ship import ShipmentUpdate, plan_shipment
 from jitui.aftersales.constraints import broken_constraint
+from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.order import (
     Buyer,
     Funder,
@@ -45,7 +46,7 @@ from tests.aftersales.market import DEFAULT_POLICY, NOW, PROVIDERS, TIME_ZONE, M
 
 A_MINUTE = timedelta(seconds=61)
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
-TERMS = DecisionSettings(DEFAULT_POLICY, ZoneInfo(TIME_ZONE), PROVIDERS)
+TERMS = DecisionSettings(Deciding(DEFAULT_POLICY), ZoneInfo(TIME_ZONE), PROVIDERS)
 
 
 # The two splits of money.py --------------------------------------------------------------------------------------

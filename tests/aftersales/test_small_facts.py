@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jitui.aftersales.commands.facts import SHORT_CAP_SECONDS, arm_of, bucket_seconds, gather_facts, is_selected
+from jitui.aftersales.deciding import BuyersPolicy
 from jitui.aftersales.model.order import Buyer, Order
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Arm
@@ -22,12 +23,12 @@ def test_a_buyer_whom_the_platform_put_on_a_list_is_not_held_out_by_chance() -> 
     names = (f"b-{number}" for number in itertools.count())
     by_chance = next(name for name in names if held_out(DEFAULT_POLICY, name))
     live = next(name for name in names if not held_out(DEFAULT_POLICY, name))
-    assert [arm_of(DEFAULT_POLICY, by_chance, word) for word in (None, "allow", "deny")] == [
+    assert [arm_of(BuyersPolicy(DEFAULT_POLICY), by_chance, word) for word in (None, "allow", "deny")] == [
         Arm.HOLD_OUT,
         Arm.LIVE,
         Arm.LIVE,
     ]
-    assert arm_of(DEFAULT_POLICY, live, None) is Arm.LIVE
+    assert arm_of(BuyersPolicy(DEFAULT_POLICY), live, None) is Arm.LIVE
     assert [is_selected(DEFAULT_POLICY, by_chance, word) for word in (None, "allow", "deny")] == [False, True, False]
 
 

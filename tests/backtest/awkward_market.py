@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
+from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.ports import HistoryRecord, OrderRef
@@ -137,7 +138,7 @@ class Day:
     async def ask_late(self, buyer_id: str, order_id: str, *, lines: list[tuple[str, int]], now: datetime) -> object:
         """The platform's deadline has passed: the policy's outcome is stored, the ticket goes to review."""
         request = RefundRequest(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
-        decision_settings = DecisionSettings(self.policy, ZoneInfo(TIME_ZONE), PROVIDERS, lambda: True)
+        decision_settings = DecisionSettings(Deciding(self.policy), ZoneInfo(TIME_ZONE), PROVIDERS, lambda: True)
         return await request_refund(self.market.store, decision_settings, request, now=now)
 
     async def feed(self) -> None:

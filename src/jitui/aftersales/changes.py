@@ -66,7 +66,7 @@ def move_ticket(ticket: Ticket) -> MoveTicket:
 class RecordDecision:
     """A complete decision as JSON values: outcome, policy version, facts and conditions (I4).
 
-    `read_from`: how much history was available for the features.
+    `read_from`: how much history was available for the features. `shadow`: what a policy in shadow decided beside it.
     """
 
     ticket_id: UUID
@@ -78,6 +78,7 @@ class RecordDecision:
     facts: Mapping[str, object]
     decision: Mapping[str, object]
     read_from: Mapping[str, object] | None = None
+    shadow: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

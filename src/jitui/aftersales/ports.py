@@ -87,7 +87,10 @@ class OrderTaken:
 
 @dataclass(frozen=True, slots=True)
 class FeatureWindow:
-    """A feature to look up: events of one kind, of the buyer or the shop, from the day `from_day` to `to_day`."""
+    """A feature to look up: events of one kind, of the buyer or the shop, from the day `from_day` to `to_day`.
+
+    Amounts are summed in `currency`, which is that of the policy.
+    """
 
     name: str
     subject: str
@@ -95,6 +98,7 @@ class FeatureWindow:
     kind: str
     from_day: date
     to_day: date
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ class DecisionQuery:
 
     Amounts are summed in `currency`, which is the policy's. Events later than `ahead_from` are too far ahead of `now`.
     `payment`: for a capture, the payment to look up on other orders. `policy_id`: whose rules restricted the buyer
-    before; empty when the policy has no rules. `time_zone`: in which days begin.
+    before; empty when the policy has no rules. `time_zone`: in which days begin. `beside`: the caps of a second policy
+    that decides on the same snapshot, where they differ; its windows are among these.
     """
 
     windows: tuple[FeatureWindow, ...]
@@ -139,6 +144,7 @@ class DecisionQuery:
     policy_id: str = ""
     rule_windows: tuple[RuleWindow, ...] = ()
     time_zone: str = "UTC"
+    beside: DecisionQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,15 @@ class Usage:
 
     approvals: int = 0
     amount_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UsageBeside:
+    """Usage within the caps of a second policy; None for a buyer whose earlier approvals an erasure took away."""
+
+    buyer: Usage | None = field(default_factory=Usage)
+    shop: Usage = field(default_factory=Usage)
+    platform: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +246,7 @@ class DecisionInputs:
     usage_as_of: datetime | None = None
     shop_days_as_of: datetime | None = None
     payment: KnownPayment = field(default_factory=KnownPayment)
+    usage_beside: UsageBeside | None = None
 
 
 # The transaction ------------------------------------------------------------------------------------------------
@@ -311,7 +327,7 @@ class RefundFilter:
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
-    """A decision, as it was stored with its ticket."""
+    """A decision, as it was stored with its ticket; `shadow` as in `RecordDecision`."""
 
     ticket_id: UUID
     policy_id: str
@@ -321,6 +337,7 @@ class StoredDecision:
     decided_at: datetime
     facts: Mapping[str, object]
     decision: Mapping[str, object]
+    shadow: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

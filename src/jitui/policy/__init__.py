@@ -42,12 +42,14 @@ from jitui.policy.sections import (
     Definition,
     Feature,
     Gates,
+    GuardBound,
+    Guards,
     ListGate,
     Parameter,
     RestrictionRule,
     ShopGate,
 )
-from jitui.policy.selection import held_out
+from jitui.policy.selection import drawn_for_canary, held_out
 
 __all__ = [
     "CLOCKS_DIFFER_SECONDS",
@@ -70,6 +72,8 @@ __all__ = [
     "GateResult",
     "GateVerdict",
     "Gates",
+    "GuardBound",
+    "Guards",
     "Line",
     "ListGate",
     "Outcome",
@@ -89,6 +93,7 @@ __all__ = [
     "decide",
     "decision_from_json",
     "decision_to_json",
+    "drawn_for_canary",
     "explain",
     "facts_to_json",
     "fits_cap",

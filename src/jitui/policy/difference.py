@@ -14,7 +14,17 @@ from jitui.policy.facts import LINE_FIELDS, FactSpec
 from jitui.policy.language.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
 from jitui.policy.language.unparse import Moved, expanded, moved_constants, parameters_in, unparse
 from jitui.policy.model import LoadedPolicy
-from jitui.policy.sections import Cap, Condition, Definition, Feature, ListGate, RestrictionRule, ShopGate
+from jitui.policy.sections import (
+    Cap,
+    Condition,
+    Definition,
+    Feature,
+    GuardBound,
+    Guards,
+    ListGate,
+    RestrictionRule,
+    ShopGate,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
         *_rules("conditions", old, new),
         *_selection(old, new),
         *_caps(old, new),
+        *_guards(old, new),
         *_rules("restrictions", old, new),
         *_gates(old, new),
         *_fields("review", old.review, new.review, decides=True),
@@ -405,6 +416,16 @@ def _cap_means(name: str, old: int | None, new: int | None) -> str:
 
 def _span(seconds: int) -> str:
     return f"{seconds // 86_400}d" if seconds % 86_400 == 0 else f"{seconds // 3_600}h"
+
+
+def _guards(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
+    """Guards decide no request; they end a canary or hold up its share."""
+    for field in fields(Guards):
+        before, after = getattr(old.guards, field.name), getattr(new.guards, field.name)
+        if isinstance(before, GuardBound):
+            yield from _fields(f"guards.{field.name}", before, after, decides=False)
+        elif before != after:
+            yield PolicyChange(f"guards.{field.name}", f"{before} → {after}", decides=False)
 
 
 def _fields(name: str, old: Any, new: Any, *, decides: bool) -> Iterator[PolicyChange]:

@@ -15,6 +15,7 @@ from jitui.policy.sections import (
     Definition,
     Feature,
     Gates,
+    Guards,
     Parameter,
     RestrictionRule,
     Review,
@@ -49,6 +50,7 @@ class LoadedPolicy:
     conditions: tuple[Condition, ...]
     selection: SelectionSection
     caps: Caps
+    guards: Guards
     restrictions: tuple[RestrictionRule, ...]
     gates: Gates
     review: Review

@@ -153,6 +153,33 @@ class SelectionSection:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardBound:
+    """How far a canary's mean may lie above the live policy's: by so many percent of it.
+
+    A request counts once it is `counts_after_seconds` old, and only what happened to it within that time.
+    """
+
+    above_live_percent: int
+    counts_after_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What a canary of this policy is watched by.
+
+    The first three end it by themselves, wrongly in at most `false_alarm_percent` of canaries that are no worse; the
+    others keep its share from being raised.
+    """
+
+    incident_rate: GuardBound = GuardBound(0, 2 * DAY_SECONDS)
+    refund_failures: GuardBound = GuardBound(0, 3600)
+    money_out: GuardBound = GuardBound(25)
+    share_instant: GuardBound = GuardBound(50)
+    repeat_requests: GuardBound = GuardBound(25)
+    false_alarm_percent: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """The merchant's deadline, and what happens when it passes."""
 

@@ -1,4 +1,7 @@
-"""Chooses the buyers who are held out for comparison: a fixed share, by a hash that is equal on every machine (R7)."""
+"""Chooses buyers by a hash that is equal on every machine: who is held out for comparison (R7), who is in a canary.
+
+The two hashes have nothing in common, so a canary has the share of held-out buyers that everybody has.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,7 @@ from jitui.policy.model import LoadedPolicy
 
 def held_out(policy: LoadedPolicy, buyer_id: str) -> bool:
     """Whether this buyer's requests go to review for comparison. All versions of a policy hold out the same buyers."""
-    digest = sha256(f"{policy.id}:{buyer_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") * 100 >> 64 < policy.selection.hold_out_percent
+    return _is_in_share(f"{policy.id}:{buyer_id}", policy.selection.hold_out_percent)
 
 
 def held_out_below(policy: LoadedPolicy) -> str | None:
@@ -20,3 +22,13 @@ def held_out_below(policy: LoadedPolicy) -> str | None:
     """
     bound = -(-(policy.selection.hold_out_percent << 64) // 100)
     return f"{bound:016x}" if bound < 1 << 64 else None
+
+
+def drawn_for_canary(seed: str, percent: int, buyer_id: str) -> bool:
+    """Whether a canary with this seed and share draws the buyer. A larger share of the same seed keeps all it had."""
+    return _is_in_share(f"canary:{seed}:{buyer_id}", percent)
+
+
+def _is_in_share(text: str, percent: int) -> bool:
+    """Exact: of the 2**64 values of the hash, those below `percent` hundredths."""
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") * 100 >> 64 < percent

@@ -27,9 +27,9 @@ CROSS JOIN LATERAL (
     SELECT coalesce(sum(d.events), 0)::bigint AS events,
            -- Amounts of no known currency make a sum unknown; those in other currencies are no part of it.
            CASE WHEN sum(d.amount_minor) FILTER (WHERE d.currency = '') <> 0 THEN NULL
-                WHEN abs(coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = %(currency)s), 0))
+                WHEN abs(coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = w.currency), 0))
                         < 9223372036854775808
-                    THEN coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = %(currency)s), 0)::bigint
+                    THEN coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = w.currency), 0)::bigint
            END AS amount_minor,
            max(d.day) FILTER (WHERE d.events > 0) AS last_day
     FROM (
@@ -46,12 +46,13 @@ CROSS JOIN LATERAL (
 
 
 WINDOWS: LiteralString = _window_values("""jsonb_to_recordset(%(windows)s::jsonb)
-        AS w (name text, subject text, kind text, from_day date, to_day date)""")
+        AS w (name text, subject text, kind text, from_day date, to_day date, currency text)""")
 """The windows that were asked for."""
 
 _SINCE: LiteralString = _window_values(
     """(
-    SELECT f.name, 'buyer' AS subject, f.kind, greatest(f.from_day, p.used_until + 1) AS from_day, f.to_day
+    SELECT f.name, 'buyer' AS subject, f.kind, greatest(f.from_day, p.used_until + 1) AS from_day, f.to_day,
+           %(currency)s::text AS currency
     FROM jsonb_to_recordset(%(rule_windows)s::jsonb)
         AS f (rule_id text, name text, kind text, from_day date, to_day date)
     WHERE f.rule_id = p.rule_id) w""",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.batch import Value, statement
+from jitui.adapters.postgres.batch import BatchCall, Value, statement
 from jitui.adapters.postgres.buyer_history import PAST_RULES, WINDOWS
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import (
@@ -123,9 +123,33 @@ EXISTS (
 """
 
 
+# Approvals count in whatever currency they were, amounts in the policy's alone. `of` begins the parameters' names.
+def _usage(buyer: LiteralString, shop: LiteralString, platform: LiteralString, of: LiteralString = "") -> LiteralString:
+    return f"""
+    '{buyer}', (
+        SELECT CASE WHEN NOT {_FORGOTTEN} THEN json_build_object('approvals', count(*), 'amount_minor',
+                                 coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %({of}currency)s), 0)::bigint)
+               END
+        FROM ticket t
+        WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
+          AND t.approved_at > %({of}buyer_cap_from)s::timestamptz),
+    '{shop}', {_bucket_usage("'shop'", "o.shop_id", "shop", of)},
+    '{platform}', {_bucket_usage("'platform'", "''", "platform", of)}"""
+
+
+def _bucket_usage(scope: LiteralString, ref: LiteralString, cap: LiteralString, of: LiteralString) -> LiteralString:
+    return f"""(
+        SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
+                                 'amount_minor', coalesce(sum(u.amount_minor)
+                                     FILTER (WHERE u.currency = %({of}currency)s), 0)::bigint)
+        FROM usage_bucket u
+        WHERE u.scope = {scope} AND u.ref = {ref} AND u.bucket_seconds = %({of}{cap}_bucket_seconds)s::integer
+          AND u.bucket > %({of}{cap}_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds))"""
+
+
 # The age of usage is measured by the database's clock alone, and converted to the caller's clock: no other machine's
 # clock can make old usage look fresh.
-_READ_INPUTS: LiteralString = (
+_INPUTS_OF: LiteralString = (
     """
 SELECT json_build_object(
     'windows', (
@@ -165,38 +189,20 @@ SELECT json_build_object(
     'uncovered_scopes', (
         SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('category')) s (scope)
         WHERE EXISTS (SELECT 1 FROM coverage c WHERE c.scope = s.scope AND NOT c.covered)),
-    -- Approvals count in whatever currency they were, amounts in the policy's alone.
-    'buyer_usage', (
-        SELECT CASE WHEN NOT """
-    + _FORGOTTEN
-    + """ THEN json_build_object('approvals', count(*), 'amount_minor',
-                                 coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %(currency)s), 0)::bigint) END
-        FROM ticket t
-        WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
-          AND t.approved_at > %(buyer_cap_from)s::timestamptz),
-    'shop_usage', (
-        SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
-                                 'amount_minor', coalesce(sum(u.amount_minor)
-                                     FILTER (WHERE u.currency = %(currency)s), 0)::bigint)
-        FROM usage_bucket u
-        WHERE u.scope = 'shop' AND u.ref = o.shop_id AND u.bucket_seconds = %(shop_bucket_seconds)s::integer
-          AND u.bucket > %(shop_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
-    'platform_usage', (
-        SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
-                                 'amount_minor', coalesce(sum(u.amount_minor)
-                                     FILTER (WHERE u.currency = %(currency)s), 0)::bigint)
-        FROM usage_bucket u
-        WHERE u.scope = 'platform' AND u.ref = '' AND u.bucket_seconds = %(platform_bucket_seconds)s::integer
-          AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
+    """
+    + _usage("buyer_usage", "shop_usage", "platform_usage")
+    + """,
     'usage_as_of', (
         SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
         FROM roll_up r WHERE r.name = 'usage'),
-    'shop_days_as_of', (SELECT as_of FROM roll_up WHERE name = 'shop_day')
+    'shop_days_as_of', (SELECT as_of FROM roll_up WHERE name = 'shop_day')"""
+)
+
+_OF_ORDER: LiteralString = """
 )::text
 FROM orders o
 WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
 """
-)
 
 # The parts of a payment on other orders; all orders of a buyer are in one lane, under the buyer's lock.
 READ_PAYMENT = statement("""
@@ -219,7 +225,17 @@ WITH places (scope, ref) AS (
               WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
 )
 """
-READ_INPUTS = statement(_PLACES + _READ_INPUTS)
+READ_INPUTS = statement(_PLACES + _INPUTS_OF + _OF_ORDER)
+
+READ_INPUTS_BESIDE = statement(
+    _PLACES
+    + _INPUTS_OF
+    + ", 'usage_beside', json_build_object("
+    + _usage("buyer", "shop", "platform", "beside_")
+    + ")"
+    + _OF_ORDER
+)
+"""Reads the usage within the caps of a second policy too."""
 
 _FILE = msgspec.json.Decoder(OrderSnapshot)
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
@@ -265,16 +281,22 @@ def history_params(lane: int, query: DecisionQuery) -> dict[str, Value]:
     }
 
 
-def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, Value]:
-    """The parameters of READ_INPUTS; for a cap that the policy does not set, nothing is read."""
+def read_inputs(lane: int, order_id: str, query: DecisionQuery) -> BatchCall:
+    """The statement that reads the decision inputs; for a cap that the policy does not set, nothing is read."""
+    params = {**history_params(lane, query), "order_id": order_id, **_cap_params(query, "")}
+    if query.beside is None:
+        return READ_INPUTS, params
+    return READ_INPUTS_BESIDE, params | _cap_params(query.beside, "beside_")
+
+
+def _cap_params(query: DecisionQuery, of: str) -> dict[str, Value]:
     return {
-        **history_params(lane, query),
-        "order_id": order_id,
-        "buyer_cap_from": query.buyer_cap_from or query.now,
-        "shop_cap_from": query.shop_cap_from or query.now,
-        "shop_bucket_seconds": query.shop_cap_bucket_seconds,
-        "platform_cap_from": query.platform_cap_from or query.now,
-        "platform_bucket_seconds": query.platform_cap_bucket_seconds,
+        f"{of}currency": query.currency,
+        f"{of}buyer_cap_from": query.buyer_cap_from or query.now,
+        f"{of}shop_cap_from": query.shop_cap_from or query.now,
+        f"{of}shop_bucket_seconds": query.shop_cap_bucket_seconds,
+        f"{of}platform_cap_from": query.platform_cap_from or query.now,
+        f"{of}platform_bucket_seconds": query.platform_cap_bucket_seconds,
     }
 
 

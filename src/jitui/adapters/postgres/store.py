@@ -85,7 +85,7 @@ class PostgresTransaction:
         calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_ORDER)]
         if query is not None:
             assert isinstance(ref, OrderRef)
-            calls.append((reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)))
+            calls.append(reading.read_inputs(ref.lane, ref.order_id, query))
             if query.payment is not None:
                 calls.append((reading.READ_PAYMENT, reading.payment_params(ref.lane, ref.order_id, query.payment)))
         answers = await run_batch(self._connection, calls)
@@ -157,7 +157,7 @@ class PostgresStore:
                 connection,
                 [
                     (reading.READ_ORDER[OrderRef], reading.ref_params(ref)),
-                    (reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)),
+                    reading.read_inputs(ref.lane, ref.order_id, query),
                 ],
             )
         snapshot = _snapshot(rows)

@@ -82,11 +82,11 @@ _SQL: dict[type, LiteralString] = {
         """,
     c.RecordDecision: f"""
         INSERT INTO decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome, decided_at,
-            facts, decision, read_from)
+            facts, decision, read_from, shadow)
         SELECT %(lane)s, r.ticket_id, %(order_id)s, r.policy_id, r.policy_version, r.policy_sha256, r.outcome,
-            r.decided_at, r.facts, r.decision, r.read_from
+            r.decided_at, r.facts, r.decision, r.read_from, r.shadow
         FROM {_ROWS} AS r (ticket_id uuid, policy_id text, policy_version text, policy_sha256 text, outcome text,
-            decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb)
+            decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb, shadow jsonb)
         """,
     c.AddTimeline: f"""
         INSERT INTO ticket_event (lane, ticket_id, seq, order_id, at, actor_kind, actor_id, from_state, to_state, why,

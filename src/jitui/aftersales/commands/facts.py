@@ -6,10 +6,12 @@ A fact that cannot be known is left out: an unknown condition never approves (I5
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from jitui.aftersales.deciding import BuyersPolicy
 from jitui.aftersales.model.order import Buyer, LineUnits, OrderLine, captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Arm
@@ -35,15 +37,53 @@ INVARIANT: the caps of shops and the platform can be exceeded only by what is ap
 CLOCKS_DIFFER = timedelta(seconds=CLOCKS_DIFFER_SECONDS)
 """A time that is ahead of now by up to this much counts as now; one further ahead makes the fact unknown (I5)."""
 
+_BESIDE = "beside "
+"""Begins the names of the windows that only a second policy reads."""
+
 SHORT_CAP_SECONDS = 7200
 """Caps over windows up to this long are counted in buckets of one minute, longer ones in buckets of one hour."""
 
 
-def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> DecisionQuery:
-    """What the deciding statement has to read for this policy, now."""
+def decision_query(
+    policy: Policy, now: datetime, time_zone: ZoneInfo, *, beside: Policy | None = None
+) -> DecisionQuery:
+    """What the deciding statement has to read for this policy, now, and for a second one that decides on the same."""
+    today = now.astimezone(time_zone).date()
+    query = _query_of(policy, feature_windows(policy.deciding_features, today, policy.currency), now, time_zone)
+    if beside is None:
+        return query
+    both = (*query.windows, *_windows_beside(policy, beside, now, time_zone))
+    own = _query_of(beside, (), now, time_zone)
+    own = replace(own, policy_id=query.policy_id, rule_windows=query.rule_windows)
+    return replace(query, windows=both, beside=None if own == replace(query, windows=()) else own)
+
+
+def inputs_beside(
+    policy: Policy, beside: Policy, inputs: DecisionInputs, now: datetime, time_zone: ZoneInfo
+) -> DecisionInputs:
+    """The inputs as the second policy of a query has them: its features by their names, and the usage of its caps.
+
+    A feature that both policies declare alike is read once.
+    """
+    named = {window.name for window in _windows_beside(policy, beside, now, time_zone)}
+    if named:
+        read = {value.name: value for value in inputs.windows}
+        windows = tuple(
+            replace(read[name], name=feature.name)
+            for feature in beside.deciding_features
+            if (name := (_BESIDE + feature.name if _BESIDE + feature.name in named else feature.name)) in read
+        )
+        inputs = replace(inputs, windows=windows)
+    usage = inputs.usage_beside
+    if usage is None:
+        return inputs
+    return replace(inputs, buyer_usage=usage.buyer, shop_usage=usage.shop, platform_usage=usage.platform)
+
+
+def _query_of(policy: Policy, windows: tuple[FeatureWindow, ...], now: datetime, time_zone: ZoneInfo) -> DecisionQuery:
     caps, today = policy.caps, now.astimezone(time_zone).date()
     return DecisionQuery(
-        windows=feature_windows(policy.deciding_features, today),
+        windows=windows,
         now=now,
         ahead_from=now + CLOCKS_DIFFER,
         currency=policy.currency,
@@ -154,9 +194,11 @@ def is_paused(snapshot: OrderSnapshot, inputs: DecisionInputs) -> bool | None:
     return None if perhaps or inputs.pauses else False
 
 
-def arm_of(policy: Policy, buyer_id: str, selection: str | None) -> Arm:
+def arm_of(decides: BuyersPolicy, buyer_id: str, selection: str | None) -> Arm:
     """HOLD_OUT for buyers whom chance alone sends to review, to measure the results without the service (R7)."""
-    return Arm.HOLD_OUT if selection is None and held_out(policy, buyer_id) else Arm.LIVE
+    if selection is None and held_out(decides.policy, buyer_id):
+        return Arm.HOLD_OUT
+    return Arm.CANARY if decides.in_canary else Arm.LIVE
 
 
 def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
@@ -167,15 +209,15 @@ def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
 
 
 @lru_cache(maxsize=64)
-def feature_windows(features: tuple[Feature, ...], today: date) -> tuple[FeatureWindow, ...]:
+def feature_windows(features: tuple[Feature, ...], today: date, currency: str = "") -> tuple[FeatureWindow, ...]:
     """The window of each feature; the same all day."""
-    return tuple(_window(feature, today) for feature in features)
+    return tuple(_window(feature, currency, today) for feature in features)
 
 
 @lru_cache(maxsize=64)
 def _rule_windows(policy: Policy, today: date) -> tuple[RuleWindow, ...]:
     """The windows of the features that each restriction rule reads; the same all day."""
-    features = {feature.name: _window(feature, today) for feature in policy.features}
+    features = {feature.name: _window(feature, policy.currency, today) for feature in policy.features}
     return tuple(
         RuleWindow(program.id, window.name, window.function, window.kind, window.from_day, window.to_day)
         for program in policy.programs.restrictions
@@ -184,7 +226,19 @@ def _rule_windows(policy: Policy, today: date) -> tuple[RuleWindow, ...]:
     )
 
 
-def _window(feature: Feature, today: date) -> FeatureWindow:
+def _windows_beside(policy: Policy, beside: Policy, now: datetime, time_zone: ZoneInfo) -> tuple[FeatureWindow, ...]:
+    """The windows that only the second policy has, under names that no feature can have."""
+    today = now.astimezone(time_zone).date()
+    own = feature_windows(policy.deciding_features, today, policy.currency)
+    return _not_among(own, feature_windows(beside.deciding_features, today, beside.currency))
+
+
+@lru_cache(maxsize=64)
+def _not_among(own: tuple[FeatureWindow, ...], others: tuple[FeatureWindow, ...]) -> tuple[FeatureWindow, ...]:
+    return tuple(replace(window, name=_BESIDE + window.name) for window in others if window not in own)
+
+
+def _window(feature: Feature, currency: str, today: date) -> FeatureWindow:
     # A buyer's window includes today; a shop's ends yesterday, up to which the roll-up counts.
     last = today if feature.subject == "buyer" else today - timedelta(days=1)
     return FeatureWindow(
@@ -194,6 +248,7 @@ def _window(feature: Feature, today: date) -> FeatureWindow:
         kind=feature.kind,
         from_day=today - timedelta(days=feature.days),
         to_day=last,
+        currency=currency,
     )
 
 

@@ -21,8 +21,7 @@ from jitui.aftersales.changes import (
     StatePaymentTotal,
 )
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute
-from jitui.aftersales.commands.facts import decision_query
-from jitui.aftersales.commands.later_money import plan_later_money
+from jitui.aftersales.commands.later_money import capture_query, plan_later_money
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.model.order import Tender, captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -68,7 +67,7 @@ async def capture_payment(
     again (T33).
     """
     name = PaymentName(tender.provider, tender.payment_id)
-    query = replace(decision_query(decision_settings.policy, now, decision_settings.time_zone), payment=name)
+    query = replace(capture_query(decision_settings, now), payment=name)
 
     def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
         return plan_payment(snapshot, inputs, tender, decision_settings, now)

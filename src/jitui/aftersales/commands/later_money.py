@@ -32,7 +32,7 @@ from jitui.aftersales.changes import (
 )
 from jitui.aftersales.commands.allocation import net_paid, refundable_minor
 from jitui.aftersales.commands.approval import queue_refunds
-from jitui.aftersales.commands.facts import arm_of, gather_facts, history_read
+from jitui.aftersales.commands.facts import arm_of, decision_query, gather_facts, history_read, inputs_beside
 from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of, record_decision, requested_body
 from jitui.aftersales.commands.restriction_rules import decide_under_rules
 from jitui.aftersales.commands.ticket_state import state_from, ticket_changes
@@ -48,10 +48,10 @@ from jitui.aftersales.model.ticket import (
     TicketLine,
     TicketState,
 )
-from jitui.aftersales.ports import DecisionInputs
+from jitui.aftersales.ports import DecisionInputs, DecisionQuery
 from jitui.ids import new_id
 from jitui.money import split_by_weight
-from jitui.policy import Outcome
+from jitui.policy import Outcome, Policy
 
 CAPTURED_LATER = "captured_later"
 """Why a ticket's amount grew, and the review reason of a request for money captured after its goods were refunded."""
@@ -82,10 +82,21 @@ class _Again:
     restrictions: tuple[RestrictBuyer, ...]
 
 
+def capture_query(decision_settings: DecisionSettings, now: datetime) -> DecisionQuery:
+    """What is read for a capture. The order says whose it is only then, so it is read for the canary's policy too."""
+    deciding = decision_settings.deciding
+    beside = deciding.canary.policy if deciding.canary is not None else None
+    return decision_query(deciding.live, now, decision_settings.time_zone, beside=beside)
+
+
 def plan_later_money(
-    snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings, tender: Tender, now: datetime
+    snapshot: OrderSnapshot, read: DecisionInputs, decision_settings: DecisionSettings, tender: Tender, now: datetime
 ) -> tuple[Change, ...]:
-    """What a capture changes for the tickets that have the order's units; the snapshot includes the capture already."""
+    """What a capture changes for the tickets that have the order's units; the snapshot includes the capture already.
+
+    `read` is what `capture_query` asked for.
+    """
+    inputs = _inputs_of(snapshot, read, decision_settings, now)
     changes: tuple[Change, ...] = ()
     found = [more for more in _more(snapshot) if more.amount_minor]
     for more in found:
@@ -163,6 +174,17 @@ def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Change,
 # Decided again ---------------------------------------------------------------------------------------------------
 
 
+def _inputs_of(
+    snapshot: OrderSnapshot, read: DecisionInputs, decision_settings: DecisionSettings, now: datetime
+) -> DecisionInputs:
+    """The inputs of the policy that decides for the buyer."""
+    deciding = decision_settings.deciding
+    decides = deciding.for_buyer(snapshot.order.buyer_id)
+    if not decides.in_canary:
+        return read
+    return inputs_beside(deciding.live, decides.policy, read, now, decision_settings.time_zone)
+
+
 def _decide_again(
     snapshot: OrderSnapshot,
     inputs: DecisionInputs,
@@ -176,11 +198,11 @@ def _decide_again(
     for row in snapshot.ticket_lines:
         if row.ticket_id in tickets:
             units[row.line_id] = units.get(row.line_id, 0) + row.quantity
-    policy = decision_settings.policy
+    policy = decision_settings.deciding.for_buyer(snapshot.order.buyer_id).policy
     facts = gather_facts(
         policy,
         snapshot,
-        _usage_beside(inputs, decision_settings, mores, now),
+        _usage_without(inputs, policy, mores, now),
         asked=[LineUnits(line_id, quantity) for line_id, quantity in units.items()],
         amount_minor=sum(more.ticket.amount_minor + more.amount_minor for more in mores),
         cap_amount_minor=sum(more.amount_minor for more in mores),
@@ -190,7 +212,7 @@ def _decide_again(
     )
     ruled = decide_under_rules(policy, facts, inputs, snapshot.order.lane, now, decision_settings.time_zone)
     decision, facts = ruled.decision, ruled.facts
-    read_from = history_read(decision_settings.policy, snapshot, inputs)
+    read_from = history_read(policy, snapshot, inputs)
     holds = decision.outcome is Outcome.INSTANT and guard_of(snapshot, inputs, decision_settings) is None
     return _Again(
         holds,
@@ -199,14 +221,12 @@ def _decide_again(
     )
 
 
-def _usage_beside(
-    inputs: DecisionInputs, decision_settings: DecisionSettings, mores: Sequence[_More], now: datetime
-) -> DecisionInputs:
+def _usage_without(inputs: DecisionInputs, policy: Policy, mores: Sequence[_More], now: datetime) -> DecisionInputs:
     """The decision inputs with the buyer's usage less these approvals, whose number must count only once.
 
     When one of them is older than the cap's window, the usage is unknown.
     """
-    cap, usage = decision_settings.policy.caps.per_buyer, inputs.buyer_usage
+    cap, usage = policy.caps.per_buyer, inputs.buyer_usage
     if cap is None or usage is None:
         return inputs
     since = now - timedelta(seconds=cap.over_seconds)
@@ -294,7 +314,9 @@ def _new_ticket(
     decision_settings: DecisionSettings,
     now: datetime,
 ) -> Ticket:
-    first, review = mores[0].ticket, decision_settings.policy.review
+    first = mores[0].ticket
+    decides = decision_settings.deciding.for_buyer(first.buyer_id)
+    review = decides.policy.review
     return replace(
         first,
         ticket_id=new_id(snapshot.order.lane),
@@ -303,7 +325,7 @@ def _new_ticket(
         amount_minor=sum(more.amount_minor for more in mores),
         freight_minor=sum(more.freight_minor for more in mores),
         funding_returns={},
-        arm=arm_of(decision_settings.policy, first.buyer_id, inputs.selection),
+        arm=arm_of(decides, first.buyer_id, inputs.selection),
         requested_at=now,
         notice=None,
         review_reason=CAPTURED_LATER,

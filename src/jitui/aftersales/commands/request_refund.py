@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,12 +22,22 @@ from jitui.aftersales.changes import (
     RecordBuyerEvent,
     RecordDecision,
 )
-from jitui.aftersales.commands.allocation import net_paid, refundable_minor, units_due_minor
 from jitui.aftersales.commands.approval import approve_ticket
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute, not_found
-from jitui.aftersales.commands.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
-from jitui.aftersales.commands.restriction_rules import RuledDecision, decide_under_rules
-from jitui.aftersales.model.order import FulfillmentStatus, LineUnits, OrderLine
+from jitui.aftersales.commands.facts import (
+    USAGE_MAX_AGE,
+    arm_of,
+    decision_query,
+    gather_facts,
+    history_read,
+    inputs_beside,
+    is_paused,
+)
+from jitui.aftersales.commands.requested_lines import RequestedLines, requested_lines
+from jitui.aftersales.commands.restriction_rules import RESTRICTED, RuledDecision, decide_under_rules
+from jitui.aftersales.commands.shadow import ShadowResult, shadow_result
+from jitui.aftersales.deciding import BuyersPolicy, Deciding
+from jitui.aftersales.model.order import FulfillmentStatus, LineUnits
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import (
     SYSTEM,
@@ -40,15 +50,10 @@ from jitui.aftersales.model.ticket import (
     TicketLine,
     TicketState,
 )
-from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
-from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
+from jitui.aftersales.outcomes import Refusal, StoredResponse
+from jitui.aftersales.ports import DecisionInputs, DecisionQuery, OrderRef, Store
 from jitui.ids import lane_of, new_id
-from jitui.money import split_by_weight
-from jitui.policy import Decision, FactValue, Outcome, Policy, decision_to_json
-
-BETWEEN_REQUESTS = timedelta(minutes=1)
-REQUESTS_PER_LINE = 5
-"""The most requests per line; besides, an order has at most one request a minute (WeChat shop)."""
+from jitui.policy import Decision, FactValue, Outcome, Policy, decide, decision_to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,13 @@ class RefundRequest:
 
 @dataclass(frozen=True, slots=True)
 class DecisionSettings:
-    """How requests are decided: the policy, the time zone of calendar days, and whether the time to answer has passed.
+    """How requests are decided: the policies, the time zone of calendar days, and whether the time to answer is over.
 
     `providers`: those through which it can refund; money through any other one is not recorded. Usage of the shops'
     and the platform's caps that is older than `usage_max_age` is unknown.
     """
 
-    policy: Policy
+    deciding: Deciding
     time_zone: ZoneInfo
     providers: frozenset[str]
     deadline_passed: Callable[[], bool] = lambda: False
@@ -102,7 +107,7 @@ async def request_refund(
         return plan_request(snapshot, inputs, decision_settings, request, actor, now)
 
     ref = OrderRef(lane_of(request.buyer_id), request.order_id)
-    query = decision_query(decision_settings.policy, now, decision_settings.time_zone)
+    query = _query_for(decision_settings.deciding.for_buyer(request.buyer_id), decision_settings, now)
     return await execute(store, ref, plan, query=query, reply=reply)
 
 
@@ -110,15 +115,16 @@ async def check_eligibility(
     store: Store, decision_settings: DecisionSettings, request: RefundRequest, *, now: datetime
 ) -> Eligibility | Refusal:
     """What a request would be decided now, and why; nothing is written or locked."""
-    query = decision_query(decision_settings.policy, now, decision_settings.time_zone)
+    policy = decision_settings.deciding.for_buyer(request.buyer_id).policy
+    query = decision_query(policy, now, decision_settings.time_zone)
     read = await store.read_inputs(OrderRef(lane_of(request.buyer_id), request.order_id), query)
     if read is None:
         return not_found()
     snapshot, inputs = read
-    requested = _requested_lines(snapshot, request, now)
+    requested = requested_lines(snapshot, request.buyer_id, request.lines, now)
     if isinstance(requested, Refusal):
         return requested
-    decision = _decide(snapshot, inputs, decision_settings, requested, now).decision
+    decision = _decide(policy, snapshot, inputs, decision_settings, requested, now).decision
     guard = guard_of(snapshot, inputs, decision_settings)
     return Eligibility(decision, requested.amount_minor, snapshot.order.currency, guard)
 
@@ -132,15 +138,15 @@ def plan_request(
     now: datetime,
 ) -> Plan | Refusal:
     """The whole command as a pure function of the snapshot, the inputs and the policy."""
-    requested = _requested_lines(snapshot, request, now)
+    requested = requested_lines(snapshot, request.buyer_id, request.lines, now)
     if isinstance(requested, Refusal):
         return requested
-    ruled = _decide(snapshot, inputs, decision_settings, requested, now)
+    decides = decision_settings.deciding.for_buyer(snapshot.order.buyer_id)
+    ruled = _decide(decides.policy, snapshot, inputs, decision_settings, requested, now)
+    shadow = _shadow(decides, ruled, snapshot, inputs, decision_settings, requested, now)
     guard = guard_of(snapshot, inputs, decision_settings)
     instant = ruled.decision.outcome is Outcome.INSTANT and guard is None
-    ticket = _new_ticket(
-        snapshot, decision_settings, inputs, request, requested, now, instant=instant, review_reason=guard
-    )
+    ticket = _new_ticket(snapshot, decides, inputs, request, requested, now, instant=instant, review_reason=guard)
     lines = tuple(
         TicketLine(ticket.ticket_id, line.line_id, line.quantity, line.amount_minor) for line in requested.lines
     )
@@ -150,7 +156,7 @@ def plan_request(
         *((ClaimFreight(requested.freight_minor),) if requested.freight_minor else ()),
         AddTimeline((_requested_event(ticket, by, request, now),)),
     )
-    read_from = history_read(decision_settings.policy, snapshot, inputs)
+    read_from = history_read(decides.policy, snapshot, inputs)
     approved: tuple[Change, ...] = ()
     if instant:
         opening, approved = _approved_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
@@ -158,7 +164,7 @@ def plan_request(
     changes: tuple[Change, ...] = (
         opening,
         *begun,
-        record_decision(ticket.ticket_id, ruled.decision, ruled.facts, read_from, now),
+        record_decision(ticket.ticket_id, ruled.decision, ruled.facts, read_from, now, shadow=shadow),
         *ruled.restrictions,
         _history_event(ticket, now),
         Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
@@ -176,171 +182,70 @@ def _approved_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tu
     return opening, tuple(change for change in approved if change not in moves)
 
 
-# What is asked -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _RequestedLine:
-    line_id: str
-    quantity: int
-    amount_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class _RequestedLines:
-    lines: tuple[_RequestedLine, ...]
-    freight_minor: int
-
-    @property
-    def amount_minor(self) -> int:
-        return sum(line.amount_minor for line in self.lines) + self.freight_minor
-
-    @property
-    def units(self) -> tuple[LineUnits, ...]:
-        return tuple(LineUnits(line.line_id, line.quantity) for line in self.lines)
-
-
-def _requested_lines(snapshot: OrderSnapshot, request: RefundRequest, now: datetime) -> _RequestedLines | Refusal:
-    if snapshot.order.buyer_id != request.buyer_id:
-        return not_found()
-    if snapshot.order.paid_at is None:
-        return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
-    if snapshot.fulfillment in (FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED):
-        return Refusal(
-            RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
-        )
-    units = _requested_units(snapshot, request)
-    if isinstance(units, Refusal):
-        return units
-    limit = _request_limits(snapshot, units, now)
-    if limit is not None:
-        return limit
-    return _price(snapshot, units)
-
-
-def _requested_units(snapshot: OrderSnapshot, request: RefundRequest) -> tuple[LineUnits, ...] | Refusal:
-    lines = {line.line_id: line for line in snapshot.lines}
-    busy = {line.line_id for line in snapshot.ticket_lines if line.open}
-    if not request.lines:
-        return _everything_free(snapshot.lines, busy)
-    for index, wanted in enumerate(request.lines):
-        if any(earlier.line_id == wanted.line_id for earlier in request.lines[:index]):
-            return Refusal(RefusalCode.UNKNOWN_LINE, "A line is named twice.", f"lines[{index}].line_id")
-        refused = _check_units(lines.get(wanted.line_id), wanted, busy, path=f"lines[{index}]")
-        if refused is not None:
-            return refused
-    return request.lines
-
-
-def _everything_free(lines: Sequence[OrderLine], busy: set[str]) -> tuple[LineUnits, ...] | Refusal:
-    free = tuple(
-        LineUnits(line.line_id, line.free_quantity) for line in lines if line.free_quantity and line.line_id not in busy
-    )
-    if free:
-        return free
-    if busy:
-        return _in_progress("")
-    return Refusal(RefusalCode.NOTHING_TO_REFUND, "Everything on this order has been refunded or has left.")
-
-
-def _check_units(line: OrderLine | None, wanted: LineUnits, busy: set[str], *, path: str) -> Refusal | None:
-    if line is None:
-        return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {wanted.line_id!r}.", f"{path}.line_id")
-    if line.line_id in busy:
-        return _in_progress(f"{path}.line_id")
-    if not 1 <= wanted.quantity <= line.free_quantity:
-        return Refusal(
-            RefusalCode.UNITS_NOT_AVAILABLE,
-            f"Of line {line.line_id!r}, {line.free_quantity} of {line.quantity} units can still be refunded.",
-            f"{path}.quantity",
-        )
-    return None
-
-
-def _in_progress(path: str) -> Refusal:
-    return Refusal(RefusalCode.REFUND_IN_PROGRESS, "There is an open refund ticket on these goods already.", path)
-
-
-def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: datetime) -> Refusal | None:
-    latest = max((ticket.requested_at for ticket in snapshot.tickets), default=None)
-    if latest is not None and now < latest + BETWEEN_REQUESTS:
-        wait_seconds = max(1, int((latest + BETWEEN_REQUESTS - now).total_seconds()))
-        return Refusal(
-            RefusalCode.TOO_MANY_REQUESTS,
-            f"One refund request a minute per order; try again in {wait_seconds} s.",
-            retry_after_seconds=wait_seconds,
-        )
-    for wanted in units:
-        if (
-            sum(line.line_id == wanted.line_id and line.quantity > 0 for line in snapshot.ticket_lines)
-            >= REQUESTS_PER_LINE
-        ):
-            return Refusal(
-                RefusalCode.LINE_REQUEST_LIMIT,
-                f"Line {wanted.line_id!r} was asked for {REQUESTS_PER_LINE} times; ask the shop or support.",
-            )
-    return None
-
-
-def _price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> _RequestedLines | Refusal:
-    """The share of each unit, with freight when these are the last and nothing has left; at most what was captured."""
-    wanted = {unit.line_id: unit.quantity for unit in units}
-    asked = [line for line in snapshot.lines if line.line_id in wanted]
-    paid = net_paid(snapshot)
-    due_minor = [units_due_minor(line, paid.lines[line.line_id], wanted[line.line_id]) for line in asked]
-    due_minor.append(_freight_with(snapshot, wanted, paid.freight_minor, alone=not any(due_minor)))
-    payable_minor = min(sum(due_minor), refundable_minor(snapshot.tenders))
-    if payable_minor <= 0 and not snapshot.order.free_of_charge:
-        return _nothing_due(snapshot)
-    *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
-    lines = tuple(
-        _RequestedLine(line.line_id, wanted[line.line_id], amount)
-        for line, amount in zip(asked, line_amounts, strict=True)
-    )
-    return _RequestedLines(lines, freight_minor)
-
-
-def _nothing_due(snapshot: OrderSnapshot) -> Refusal:
-    if refundable_minor(snapshot.tenders):
-        message = "These units alone bring nothing back; ask for them together with the rest of the order."
-    else:
-        message = "What was paid on this order has been refunded already."
-    return Refusal(RefusalCode.NOTHING_TO_REFUND, message)
-
-
-def _freight_with(snapshot: OrderSnapshot, wanted: dict[str, int], net_paid_minor: int, *, alone: bool) -> int:
-    """The rest of the freight, for a request after which no unit is free.
-
-    Freight alone waits until no ticket is in review.
-    """
-    last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in snapshot.lines)
-    shipped = any(line.left_quantity for line in snapshot.lines)
-    waiting = alone and any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in snapshot.tickets)
-    return max(0, net_paid_minor - snapshot.order.freight_claimed_minor) if last and not shipped and not waiting else 0
-
-
 # Deciding ------------------------------------------------------------------------------------------------------
 
 
-def _decide(
+def _query_for(decides: BuyersPolicy, decision_settings: DecisionSettings, now: datetime) -> DecisionQuery:
+    return decision_query(decides.policy, now, decision_settings.time_zone, beside=decides.shadow)
+
+
+def _shadow(
+    decides: BuyersPolicy,
+    ruled: RuledDecision,
     snapshot: OrderSnapshot,
     inputs: DecisionInputs,
     decision_settings: DecisionSettings,
-    requested: _RequestedLines,
+    requested: RequestedLines,
+    now: datetime,
+) -> ShadowResult | None:
+    """What the shadow decides on the same snapshot, of what the same statement read for it.
+
+    Its restriction rules are not applied: whether the buyer is restricted is what the live policy's come to.
+    """
+    shadow = decides.shadow
+    if shadow is None:
+        return None
+
+    def decide_beside() -> Decision:
+        own = inputs_beside(decides.policy, shadow, inputs, now, decision_settings.time_zone)
+        facts = _facts(shadow, snapshot, own, decision_settings, requested, now)
+        if RESTRICTED in ruled.facts:
+            facts[RESTRICTED] = ruled.facts[RESTRICTED]
+        return decide(shadow, facts)
+
+    return shadow_result(shadow, ruled.decision, decide_beside)
+
+
+def _decide(
+    policy: Policy,
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    requested: RequestedLines,
     now: datetime,
 ) -> RuledDecision:
-    policy, time_zone = decision_settings.policy, decision_settings.time_zone
-    facts = gather_facts(
+    facts = _facts(policy, snapshot, inputs, decision_settings, requested, now)
+    return decide_under_rules(policy, facts, inputs, snapshot.order.lane, now, decision_settings.time_zone)
+
+
+def _facts(
+    policy: Policy,
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    requested: RequestedLines,
+    now: datetime,
+) -> dict[str, FactValue]:
+    return gather_facts(
         policy,
         snapshot,
         inputs,
         asked=requested.units,
         amount_minor=requested.amount_minor,
         now=now,
-        time_zone=time_zone,
+        time_zone=decision_settings.time_zone,
         usage_max_age=decision_settings.usage_max_age,
     )
-    return decide_under_rules(policy, facts, inputs, snapshot.order.lane, now, time_zone)
 
 
 def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings) -> str | None:
@@ -366,16 +271,16 @@ def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings:
 
 def _new_ticket(
     snapshot: OrderSnapshot,
-    decision_settings: DecisionSettings,
+    decides: BuyersPolicy,
     inputs: DecisionInputs,
     request: RefundRequest,
-    requested: _RequestedLines,
+    requested: RequestedLines,
     now: datetime,
     *,
     instant: bool,
     review_reason: str | None,
 ) -> Ticket:
-    order, review = snapshot.order, decision_settings.policy.review
+    order, review = snapshot.order, decides.policy.review
     return Ticket(
         lane=order.lane,
         ticket_id=new_id(order.lane),
@@ -388,9 +293,9 @@ def _new_ticket(
         currency=order.currency,
         amount_minor=requested.amount_minor,
         freight_minor=requested.freight_minor,
-        arm=arm_of(decision_settings.policy, order.buyer_id, inputs.selection),
+        arm=arm_of(decides, order.buyer_id, inputs.selection),
         requested_at=now,
-        notice=dict(decision_settings.policy.notice) if instant else None,
+        notice=dict(decides.policy.notice) if instant else None,
         review_reason=review_reason,
         on_timeout=review.on_timeout,
         expires_at=None if instant else now + timedelta(seconds=review.deadline_seconds),
@@ -422,7 +327,13 @@ def requested_body(ticket: Ticket) -> dict[str, object]:
 
 
 def record_decision(
-    ticket_id: UUID, decision: Decision, facts: dict[str, FactValue], read_from: dict[str, object], now: datetime
+    ticket_id: UUID,
+    decision: Decision,
+    facts: dict[str, FactValue],
+    read_from: dict[str, object],
+    now: datetime,
+    *,
+    shadow: ShadowResult | None = None,
 ) -> RecordDecision:
     """The decision as it is stored with its ticket."""
     return RecordDecision(
@@ -435,6 +346,7 @@ def record_decision(
         facts=facts,
         decision=decision_to_json(decision),
         read_from=read_from,
+        shadow=None if shadow is None else {**asdict(shadow), "differs": list(shadow.differs)},
     )
 
 

@@ -14,7 +14,8 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.changes import RestrictBuyer
-from jitui.aftersales.commands.facts import buyer_facts, decision_query, window_fact
+from jitui.aftersales.commands.facts import buyer_facts, decision_query, inputs_beside, window_fact
+from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, PastRule
 from jitui.ids import new_id
@@ -136,14 +137,19 @@ class RestrictionChecks(Protocol):
         ...
 
 
-async def check_due(checks: RestrictionChecks, policy: Policy, *, now: datetime, time_zone: ZoneInfo) -> int:
-    """Apply the policy's rules to every buyer with new events; returns how many buyers were looked at."""
-    if not policy.restrictions:
+async def check_due(checks: RestrictionChecks, deciding: Deciding, *, now: datetime, time_zone: ZoneInfo) -> int:
+    """Apply the rules of each buyer's policy to every buyer with new events; returns how many were looked at."""
+    live, canary = deciding.live, deciding.canary.policy if deciding.canary is not None else None
+    if not live.restrictions and not (canary is not None and canary.restrictions):
         return await checks.drop()
-    query = decision_query(policy, now, time_zone)
+    query = decision_query(live, now, time_zone, beside=canary)
 
     def judge(checked: BuyerChecked) -> Sequence[RestrictBuyer]:
         buyer, inputs = checked.buyer, checked.inputs
+        decides = deciding.for_buyer(buyer.buyer_id)
+        policy = decides.policy
+        if decides.in_canary:
+            inputs = inputs_beside(live, policy, inputs, now, time_zone)
         facts = buyer_facts(policy, buyer, inputs, now, time_zone)
         known = {name: value for name, value in facts.items() if value is not None}
         return new_restrictions(policy, known, inputs, buyer.lane, now, time_zone)

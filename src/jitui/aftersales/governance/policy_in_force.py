@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
+from jitui.aftersales.deciding import Canary, Deciding
 from jitui.aftersales.governance.policies import LogReading, Policies
 from jitui.aftersales.governance.publication import InForce, LogEntry, in_force
 from jitui.errors import NotConfigured
 from jitui.policy import Policy
 
 RE_READ_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Canary:
-    """The policy that decides for a share of the buyers, drawn by a hash with a seed of its own."""
-
-    policy: Policy
-    percent: int
-    seed: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deciding:
-    """The compiled policies that decide at a moment."""
-
-    live: Policy
-    canary: Canary | None = None
-    shadow: Policy | None = None
 
 
 class PolicyInForce:

@@ -93,12 +93,18 @@ async def stop(
     now: datetime,
     reason: str,
     authority: Authority = Authority.ONE_PERSON,
+    publication: int | None = None,
 ) -> LogEntry | StepRefusal:
-    """End the canary or the shadow at once; its buyers are decided by the live policy again."""
+    """End the canary or the shadow at once; its buyers are decided by the live policy again.
+
+    `publication`: only while that is the row which started it.
+    """
 
     async def plan(log: _Log) -> NewPublication | StepRefusal:
         found = in_force(log, now)
         standing = None if found is None else {Stage.CANARY: found.canary, Stage.SHADOW: found.shadow}.get(stage)
+        if standing is not None and publication not in (None, standing.publication):
+            return StepRefusal.NO_SUCH_STAGE
         text = await policies.text(standing.sha256) if standing is not None else None
         if text is None:
             return StepRefusal.NO_SUCH_STAGE

@@ -31,11 +31,11 @@ Days = Mapping[tuple[date, str], Sum]
 """Sums by day and currency; an empty currency is an unknown one."""
 
 
-def window_value(window: FeatureWindow, days: Days, currency: str, *, ahead: bool) -> WindowValue:
+def window_value(window: FeatureWindow, days: Days, *, ahead: bool) -> WindowValue:
     """The sums of a window. An amount in an unknown currency makes the sum unknown; other currencies are left out."""
     inside = [(day, of, found) for (day, of), found in days.items() if window.from_day <= day <= window.to_day]
     unknown = sum(found.amount_minor for _, of, found in inside if not of)
-    amount = sum(found.amount_minor for _, of, found in inside if of == currency)
+    amount = sum(found.amount_minor for _, of, found in inside if of == window.currency)
     return WindowValue(
         name=window.name,
         events=sum(found.events for _, _, found in inside),
@@ -69,7 +69,7 @@ def buyer_window(
     """A buyer's feature, from the events that count."""
     of_kind = [event for event in standing if event.kind == window.kind]
     ahead = any(event.at > event.recorded_at and event.at > query.ahead_from for event in of_kind)
-    return window_value(window, _by_day(of_kind, time_zone), query.currency, ahead=ahead)
+    return window_value(window, _by_day(of_kind, time_zone), ahead=ahead)
 
 
 def _by_day(events: Iterable[RecordBuyerEvent], time_zone: ZoneInfo) -> Days:
@@ -116,9 +116,9 @@ class RollUps:
         amount = sum(bucket.amount_minor for of, bucket in inside if of == currency)
         return Usage(sum(bucket.events for _, bucket in inside), amount)
 
-    def shop_window(self, shop_id: str, window: FeatureWindow, currency: str) -> WindowValue:
+    def shop_window(self, shop_id: str, window: FeatureWindow) -> WindowValue:
         """A shop's feature, from its days."""
-        return window_value(window, self.shop_days.get((shop_id, window.kind), {}), currency, ahead=False)
+        return window_value(window, self.shop_days.get((shop_id, window.kind), {}), ahead=False)
 
     def _count_usage(self, event: OutgoingEvent) -> None:
         approved = event.kind == OutgoingEventKind.TICKET_APPROVED

@@ -20,6 +20,7 @@ from jitui.aftersales.ports import (
     PaymentName,
     ScopedRow,
     Usage,
+    UsageBeside,
 )
 from jitui.text import folded
 
@@ -32,13 +33,12 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
     pauses = [row for row in tables.pauses.values() if row.stands(query.now)]
     standing = list(counting(tables.events.get(buyer_id, {}).values()))
     selection = tables.selections.get(buyer_id)
-    shop_from, platform_from = query.shop_cap_from or query.now, query.platform_cap_from or query.now
-    shop_seconds, platform_seconds = query.shop_cap_bucket_seconds, query.platform_cap_bucket_seconds
+    usage = _usage(tables, snapshot, query)
     return DecisionInputs(
         windows=tuple(
             buyer_window(window, standing, query, tables.time_zone)
             if window.subject == "buyer"
-            else roll_ups.shop_window(order.shop_id, window, query.currency)
+            else roll_ups.shop_window(order.shop_id, window)
             for window in query.windows
         ),
         history=tuple(tables.history.values()),
@@ -51,12 +51,24 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
             scope.value for scope in (Scope.REGION, Scope.CATEGORY) if any(row.scope is scope for row in pauses)
         ),
         uncovered_scopes=_uncovered_scopes(tables),
-        buyer_usage=_buyer_usage(tables, snapshot, query),
-        shop_usage=roll_ups.used("shop", order.shop_id, shop_seconds, shop_from, query.currency),
-        platform_usage=roll_ups.used("platform", "", platform_seconds, platform_from, query.currency),
+        buyer_usage=usage.buyer,
+        shop_usage=usage.shop,
+        platform_usage=usage.platform,
         usage_as_of=roll_ups.as_of,
         shop_days_as_of=roll_ups.as_of,
         payment=KnownPayment() if query.payment is None else _known_payment(tables, snapshot, query.payment),
+        usage_beside=None if query.beside is None else _usage(tables, snapshot, query.beside),
+    )
+
+
+def _usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> UsageBeside:
+    used = tables.roll_ups.used
+    shop_from, platform_from = query.shop_cap_from or query.now, query.platform_cap_from or query.now
+    shop_seconds, platform_seconds = query.shop_cap_bucket_seconds, query.platform_cap_bucket_seconds
+    return UsageBeside(
+        buyer=_buyer_usage(tables, snapshot, query),
+        shop=used("shop", snapshot.order.shop_id, shop_seconds, shop_from, query.currency),
+        platform=used("platform", "", platform_seconds, platform_from, query.currency),
     )
 
 
@@ -127,7 +139,13 @@ def _past_rule(
     since = sorted((one for one in query.rule_windows if one.rule_id == rule_id), key=lambda one: one.name)
     windows = [
         FeatureWindow(
-            one.name, "buyer", one.function, one.kind, max(one.from_day, used_until + timedelta(days=1)), one.to_day
+            name=one.name,
+            subject="buyer",
+            function=one.function,
+            kind=one.kind,
+            from_day=max(one.from_day, used_until + timedelta(days=1)),
+            to_day=one.to_day,
+            currency=query.currency,
         )
         for one in since
     ]

@@ -160,6 +160,7 @@ class MemoryStore:
             found.decided_at,
             found.facts,
             found.decision,
+            found.shadow,
         )
 
     async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]:

@@ -52,9 +52,13 @@ class Reason(StrEnum):
 
 
 class Arm(StrEnum):
-    """The arm of the experiment that the ticket is in; the hold-out shows results without the service (R7)."""
+    """The arm of the experiment that the ticket is in.
+
+    The hold-out shows results without the service (R7), the canary those of a policy that a share of buyers tries.
+    """
 
     LIVE = "live"
+    CANARY = "canary"
     HOLD_OUT = "hold_out"
 
 

@@ -177,8 +177,8 @@ async def _tickets(run: Replay) -> AsyncIterator[Ticket]:
 def _assumed(run: Replay) -> dict[str, object]:
     return {
         **{name: value for name, value in asdict(run.assumptions).items() if value is not None},
-        "policy_id": run.decision_settings.policy.id,
-        "policy_version": run.decision_settings.policy.version,
+        "policy_id": run.decision_settings.deciding.live.id,
+        "policy_version": run.decision_settings.deciding.live.version,
         "time_zone": run.history.time_zone.key,
         "paid_in_full_when_placed": True,
         "merchant_approves_reviewed_requests": True,

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time
 
 from jitui.aftersales.changes import BuyerEventKind
 from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.governance.policies import Policies, install
 from jitui.aftersales.governance.publishing import Blocked, BlockerCode, Candidate, publish_alone
 from jitui.aftersales.governance.registry import Category, Shop
@@ -74,7 +75,7 @@ async def replay_history(
         run = Replay(
             service=service,
             books=books,
-            decision_settings=DecisionSettings(policy, history.time_zone, frozenset(service.providers)),
+            decision_settings=DecisionSettings(Deciding(policy), history.time_zone, frozenset(service.providers)),
             history=history,
             assumptions=assumptions,
             completed=await _completed_orders(service, history.shop_id),

@@ -143,7 +143,7 @@ async def _ask_page(
     if refusal is not None and refusal.code is RefusalCode.NOT_FOUND:
         raise NotFoundException
     lines = askable(snapshot)
-    policy = await visit.service.policy_in_force.current()
+    policy = (await visit.service.policy_in_force.deciding()).for_buyer(visit.reader.subject_id).policy
     return show(
         visit,
         "buyer/ask.html",
@@ -164,7 +164,7 @@ async def _ask_page(
 
 
 async def _check_part(visit: Visit, checked: object) -> Page:
-    policy = await visit.service.policy_in_force.current()
+    policy = (await visit.service.policy_in_force.deciding()).for_buyer(visit.reader.subject_id).policy
     return show(
         visit,
         "buyer/_check.html",

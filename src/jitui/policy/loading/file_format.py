@@ -27,6 +27,7 @@ from jitui.policy.loading.file_kinds import (
     texts,
 )
 from jitui.policy.loading.gate_format import GATES
+from jitui.policy.loading.guards_format import GUARDS
 from jitui.policy.sections import OTHER_FACTORS
 
 MAX_WINDOW_DAYS = 730
@@ -374,6 +375,13 @@ POLICY = PolicySection(
             "such as `caps.buyer_ok`.",
             "{per_buyer: {count: 3, over: 30d}}",
             "no limits",
+        ),
+        PolicyField(
+            "guards",
+            GUARDS,
+            "What a canary of this policy is watched by: when it ends by itself, and when its share is not raised.",
+            "{incident_rate: {above_live_percent: 0, counts_after: 48h}, false_alarm_percent: 5}",
+            "the defaults below",
         ),
         PolicyField(
             "restrictions",

@@ -33,6 +33,7 @@ from jitui.policy.loading.field_readers import (
 )
 from jitui.policy.loading.file_kinds import PolicySection
 from jitui.policy.loading.gate_section import read_gates
+from jitui.policy.loading.guards_section import read_guards
 from jitui.policy.loading.parameters import Parameters, number, read_parameters
 from jitui.policy.loading.repeated_numbers import Meaning
 from jitui.policy.loading.sentences import SentenceReader, sentence_reader
@@ -108,6 +109,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     gates = _gates(notes, found.get("gates"), words, sentence)
     selection = _selection(notes, found.get("selection"), parameters)
     caps = _caps(notes, found.get("caps"), parameters)
+    guards = read_guards(notes, found.get("guards"))
     review = read(notes, found, "review", _review)
     if notes.problems or review is None:
         return None
@@ -134,6 +136,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         conditions=conditions,
         selection=selection,
         caps=caps,
+        guards=guards,
         restrictions=restrictions,
         gates=gates,
         review=review,
