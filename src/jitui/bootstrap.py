@@ -16,6 +16,7 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.openid_provider import HttpOpenIdProvider
 from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.adapters.postgres.audit import PostgresAuditLog
+from jitui.adapters.postgres.canary_guards import PostgresCanaryGuards
 from jitui.adapters.postgres.complaints import PostgresComplaints
 from jitui.adapters.postgres.confirmations import PostgresConfirmations
 from jitui.adapters.postgres.feed import PostgresFeed
@@ -49,6 +50,7 @@ from jitui.aftersales.commands.restriction_rules import RestrictionChecks
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.governance.appeals import Appeals
+from jitui.aftersales.governance.canary_guard import CanaryGuards
 from jitui.aftersales.governance.complaint import Complaints
 from jitui.aftersales.governance.confirmations import Confirmations
 from jitui.aftersales.governance.erasure import PersonalData
@@ -116,6 +118,7 @@ class Service:
     appeals: Appeals
     gates: Gates
     complaints: Complaints
+    canary_guards: CanaryGuards
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -240,6 +243,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             appeals=PostgresAppeals(pool),
             gates=PostgresGates(pool),
             complaints=PostgresComplaints(pool),
+            canary_guards=PostgresCanaryGuards(pool),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),

@@ -20,8 +20,10 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.restriction_rules import check_due
 from jitui.aftersales.commands.review import expire
+from jitui.aftersales.governance.canary_guard import watch_canary
 from jitui.aftersales.governance.erasure import ErasureList, list_as_text, read_list
 from jitui.aftersales.governance.gates import recompute_due
+from jitui.aftersales.governance.publication import LogEntry
 from jitui.aftersales.operations.provider_health import ProvidersHealth, TroubleBegan, TroubleEnded, TroubleNews
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
@@ -31,6 +33,7 @@ from jitui.errors import BadInput, JituiError, NotConfigured
 from jitui.logs import get_logger, name_trace, tell_failure
 from jitui.monitoring.worker_metrics import WorkerMetrics
 from jitui.monitoring.worker_port import metrics_port
+from jitui.policy import Policy
 from jitui.tracing import continued_span, trace_id_of
 from jitui.watching import AFTER_FAULT_SECONDS, pause, watch
 from jitui.watching import repeat as again_and_again
@@ -52,6 +55,7 @@ ERASURES_SECONDS = 60.0
 POOL_SECONDS = 5.0
 KEYS_SECONDS = 86_400.0
 AUDIT_SECONDS = 86_400.0
+CANARY_SECONDS = 2.0
 MOST_KEYS_NAMED = 20
 FAN_OUT_SECONDS = 0.5
 WEBHOOK_WATCH_SECONDS = 60.0
@@ -100,6 +104,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
                 after_fault_seconds=BEAT_SECONDS,
             ),
             repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
+            repeat("canary", stop, lambda: guard_canary(service), every_seconds=CANARY_SECONDS),
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
             repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),
@@ -256,6 +261,26 @@ async def note_audit_head(service: Service) -> bool:
     """Where the audit log ends, kept outside of the database too: `jitui audit verify --noted` takes it."""
     async with service.audit_log.reading() as reading:
         log.info("audit_head", head=str(reading.head))
+    return False
+
+
+async def guard_canary(service: Service) -> bool:
+    """Count what the canary's buyers asked, and end it when a guard's bound is crossed."""
+    deciding = await service.policy_in_force.deciding()
+
+    def compiled(entry: LogEntry) -> Policy | None:
+        canary = deciding.canary
+        return canary.policy if canary is not None and canary.policy.sha256 == entry.sha256 else None
+
+    ended = await watch_canary(service.policies, service.canary_guards, compiled, now=service.clock())
+    if ended is not None:
+        log.error(
+            "canary_ended",
+            policy=ended.entry.policy_id,
+            version=ended.entry.version,
+            publication=ended.entry.publication,
+            reason=ended.reason,
+        )
     return False
 
 

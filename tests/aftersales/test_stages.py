@@ -8,16 +8,20 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from psycopg import errors
 
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.commands.request_refund import Eligibility, RefundRequest, check_eligibility
 from jitui.aftersales.deciding import Canary
+from jitui.aftersales.governance.publication import Stage
+from jitui.aftersales.governance.shadowing import shadow_now
 from jitui.aftersales.model.order import Tender
 from jitui.aftersales.model.ticket import ApprovedBy, Arm
 from jitui.aftersales.ports import OrderRef, StoredDecision, TicketRef
 from jitui.ids import lane_of
 from jitui.policy import Policy, drawn_for_canary, held_out
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores
+from tests.publishing import put, put_in_force
 
 SEED = "a-seed"
 
@@ -186,3 +190,44 @@ async def test_without_a_shadow_and_in_a_canary_nothing_is_compared(market: Mark
     await market.with_beside(canary=Canary(WIDER, 50, SEED), shadow=STRICTER).asked(drawn, f"o-{drawn}")
     assert (await decision_of(market, plain, f"o-{plain}")).shadow is None
     assert (await decision_of(market, drawn, f"o-{drawn}")).shadow is None
+
+
+async def test_the_report_counts_outcomes_and_conditions_and_names_examples(market: Market) -> None:
+    await put_in_force(market.policies, DEFAULT_POLICY, now=NOW)
+    assert await shadow_now(market.policies, market.queries) is None
+    await put(market.policies, STRICTER, now=NOW, stage=Stage.SHADOW)
+    beside = market.with_beside(shadow=STRICTER)
+    asked = {}
+    for number, amount in enumerate((9000, 12900, 12900, 40000)):
+        buyer = await market.premium_buyer(f"b-{number}")
+        await market.paid_order(buyer, f"o-{number}", amounts=(amount,))
+        asked[number] = await beside.asked(buyer, f"o-{number}", now=NOW + timedelta(seconds=number))
+    # Another text's results, and what nothing was compared for, are no part of it.
+    for name, other in (("other", market.with_beside(shadow=WIDER)), ("none", market)):
+        await market.premium_buyer(name)
+        await market.paid_order(name, f"o-{name}")
+        await other.asked(name, f"o-{name}")
+    found = await shadow_now(market.policies, market.queries, examples=1)
+    assert found is not None
+    assert (found.shadow.version, found.live.version) == ("2", "1")
+    report = found.report
+    assert (report.requests, report.differ) == (4, 2)
+    assert [(cell.live, cell.shadow, cell.requests) for cell in report.cells] == [
+        ("instant", "instant", 1),
+        ("instant", "review", 2),
+        ("review", "review", 1),
+    ]
+    assert report.cells[1].examples == (asked[2].ticket_id,)
+    assert [(one.condition, one.requests, one.examples) for one in report.conditions] == [
+        ("paid_under_300", 2, (asked[2].ticket_id,))
+    ]
+    assert (report.first_at, report.last_at) == (NOW, NOW + timedelta(seconds=3))
+
+
+async def test_a_ticket_is_in_an_arm_that_there_is(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    await market.asked(buyer, "o-1")
+    async with market.pool.connection() as connection:
+        with pytest.raises(errors.CheckViolation):
+            await connection.execute("UPDATE ticket SET arm = 'canaries'")

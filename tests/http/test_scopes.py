@@ -104,6 +104,7 @@ TABLE: dict[str, Row] = {
     "list_complaints": Row("/v1/complaints", {P, S}, foreign="empty"),
     "answer_complaint": Row("/v1/complaints/{complaint}/answer", {P}, {"outcome": "upheld", "answer": "Yes."}),
     "put_category": Row("/v1/categories/mugs", {P}, {}),
+    "get_shadow_report": Row("/v1/policies/shadow", {P}),
     "list_refunds": Row("/v1/refunds", {P, S, B}, foreign="empty"),
     "get_refund": Row("/v1/refunds/{refund}", {P, S, B}),
     "retry_refund": Row("/v1/refunds/{refund}/retry", {P}),

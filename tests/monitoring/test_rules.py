@@ -87,6 +87,8 @@ CASES = {
     "JituiWebhooksGivenUp": task("webhook_dead_letter"),
     "JituiWebhookEndpointPaused": task("webhook_endpoint_paused"),
     "JituiComplaintOverdue": task("complaint_overdue"),
+    "JituiCanaryEnded": task("canary_ended"),
+    "JituiCanarySignal": task("canary_signal"),
     "JituiApiKeyEnds": Case(
         ("jitui_api_keys_ending_soon 1+0x120",), ("jitui_api_keys_ending_soon 0+0x120",), after="70m"
     ),

@@ -129,6 +129,20 @@ class OverdueAppeals:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryTrouble:
+    """What is the matter with the newest canary.
+
+    `ended_for`: why a guard ended it, until something else is published or its text is retired. `signals`: the metrics
+    for which its share is not raised.
+    """
+
+    publication: int
+    version: str
+    ended_for: str | None = None
+    signals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OperationsState:
     """What an operator must see: refunds that are not paid, workers, the age of the cap usage, open tasks by kind.
 
@@ -143,6 +157,49 @@ class OperationsState:
     imbalances: tuple[Imbalance, ...] = ()
     overdue_appeals: OverdueAppeals | None = None
     overdue_complaints: tuple[OverdueComplaint, ...] = ()
+    canary: CanaryTrouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCell:
+    """Requests on which the live policy and the shadow came to these outcomes; `shadow` None: it could not decide.
+
+    `examples`: tickets, the newest first.
+    """
+
+    live: str
+    shadow: str | None
+    requests: int
+    examples: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCondition:
+    """A condition with another verdict, or that only one of the two policies has: on how many requests."""
+
+    condition: str
+    requests: int
+    examples: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowReport:
+    """What a policy in shadow decided beside the live one: the cells of the four-way table that have requests."""
+
+    cells: tuple[ShadowCell, ...] = ()
+    conditions: tuple[ShadowCondition, ...] = ()
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    @property
+    def requests(self) -> int:
+        """How many were compared."""
+        return sum(cell.requests for cell in self.cells)
+
+    @property
+    def differ(self) -> int:
+        """On how many the outcomes differ."""
+        return sum(cell.requests for cell in self.cells if cell.live != cell.shadow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +235,10 @@ class Queries(Protocol):
     async def health(self, now: datetime) -> Health: ...
 
     async def operations(self, now: datetime) -> OperationsState: ...
+
+    async def shadow_report(self, sha256: str, *, since: datetime | None, examples: int) -> ShadowReport:
+        """What the shadow with this text decided beside the live policy."""
+        ...
 
     async def caps_used(self, query: DecisionQuery) -> CapsUsed:
         """How much of the caps of shops and the platform is used, over the windows that the query names."""

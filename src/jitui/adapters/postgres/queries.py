@@ -24,7 +24,7 @@ from jitui.aftersales.ports import (
     TicketFilter,
     TicketRef,
 )
-from jitui.aftersales.queries import Benefit, CapsUsed, Health, OperationsState, UnbalancedOrder
+from jitui.aftersales.queries import Benefit, CapsUsed, Health, OperationsState, ShadowReport, UnbalancedOrder
 from jitui.ids import lane_of
 
 _TICKETS: LiteralString = """
@@ -134,8 +134,44 @@ SELECT json_build_object(
         FROM appeal WHERE state = 'open' AND answer_by <= %(now)s::timestamptz),
     'overdue_complaints', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
         SELECT complaint_id, shop_id, answer_by FROM complaint
-        WHERE state = 'open' AND answer_by < %(now)s::timestamptz ORDER BY answer_by LIMIT 100) x)
+        WHERE state = 'open' AND answer_by < %(now)s::timestamptz ORDER BY answer_by LIMIT 100) x),
+    'canary', (
+        SELECT json_build_object('publication', p.publication, 'version', p.version,
+            'ended_for', CASE WHEN p.action = 'stop' THEN p.reason END,
+            'signals', (SELECT coalesce(json_agg(g.metric ORDER BY g.metric), '[]') FROM canary_guard g
+                        WHERE g.publication = p.publication AND g.crossed
+                          AND g.metric IN ('share_instant', 'repeat_requests')))
+        FROM policy p JOIN policy_text t USING (sha256)
+        WHERE p.publication = (SELECT max(n.publication) FROM policy n
+                               WHERE n.stage IN ('canary', 'live') AND n.action <> 'cancel')
+          AND p.stage = 'canary' AND t.retired_at IS NULL AND (p.action <> 'stop' OR p.authority = 'guard'))
 )::text
+"""
+
+# Grouped once for the outcomes and once for each condition that differs; a group's newest tickets are its examples.
+_SHADOW: LiteralString = """
+WITH compared AS (
+    SELECT d.ticket_id, d.decided_at, d.outcome AS live, d.shadow ->> 'outcome' AS shadow,
+           d.shadow -> 'differs' AS differs
+    FROM decision d
+    WHERE d.shadow IS NOT NULL AND d.shadow ->> 'policy_sha256' = %(sha256)s
+      AND (%(since)s::timestamptz IS NULL OR d.decided_at >= %(since)s)),
+numbered AS (
+    SELECT *, row_number() OVER (PARTITION BY live, shadow ORDER BY decided_at DESC, ticket_id) AS place FROM compared),
+differing AS (
+    SELECT c.ticket_id, w.condition,
+           row_number() OVER (PARTITION BY w.condition ORDER BY c.decided_at DESC, c.ticket_id) AS place
+    FROM compared c CROSS JOIN LATERAL jsonb_array_elements_text(c.differs) AS w (condition))
+SELECT json_build_object(
+    'cells', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
+        SELECT live, shadow, count(*) AS requests, coalesce(
+            json_agg(ticket_id ORDER BY place) FILTER (WHERE place <= %(examples)s), '[]') AS examples
+        FROM numbered GROUP BY live, shadow ORDER BY live, shadow) x),
+    'conditions', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
+        SELECT condition, count(*) AS requests, coalesce(
+            json_agg(ticket_id ORDER BY place) FILTER (WHERE place <= %(examples)s), '[]') AS examples
+        FROM differing GROUP BY condition ORDER BY count(*) DESC, condition) x),
+    'first_at', (SELECT min(decided_at) FROM compared), 'last_at', (SELECT max(decided_at) FROM compared))::text
 """
 
 # As the deciding statement reads it (`reading`), for the platform and for all shops at once.
@@ -277,6 +313,11 @@ class PostgresQueries:
     async def operations(self, now: datetime) -> OperationsState:
         """What an operator must see."""
         return (await read_rows(self._pool, _OPERATIONS, {"now": now}, OperationsState))[0]
+
+    async def shadow_report(self, sha256: str, *, since: datetime | None, examples: int) -> ShadowReport:
+        """Four-way table, conditions and examples."""
+        params = {"sha256": sha256, "since": since, "examples": examples}
+        return (await read_rows(self._pool, _SHADOW, params, ShadowReport))[0]
 
     async def caps_used(self, query: DecisionQuery) -> CapsUsed:
         """How much of the caps is used."""

@@ -14,7 +14,7 @@ from jitui.aftersales.commands.facts import usage_is_fresh
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask, TaskKind, task_of_condition
 from jitui.aftersales.provider import BOTH, Capabilities
-from jitui.aftersales.queries import OpenRefunds, OperationsState, UnbalancedOrder, WorkerSeen
+from jitui.aftersales.queries import CanaryTrouble, OpenRefunds, OperationsState, UnbalancedOrder, WorkerSeen
 
 SILENT_AFTER = timedelta(seconds=60)
 """How long a worker may say nothing until it counts as dead."""
@@ -33,6 +33,8 @@ WATCHED = frozenset(
         TaskKind.NO_WORKER,
         TaskKind.APPEAL_OVERDUE,
         TaskKind.COMPLAINT_OVERDUE,
+        TaskKind.CANARY_ENDED,
+        TaskKind.CANARY_SIGNAL,
     }
 )
 """Kinds whose tasks are opened and closed by looking."""
@@ -61,6 +63,7 @@ def standing_tasks(
         *_no_worker(state, alive, now),
         *_overdue_appeals(state, now),
         *_complaints(state, now),
+        *_canary(state.canary, now),
     )
 
 
@@ -189,6 +192,19 @@ def _complaints(state: OperationsState, now: datetime) -> Iterator[NewTask]:
             "answer_by": complaint.answer_by.isoformat(),
         }
         yield _task(TaskKind.COMPLAINT_OVERDUE, str(complaint.complaint_id), evidence, now)
+
+
+def _canary(found: CanaryTrouble | None, now: datetime) -> Iterator[NewTask]:
+    """A canary that a guard ended, or whose share is not raised while a signal stands."""
+    if found is None:
+        return
+    about = {"publication": found.publication, "version": found.version}
+    if found.ended_for is not None:
+        evidence = {**about, "reason": found.ended_for}
+        yield _task(TaskKind.CANARY_ENDED, str(found.publication), evidence, now)
+    elif found.signals:
+        evidence = {**about, "signals": list(found.signals)}
+        yield _task(TaskKind.CANARY_SIGNAL, str(found.publication), evidence, now)
 
 
 def _task(

@@ -102,6 +102,16 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
         case TaskKind.APPEAL_OVERDUE:
             found = f"{told['appeals']} not answered, the oldest overdue for {_lasts(told, 'oldest_answer_by', now)}"
             return DoctorFinding("appeals", Level.FAILED, found, "`jitui appeals list` shows them.")
+        case TaskKind.COMPLAINT_OVERDUE:
+            found = f"of {told['shop']} not answered, overdue for {_lasts(told, 'answer_by', now)}"
+            return DoctorFinding("complaint", Level.FAILED, found, "`jitui complaints list` shows it.")
+        case TaskKind.CANARY_ENDED:
+            found = f"version {told['version']} was ended by its guard: {told['reason']}"
+            return DoctorFinding("canary", Level.FAILED, found, "Retire the text, or publish another one.")
+        case TaskKind.CANARY_SIGNAL:
+            signals = " and ".join(map(str, _list(told["signals"])))
+            found = f"the share of version {told['version']} is not raised: {signals} above its bound"
+            return DoctorFinding("canary", Level.FAILED, found, "Look at its requests; end it, or wait.")
         case _:
             return DoctorFinding(
                 "workers", Level.FAILED, f"none at work; refunds that wait: {told['refunds']}", RUN_A_WORKER

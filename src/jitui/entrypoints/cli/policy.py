@@ -15,6 +15,7 @@ from jitui.entrypoints.cli.policy_diff import diff
 from jitui.entrypoints.cli.policy_files import load_policy
 from jitui.entrypoints.cli.policy_publish import publish
 from jitui.entrypoints.cli.policy_schema import schema
+from jitui.entrypoints.cli.policy_shadow import shadow_report
 from jitui.entrypoints.cli.policy_test import run_cases
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ policy.command("test")(run_cases)
 policy.command()(diff)
 policy.command()(schema)
 policy.command()(publish)
+policy.command("shadow-report")(shadow_report)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]
 

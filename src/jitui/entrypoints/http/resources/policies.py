@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
 
 from jitui.aftersales.governance.policies import with_public_view
 from jitui.aftersales.governance.publication import LogAction
+from jitui.aftersales.governance.shadowing import ShadowNow, shadow_now
 from jitui.aftersales.ports import Publication
 from jitui.entrypoints.http.cursors import PublicationPlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit
@@ -62,6 +67,49 @@ class PolicyAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     document: str | None = None
 
 
+class ShadowQuery(Sent, frozen=True, kw_only=True):
+    """How many example tickets."""
+
+    examples: Annotated[int, Meta(ge=0, le=100)] = 5
+
+
+class PolicyVersion(Shown, frozen=True, kw_only=True):
+    """A text of a policy."""
+
+    policy_id: str
+    version: str
+    sha256: str
+
+
+class ShadowOutcome(Shown, frozen=True, kw_only=True):
+    """How many requests came to this outcome live and to that one in shadow; null: the shadow could not decide."""
+
+    live: str
+    shadow: str | None
+    requests: int
+    examples: tuple[UUID, ...]
+
+
+class ShadowDifference(Shown, frozen=True, kw_only=True):
+    """A condition with another verdict, or that only one of the two policies has."""
+
+    condition: str
+    requests: int
+    examples: tuple[UUID, ...]
+
+
+class ShadowAnswer(Shown, frozen=True, kw_only=True):
+    """What the policy in shadow decided beside the live one since it began."""
+
+    shadow: PolicyVersion
+    live: PolicyVersion
+    since: datetime
+    requests: int
+    differ: int
+    outcomes: tuple[ShadowOutcome, ...]
+    conditions: tuple[ShadowDifference, ...]
+
+
 class PolicyList(Shown, frozen=True, kw_only=True):
     """A page of published versions, newest first, also those that are announced. `next` is null on the last page."""
 
@@ -114,6 +162,34 @@ async def list_policies(request: RequestContext) -> Reply:
     return answer(PolicyList(policies=tuple(one for one in policies if one is not None), next=following))
 
 
+@get(
+    "/v1/policies/shadow",
+    tags=_TAG,
+    summary="Compare the policy in shadow with the live one",
+    description="Outcomes, conditions that differ, and example tickets, since the policy is in shadow.",
+    opt=operation({200: ShadowAnswer}, permission=Permission.POLICIES_READ, query=ShadowQuery),
+)
+async def get_shadow_report(request: RequestContext) -> Reply:
+    """What a shadow decided beside the live policy; 404 without one."""
+    query = read_query(request, ShadowQuery)
+    service = request.service
+    found = await shadow_now(service.policies, service.queries, examples=query.examples)
+    return not_found() if found is None else answer(_shadow(found))
+
+
+def _shadow(found: ShadowNow) -> ShadowAnswer:
+    report = found.report
+    return ShadowAnswer(
+        shadow=shown(PolicyVersion, found.shadow),
+        live=shown(PolicyVersion, found.live),
+        since=found.shadow.takes_effect_at,
+        requests=report.requests,
+        differ=report.differ,
+        outcomes=tuple(shown(ShadowOutcome, cell) for cell in report.cells),
+        conditions=tuple(shown(ShadowDifference, one) for one in report.conditions),
+    )
+
+
 def _sees_documents(request: RequestContext) -> bool:
     return request.may(Permission.POLICIES_READ)
 
@@ -137,7 +213,7 @@ async def _policy(request: RequestContext, row: Publication, earlier: Publicatio
     )
 
 
-HANDLERS = (get_current_policy, list_policies)
+HANDLERS = (get_current_policy, list_policies, get_shadow_report)
 
 _CHANGE = PublicChangeRow(
     kind=PublicChangeKind.CONDITION_ADDED,
@@ -160,4 +236,22 @@ _POLICY = PolicyAnswer(
     rolled_back=False,
     changes=(_CHANGE,),
 )
-EXAMPLES = (_CHANGE, _POLICY, PolicyList(policies=(_POLICY,), next=None))
+_SHADOW = PolicyVersion(policy_id="unshipped-instant-refund", version="2", sha256="8f" * 32)
+_LIVE = PolicyVersion(policy_id="unshipped-instant-refund", version="1", sha256="1c" * 32)
+EXAMPLES = (
+    _CHANGE,
+    _POLICY,
+    PolicyList(policies=(_POLICY,), next=None),
+    ShadowAnswer(
+        shadow=_SHADOW,
+        live=_LIVE,
+        since=sample.PAID_AT,
+        requests=1200,
+        differ=8,
+        outcomes=(
+            ShadowOutcome(live="instant", shadow="instant", requests=1192, examples=()),
+            ShadowOutcome(live="review", shadow="instant", requests=8, examples=(sample.TICKET_ID,)),
+        ),
+        conditions=(ShadowDifference(condition="paid_under_300", requests=8, examples=(sample.TICKET_ID,)),),
+    ),
+)
