@@ -9,6 +9,7 @@ import pytest
 
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.review import approve
+from jitui.aftersales.governance.publication import Stage
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import TicketRef
 from jitui.identity.access import KeyScope
@@ -17,7 +18,7 @@ from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY
 from tests.http.api import BUYER, SHOP, Api, order, payment
-from tests.publishing import damage_texts, put_in_force
+from tests.publishing import damage_texts, put, put_in_force
 
 
 async def outcome(api: Api, order_id: str, *, buyer_id: str = BUYER) -> str:
@@ -282,3 +283,18 @@ async def test_nobody_reads_the_name_of_anothers_staff(api: Api) -> None:
         )
     for key, shown in ((api.platform, True), (api.shop, False), (own, False)):
         assert ("Li Si" in (await api.get(path, key=key)).text) is shown
+
+
+async def test_what_a_shadow_decided_otherwise_is_read_by_the_platform(api: Api) -> None:
+    assert (await api.get("/v1/policies/shadow")).status_code == 404
+    stricter = DEFAULT_POLICY.text.replace('version: "1"', 'version: "2"').replace("< 30000", "< 100")
+    policies, now = api.service.policies, api.service.clock()
+    await put(policies, Policy.from_text(stricter), now=now, stage=Stage.SHADOW)
+    await api.paid_order("o-1")
+    ticket = (await api.post("/v1/after-sales", {"order_id": "o-1", "buyer_id": BUYER})).json()
+    got = (await api.get("/v1/policies/shadow?examples=1")).json()
+    assert (got["shadow"]["version"], got["live"]["version"], got["requests"]) == ("2", "1", 1)
+    assert got["conditions"] == [
+        {"condition": "paid_under_300", "requests": 1, "examples": [ticket["ticket"]["ticket_id"]]}
+    ]
+    assert (await api.get("/v1/policies/shadow?examples=101")).status_code == 400

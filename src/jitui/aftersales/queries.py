@@ -11,7 +11,7 @@ from uuid import UUID
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.refund import Refund, RefundState
-from jitui.aftersales.model.ticket import Ticket
+from jitui.aftersales.model.ticket import Arm, Ticket
 from jitui.aftersales.ports import (
     DecisionQuery,
     Incident,
@@ -161,6 +161,17 @@ class OperationsState:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmFigures:
+    """The requests of an arm in one currency, how many were approved at once, and for how much."""
+
+    arm: Arm
+    currency: str
+    requests: int
+    instant: int
+    instant_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShadowCell:
     """Requests on which the live policy and the shadow came to these outcomes; `shadow` None: it could not decide.
 
@@ -235,6 +246,10 @@ class Queries(Protocol):
     async def health(self, now: datetime) -> Health: ...
 
     async def operations(self, now: datetime) -> OperationsState: ...
+
+    async def arms(self, since: datetime) -> Sequence[ArmFigures]:
+        """What was requested in each arm since then."""
+        ...
 
     async def shadow_report(self, sha256: str, *, since: datetime | None, examples: int) -> ShadowReport:
         """What the shadow with this text decided beside the live policy."""

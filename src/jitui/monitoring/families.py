@@ -10,8 +10,9 @@ from prometheus_client import Metric
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from jitui.aftersales.model.task import TaskKind
+from jitui.aftersales.model.ticket import Arm
 from jitui.aftersales.operations.conditions import is_alive
-from jitui.aftersales.queries import Benefit, CapsUsed, Health, OperationsState
+from jitui.aftersales.queries import ArmFigures, Benefit, CapsUsed, Health, OperationsState
 from jitui.aftersales.reconciliation.restore import PayoutStatus
 from jitui.identity.keys import ApiKey
 from jitui.policy import Policy
@@ -112,6 +113,21 @@ def of_refund_times(benefit: Benefit, now: datetime) -> Iterator[Metric]:
     yield by_labels("jitui_time_to_refund_seconds", meaning, ["path", "quantile"], rows)
 
 
+def of_arms(arms: Sequence[ArmFigures], now: datetime) -> Iterator[Metric]:
+    """What the canary's buyers, the held-out ones and all others asked and got."""
+    counted: dict[str, tuple[int, int]] = {arm.value: (0, 0) for arm in Arm}
+    for one in arms:
+        requests, instant = counted[one.arm]
+        counted[one.arm] = requests + one.requests, instant + one.instant
+    requested = [((arm,), float(requests)) for arm, (requests, _) in counted.items()]
+    yield by_labels("jitui_arm_requests", "Requests over the last hour.", ["arm"], requested)
+    instant_of = [((arm,), float(instant)) for arm, (_, instant) in counted.items()]
+    yield by_labels("jitui_arm_instant", "Of these, approved at once.", ["arm"], instant_of)
+    money = [((one.arm.value, one.currency), float(one.instant_minor)) for one in arms]
+    meaning = "What these approvals refund, in minor units."
+    yield by_labels("jitui_arm_instant_minor", meaning, ["arm", "currency"], money)
+
+
 def of_caps(policy: Policy, used: CapsUsed) -> Iterator[Metric]:
     """How much of each cap is used; a shop's cap by the shop that has used most of it."""
     rows: list[tuple[Sequence[str], float]] = []
@@ -134,5 +150,6 @@ SHOWN: Mapping[str, Callable[[Any, datetime], Iterator[Metric]]] = {
     "webhooks": of_webhooks,
     "keys": of_keys,
     "refund_times": of_refund_times,
+    "arms": of_arms,
     "caps": lambda known, now: of_caps(known.policy, known.used),
 }

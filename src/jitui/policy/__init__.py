@@ -1,5 +1,6 @@
 """The policy layer: facts in, decision out. Pure: no clock, no database, no environment."""
 
+from jitui.policy.beside import outcome_of, verdicts_beside
 from jitui.policy.caps import CapUsage, Usages, caps_facts, fits_cap
 from jitui.policy.decide import (
     ConditionResult,
@@ -100,9 +101,11 @@ __all__ = [
     "gate_features",
     "gate_results",
     "held_out",
+    "outcome_of",
     "public_changes",
     "public_view",
     "restriction_hits",
     "rule_hash",
     "rule_hits",
+    "verdicts_beside",
 ]

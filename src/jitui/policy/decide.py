@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 ReadValue = KnownValue | None
 """The value of a fact in a decision; for lines, the line ids and the fields that the condition read."""
 
-_VERDICTS = {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.UNKNOWN}
+VERDICTS = {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.UNKNOWN}
 
 
 class ConditionResult(Struct, frozen=True):
@@ -76,7 +76,7 @@ def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
     results = [
         ConditionResult(
             condition.id,
-            _VERDICTS[truth],
+            VERDICTS[truth],
             condition.public,
             condition.detail_public,
             _values_read(program, known),

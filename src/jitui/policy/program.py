@@ -95,7 +95,7 @@ def compile_programs(
         for gate in gates
         for when, tree in ((gate.leave_when, gate.leave_tree), (gate.return_when, gate.return_tree))
     )
-    condition_reads, restriction_reads, gate_reads = (_union(of) for of in (of_conditions, of_restrictions, of_gates))
+    condition_reads, restriction_reads, gate_reads = (union_of(of) for of in (of_conditions, of_restrictions, of_gates))
     return Programs(
         env,
         names.facts,
@@ -140,7 +140,8 @@ def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
     return Reads(tuple(facts), tuple(fields), tuple(names), tuple(parameters))
 
 
-def _union(programs: Iterable[Program]) -> Reads:
+def union_of(programs: Iterable[Program]) -> Reads:
+    """What any of these reads."""
     reads = [program.reads for program in programs]
     return Reads(
         tuple(dict.fromkeys(name for read in reads for name in read.facts)),

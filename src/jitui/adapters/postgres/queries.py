@@ -24,7 +24,15 @@ from jitui.aftersales.ports import (
     TicketFilter,
     TicketRef,
 )
-from jitui.aftersales.queries import Benefit, CapsUsed, Health, OperationsState, ShadowReport, UnbalancedOrder
+from jitui.aftersales.queries import (
+    ArmFigures,
+    Benefit,
+    CapsUsed,
+    Health,
+    OperationsState,
+    ShadowReport,
+    UnbalancedOrder,
+)
 from jitui.ids import lane_of
 
 _TICKETS: LiteralString = """
@@ -146,6 +154,13 @@ SELECT json_build_object(
                                WHERE n.stage IN ('canary', 'live') AND n.action <> 'cancel')
           AND p.stage = 'canary' AND t.retired_at IS NULL AND (p.action <> 'stop' OR p.authority = 'guard'))
 )::text
+"""
+
+_ARMS: LiteralString = """
+SELECT json_build_object('arm', arm, 'currency', currency, 'requests', count(*),
+    'instant', count(*) FILTER (WHERE approved_by = 'instant_refund'),
+    'instant_minor', coalesce(sum(amount_minor) FILTER (WHERE approved_by = 'instant_refund'), 0)::bigint)::text
+FROM ticket WHERE requested_at >= %(since)s GROUP BY arm, currency ORDER BY arm, currency
 """
 
 # Grouped once for the outcomes and once for each condition that differs; a group's newest tickets are its examples.
@@ -313,6 +328,10 @@ class PostgresQueries:
     async def operations(self, now: datetime) -> OperationsState:
         """What an operator must see."""
         return (await read_rows(self._pool, _OPERATIONS, {"now": now}, OperationsState))[0]
+
+    async def arms(self, since: datetime) -> Sequence[ArmFigures]:
+        """The requests since then, by arm."""
+        return await read_rows(self._pool, _ARMS, {"since": since}, ArmFigures)
 
     async def shadow_report(self, sha256: str, *, since: datetime | None, examples: int) -> ShadowReport:
         """Four-way table, conditions and examples."""

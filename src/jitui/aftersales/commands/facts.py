@@ -25,7 +25,17 @@ from jitui.aftersales.ports import (
     Usage,
     WindowValue,
 )
-from jitui.policy import CLOCKS_DIFFER_SECONDS, CapUsage, FactValue, Feature, Policy, Usages, caps_facts, held_out
+from jitui.policy import (
+    CLOCKS_DIFFER_SECONDS,
+    FACTS,
+    CapUsage,
+    FactValue,
+    Feature,
+    Policy,
+    Usages,
+    caps_facts,
+    held_out,
+)
 from jitui.text import spelled_alike
 
 USAGE_MAX_AGE = timedelta(seconds=10)
@@ -52,10 +62,10 @@ def decision_query(
     query = _query_of(policy, feature_windows(policy.deciding_features, today, policy.currency), now, time_zone)
     if beside is None:
         return query
-    both = (*query.windows, *_windows_beside(policy, beside, now, time_zone))
-    own = _query_of(beside, (), now, time_zone)
+    own = _query_of(beside, query.windows, now, time_zone)
     own = replace(own, policy_id=query.policy_id, rule_windows=query.rule_windows)
-    return replace(query, windows=both, beside=None if own == replace(query, windows=()) else own)
+    both = (*query.windows, *_windows_beside(policy, beside, today).values())
+    return replace(query, windows=both, beside=None if own == query else own)
 
 
 def inputs_beside(
@@ -65,13 +75,13 @@ def inputs_beside(
 
     A feature that both policies declare alike is read once.
     """
-    named = {window.name for window in _windows_beside(policy, beside, now, time_zone)}
-    if named:
+    own = _windows_beside(policy, beside, now.astimezone(time_zone).date())
+    if own:
         read = {value.name: value for value in inputs.windows}
         windows = tuple(
             replace(read[name], name=feature.name)
             for feature in beside.deciding_features
-            if (name := (_BESIDE + feature.name if _BESIDE + feature.name in named else feature.name)) in read
+            if (name := own[feature.name].name if feature.name in own else feature.name) in read
         )
         inputs = replace(inputs, windows=windows)
     usage = inputs.usage_beside
@@ -162,6 +172,45 @@ def buyer_facts(
     }
 
 
+def facts_beside(
+    policy: Policy,
+    facts: Mapping[str, FactValue],
+    beside: Policy,
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    *,
+    now: datetime,
+    time_zone: ZoneInfo,
+    amount_minor: int,
+    usage_max_age: timedelta,
+) -> tuple[dict[str, FactValue], frozenset[str]]:
+    """The facts of a second policy of the same currency, and the names of those that differ from the first one's.
+
+    They are those of `gather_facts` on `inputs_beside`. What no policy changes is taken from the first one's facts.
+    """
+    order, buyer = snapshot.order, snapshot.buyer
+    in_currency = order.currency == beside.currency
+    own_windows = _windows_beside(policy, beside, now.astimezone(time_zone).date())
+    usage = inputs.usage_beside
+    if usage is not None:
+        inputs = replace(inputs, buyer_usage=usage.buyer, shop_usage=usage.shop, platform_usage=usage.platform)
+    known: dict[str, FactValue | None] = {"buyer.selected": is_selected(beside, buyer.buyer_id, inputs.selection)}
+    known.update((one.name, facts.get(one.name)) for one in beside.deciding_features if one.name not in own_windows)
+    if own_windows:
+        values, records = ({one.name: one for one in inputs.windows}, {one.kind: one for one in inputs.history})
+        as_of = inputs.shop_days_as_of
+        known.update(_window_facts(own_windows, values, records, as_of, buyer, now, time_zone))
+    known.update(_attribute_facts(beside, buyer))
+    known.update(caps_facts(beside.caps, _usages(inputs, now, usage_max_age), amount_minor if in_currency else None))
+    found: dict[str, FactValue] = {name: value for name, value in facts.items() if name in FACTS and name not in known}
+    found |= {
+        name: value
+        for name, value in known.items()
+        if value is not None and (in_currency or not beside.facts[name].is_money)
+    }
+    return found, frozenset(name for name in facts.keys() | known.keys() if facts.get(name) != found.get(name))
+
+
 def history_read(policy: Policy, snapshot: OrderSnapshot, inputs: DecisionInputs) -> dict[str, object]:
     """Why each feature was known or unknown.
 
@@ -226,16 +275,12 @@ def _rule_windows(policy: Policy, today: date) -> tuple[RuleWindow, ...]:
     )
 
 
-def _windows_beside(policy: Policy, beside: Policy, now: datetime, time_zone: ZoneInfo) -> tuple[FeatureWindow, ...]:
-    """The windows that only the second policy has, under names that no feature can have."""
-    today = now.astimezone(time_zone).date()
+@lru_cache(maxsize=8)
+def _windows_beside(policy: Policy, beside: Policy, today: date) -> Mapping[str, FeatureWindow]:
+    """The windows that only the second policy has, by feature, under names that no feature can have."""
     own = feature_windows(policy.deciding_features, today, policy.currency)
-    return _not_among(own, feature_windows(beside.deciding_features, today, beside.currency))
-
-
-@lru_cache(maxsize=64)
-def _not_among(own: tuple[FeatureWindow, ...], others: tuple[FeatureWindow, ...]) -> tuple[FeatureWindow, ...]:
-    return tuple(replace(window, name=_BESIDE + window.name) for window in others if window not in own)
+    windows = feature_windows(beside.deciding_features, today, beside.currency)
+    return {window.name: replace(window, name=_BESIDE + window.name) for window in windows if window not in own}
 
 
 def _window(feature: Feature, currency: str, today: date) -> FeatureWindow:
@@ -353,13 +398,27 @@ def _feature_facts(
     now: datetime,
     time_zone: ZoneInfo,
 ) -> dict[str, FactValue | None]:
-    facts: dict[str, FactValue | None] = {}
     windows = feature_windows(features, now.astimezone(time_zone).date())
-    for feature, window in zip(features, windows, strict=True):
-        known = _is_known(window, records.get(feature.kind), buyer, now, time_zone)
-        if feature.subject == "shop":
+    named = {window.name: window for window in windows}
+    return _window_facts(named, values, records, shop_days_as_of, buyer, now, time_zone)
+
+
+def _window_facts(
+    windows: Mapping[str, FeatureWindow],
+    values: Mapping[str, WindowValue],
+    records: Mapping[str, HistoryRecord],
+    shop_days_as_of: datetime | None,
+    buyer: Buyer | None,
+    now: datetime,
+    time_zone: ZoneInfo,
+) -> dict[str, FactValue | None]:
+    """The values of features, by feature; the window's own name is the one under which it was read."""
+    facts: dict[str, FactValue | None] = {}
+    for name, window in windows.items():
+        known = _is_known(window, records.get(window.kind), buyer, now, time_zone)
+        if window.subject == "shop":
             known = known and _rolled_up_through(window, shop_days_as_of, time_zone)
-        facts[feature.name] = window_fact(window, values.get(feature.name), now, time_zone) if known else None
+        facts[name] = window_fact(window, values.get(window.name), now, time_zone) if known else None
     return facts
 
 

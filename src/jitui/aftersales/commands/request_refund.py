@@ -28,6 +28,7 @@ from jitui.aftersales.commands.facts import (
     USAGE_MAX_AGE,
     arm_of,
     decision_query,
+    facts_beside,
     gather_facts,
     history_read,
     inputs_beside,
@@ -53,7 +54,7 @@ from jitui.aftersales.model.ticket import (
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, OrderRef, Store
 from jitui.ids import lane_of, new_id
-from jitui.policy import Decision, FactValue, Outcome, Policy, decide, decision_to_json
+from jitui.policy import Decision, FactValue, Outcome, Policy, Verdict, decide, decision_to_json, verdicts_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +207,27 @@ def _shadow(
     if shadow is None:
         return None
 
-    def decide_beside() -> Decision:
-        own = inputs_beside(decides.policy, shadow, inputs, now, decision_settings.time_zone)
-        facts = _facts(shadow, snapshot, own, decision_settings, requested, now)
-        if RESTRICTED in ruled.facts:
-            facts[RESTRICTED] = ruled.facts[RESTRICTED]
-        return decide(shadow, facts)
+    def verdicts() -> dict[str, Verdict]:
+        if shadow.currency != decides.policy.currency:
+            own = inputs_beside(decides.policy, shadow, inputs, now, decision_settings.time_zone)
+            own_facts = _facts(shadow, snapshot, own, decision_settings, requested, now)
+            if RESTRICTED in ruled.facts:
+                own_facts[RESTRICTED] = ruled.facts[RESTRICTED]
+            return {one.id: one.verdict for one in decide(shadow, own_facts).conditions}
+        found, changed = facts_beside(
+            decides.policy,
+            ruled.facts,
+            shadow,
+            snapshot,
+            inputs,
+            now=now,
+            time_zone=decision_settings.time_zone,
+            amount_minor=requested.amount_minor,
+            usage_max_age=decision_settings.usage_max_age,
+        )
+        return verdicts_beside(decides.policy, ruled.decision, shadow, found, changed)
 
-    return shadow_result(shadow, ruled.decision, decide_beside)
+    return shadow_result(shadow, ruled.decision, verdicts)
 
 
 def _decide(

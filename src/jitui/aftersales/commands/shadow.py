@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jitui.policy import Decision, Policy
+from jitui.policy import Decision, Policy, Verdict, outcome_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +23,16 @@ class ShadowResult:
     error: str | None = None
 
 
-def shadow_result(shadow: Policy, decided: Decision, decide_beside: Callable[[], Decision]) -> ShadowResult:
+def shadow_result(shadow: Policy, decided: Decision, verdicts: Callable[[], dict[str, Verdict]]) -> ShadowResult:
     """The result of a shadow. INVARIANT: whatever is wrong with the shadow, the request does not notice."""
     try:
-        beside = decide_beside()
-        return ShadowResult(shadow.version, shadow.sha256, beside.outcome.value, _differing(decided, beside))
+        found = verdicts()
+        return ShadowResult(shadow.version, shadow.sha256, outcome_of(found).value, _differing(decided, found))
     except Exception as error:
         return ShadowResult(shadow.version, shadow.sha256, None, error=type(error).__name__)
 
 
-def _differing(one: Decision, other: Decision) -> tuple[str, ...]:
-    there = {result.id: result.verdict for result in other.conditions}
-    differs = [result.id for result in one.conditions if there.pop(result.id, None) is not result.verdict]
+def _differing(decided: Decision, verdicts: dict[str, Verdict]) -> tuple[str, ...]:
+    there = dict(verdicts)
+    differs = [result.id for result in decided.conditions if there.pop(result.id, None) is not result.verdict]
     return (*differs, *there)
