@@ -12,7 +12,14 @@ from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.aftersales.operations.conditions import GRACE, SILENT_AFTER, Expected, standing_tasks
 from jitui.aftersales.provider import Capabilities
-from jitui.aftersales.queries import OpenRefunds, OperationsState, ProviderTroubleSeen, UnbalancedOrder, WorkerSeen
+from jitui.aftersales.queries import (
+    CanaryTrouble,
+    OpenRefunds,
+    OperationsState,
+    ProviderTroubleSeen,
+    UnbalancedOrder,
+    WorkerSeen,
+)
 from tests.aftersales.market import NOW
 
 A_MOMENT = timedelta(milliseconds=1)
@@ -160,3 +167,14 @@ def test_a_condition_that_comes_back_is_another_task_of_the_same_condition() -> 
     state = replace(WELL, usage_as_of=NOW - timedelta(hours=1))
     (first,), (second,) = (standing_tasks(state, (), EXPECTED, NOW + timedelta(hours=n)) for n in (0, 1))
     assert first.condition == second.condition and first.task_id != second.task_id
+
+
+def test_a_canary_that_was_ended_is_a_task_and_one_with_a_signal_is_another() -> None:
+    ended = CanaryTrouble(7, "2", ended_for="numbers", signals=("share_instant",))
+    (task,) = standing(replace(WELL, canary=ended))
+    assert (task.kind, task.condition) == (TaskKind.CANARY_ENDED, "canary_ended:7")
+    assert task.evidence == {"publication": 7, "version": "2", "reason": "numbers"}
+    (task,) = standing(replace(WELL, canary=replace(ended, ended_for=None)))
+    assert (task.kind, task.condition) == (TaskKind.CANARY_SIGNAL, "canary_signal:7")
+    assert task.evidence == {"publication": 7, "version": "2", "signals": ["share_instant"]}
+    assert standing(replace(WELL, canary=CanaryTrouble(7, "2"))) == []

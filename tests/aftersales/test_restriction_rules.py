@@ -18,6 +18,7 @@ from jitui.aftersales.changes import RecordBuyerEvent, RestrictBuyer
 from jitui.aftersales.commands.facts import decision_query
 from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility
 from jitui.aftersales.commands.restriction_rules import BuyerChecked, RestrictionChecks, check_due
+from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.governance.registry import Restriction
 from jitui.aftersales.memory_store import MemoryStore
 from jitui.aftersales.model.order import Buyer
@@ -61,7 +62,7 @@ async def cancelled(
 
 
 async def work(market: Market, now: datetime = NOW) -> int:
-    return await check_due(checks_of(market), market.policy, now=now, time_zone=ZONE)
+    return await check_due(checks_of(market), Deciding(market.policy), now=now, time_zone=ZONE)
 
 
 async def restrictions(market: Market, buyer_id: str = BUYER) -> Sequence[Restriction]:

@@ -14,6 +14,8 @@ import pytest
 from jitui.adapters.postgres.history import export_history, is_own_database
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.deciding import Canary
+from jitui.aftersales.governance.publication import Stage
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.backtest.engine import EngineName, open_engine
@@ -25,23 +27,24 @@ from jitui.backtest.summary import write_really_decided
 from jitui.bootstrap import own_history
 from jitui.errors import BadInput, Unavailable
 from jitui.ids import lane_of
-from jitui.policy import restriction_hits
+from jitui.policy import Policy, restriction_hits
 from jitui.settings import read_settings
-from tests.aftersales.market import NOW, TIME_ZONE, Market, open_market
+from tests.aftersales.market import DEFAULT_POLICY, NOW, TIME_ZONE, Market, open_market
+from tests.aftersales.test_stages import SEED, STRICTER, buyers
 from tests.backtest.awkward_market import FIRST, MICROSECOND, Day, play
 from tests.backtest.histories import request, small_history
-from tests.publishing import put_in_force
+from tests.publishing import put, put_in_force
 
 ZONE = ZoneInfo(TIME_ZONE)
 LOCAL_MIDNIGHT = NOW.replace(hour=16)
 
 
-def verified(history: str | Path, work: Path, limit: int = 100_000) -> Verification:
+def verified(history: str | Path, work: Path, limit: int = 100_000, policy: Policy = FIRST) -> Verification:
     prepared = prepare(history, work)
     assert prepared.set_aside == ()
     with open_engine(EngineName.DUCKDB, work) as engine:
         tables = {name: engine.read(path) for name, path in prepared.paths.items()}
-        return verify_logged(engine, tables, FIRST, ZONE, limit)
+        return verify_logged(engine, tables, policy, ZONE, limit)
 
 
 def one_row(query: str) -> tuple[object, ...]:
@@ -288,3 +291,21 @@ def test_an_earlier_version_and_a_server_that_is_away_are_said(empty_database_ur
 
 async def _publish(market: Market, day: Day) -> None:
     await put_in_force(market.policies, day.policy, now=day.now)
+
+
+async def test_what_a_canary_decided_comes_out_again_under_the_canarys_text(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url) as market:
+        await put_in_force(market.policies, DEFAULT_POLICY, now=NOW)
+        await put(market.policies, STRICTER, now=NOW, stage=Stage.CANARY, percent=50, seed=SEED)
+        both = market.with_beside(canary=Canary(STRICTER, 50, SEED))
+        drawn, other = next(buyers(in_canary=True)), next(buyers(in_canary=False))
+        for buyer in (drawn, other):
+            await market.premium_buyer(buyer)
+            await market.paid_order(buyer, f"o-{buyer}")
+            await both.asked(buyer, f"o-{buyer}")
+    own = export_history(database_url, tmp_path / "own", ZONE)
+    arms = one_row(f"SELECT list(arm ORDER BY arm), list(policy_sha256 ORDER BY arm) FROM '{own}/decisions.parquet'")
+    assert arms == (["canary", "live"], [STRICTER.sha256, DEFAULT_POLICY.sha256])
+    found = verified(own, tmp_path / "work", policy=DEFAULT_POLICY)
+    assert (found.decisions, found.other_policies, found.examples) == (2, 0, ())
+    assert found.holds

@@ -51,6 +51,13 @@ caps:
   per_buyer: {count: 3, amount_minor: 60000, over: 30d}
   per_shop: {amount_minor: 2000000, over: 1h}
   platform: {count: 0, over: 17520h}
+guards:
+  incident_rate: {above_live_percent: 0, counts_after: 48h}
+  refund_failures: {above_live_percent: 10, counts_after: 1d}
+  money_out: {above_live_percent: 25}
+  share_instant: {above_live_percent: 50}
+  repeat_requests: {above_live_percent: 25}
+  false_alarm_percent: 5
 restrictions: [{id: r, when: buyer.account_age_days < 3, withdraw: instant_refund, for: 90d}]
 gates:
   shops:
@@ -248,6 +255,9 @@ def test_what_only_the_loader_sees(old: str, new: str, says: str) -> None:
         ("count", ["0", str(10**9)], [str(10**9 + 1)]),
         ("amount_minor", ["0", str(MAX_AMOUNT_MINOR)], [str(MAX_AMOUNT_MINOR + 1)]),
         ("deadline", ["1h", "1440h", "60d", "59d", "9d"], ["1441h", "61d", "70d", "100d", "0h"]),
+        ("above_live_percent", ["0", "1000"], ["-1", "1001"]),
+        ("counts_after", ["1h", "720h", "30d"], ["0h", "721h", "31d"]),
+        ("false_alarm_percent", ["1", "20"], ["0", "21"]),
         ("for", ["1d", "730d", "699d", "700d"], ["731d", "1h"]),
     ],
 )

@@ -16,8 +16,11 @@ from jitui.aftersales.governance.canary_guard import GUARD, GuardSeen, raising_i
 from jitui.aftersales.governance.guard import GuardMetric
 from jitui.aftersales.governance.policy_in_force import RE_READ_SECONDS, PolicyInForce
 from jitui.aftersales.governance.publication import Authority, LogAction, LogEntry, Stage, in_force
-from jitui.aftersales.governance.publishing import StepRefusal, stop
+from jitui.aftersales.governance.rollout import StepRefusal, stop
+from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
+from jitui.aftersales.operations.watch import Watch
 from jitui.bootstrap import Service, open_service, utc_now
+from jitui.monitoring.families import of_arms
 from jitui.policy import Policy, drawn_for_canary, held_out
 from jitui.worker import guard_canary
 from tests.aftersales.market import DEFAULT_POLICY, Market, open_market
@@ -228,3 +231,47 @@ async def test_a_guard_ends_only_the_canary_that_it_watched(market: Market, serv
         publication=first.publication,
     )
     assert done is StepRefusal.NO_SUCH_STAGE
+
+
+async def open_tasks(service: Service) -> list[TaskKind]:
+    await Watch().look(service, utc_now())
+    found = await service.tasks.list(TaskFilter(state=TaskState.OPEN))
+    return [task.kind for task in found if task.kind in (TaskKind.CANARY_ENDED, TaskKind.CANARY_SIGNAL)]
+
+
+async def test_the_task_stands_until_the_text_is_retired(market: Market, service: Service) -> None:
+    await begin_canary(market)
+    assert await open_tasks(service) == []
+    await plant(market, requests=150, incident_every=10)
+    await guard_canary(service)
+    assert await open_tasks(service) == [TaskKind.CANARY_ENDED]
+    assert await market.policies.retire(NEW.sha256, by="li.na", now=utc_now(), reason="incidents")
+    assert await open_tasks(service) == []
+
+
+async def test_a_signals_task_ends_with_its_canary(market: Market, service: Service) -> None:
+    await begin_canary(market)
+    await plant(market, requests=60, incident_every=0, repeat=True)
+    await guard_canary(service)
+    assert await open_tasks(service) == [TaskKind.CANARY_SIGNAL]
+    await put(market.policies, NEW, now=utc_now())
+    assert await open_tasks(service) == []
+
+
+async def test_each_arms_requests_are_figures(market: Market, service: Service) -> None:
+    await begin_canary(market)
+    await plant(market, requests=3, incident_every=0)
+    found = await service.queries.arms(utc_now() - BEGAN)
+    assert [(one.arm, one.currency, one.requests, one.instant, one.instant_minor) for one in found] == [
+        ("canary", "CNY", 3, 3, 300),
+        ("live", "CNY", 3, 3, 300),
+    ]
+    assert await service.queries.arms(utc_now()) == []
+    shown = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in of_arms(found, utc_now())
+        for sample in family.samples
+    }
+    assert shown["jitui_arm_requests", "canary"] == 3
+    assert shown["jitui_arm_instant", "hold_out"] == 0
+    assert shown["jitui_arm_instant_minor", "CNY", "live"] == 300

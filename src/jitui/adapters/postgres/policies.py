@@ -13,7 +13,7 @@ from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.confirmations import ask_confirmation
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.aftersales.governance.policies import LogReading, NewPublication, PolicyText
-from jitui.aftersales.governance.publication import Authority, LogAction, LogEntry
+from jitui.aftersales.governance.publication import Authority, LogAction, LogEntry, in_force
 from jitui.aftersales.ports import Publication
 from jitui.identity.audit import AuditAction
 from jitui.policy import PublicPolicy
@@ -44,7 +44,7 @@ WHERE %(at)s::timestamptz IS NULL OR (pushed_at, sha256) < (%(at)s, %(sha256)s)
 ORDER BY pushed_at DESC, sha256 DESC LIMIT %(limit)s
 """
 
-# What is in force or scheduled is not retired: every row of the log from the live one on.
+# What is in force or scheduled is not retired; a canary or a shadow that was ended is neither.
 _RETIRE: LiteralString = """
 UPDATE policy_text SET retired_at = %(now)s, retired_by = %(by)s, retired_for = %(reason)s
 WHERE sha256 = %(sha256)s AND retired_at IS NULL AND NOT sha256 = ANY (%(standing)s)
@@ -153,7 +153,10 @@ class PostgresPolicies:
         """Whether it was retired now."""
         async with self._pool.connection() as connection:
             await connection.execute(_TAKE_TURN)
-            standing = [entry.sha256 for entry in (await _standing(connection)).entries]
+            reading = await _standing(connection)
+            found = in_force(reading.entries, reading.read_at)
+            rows = () if found is None else (found.live, found.canary, found.shadow, *found.scheduled)
+            standing = [row.sha256 for row in rows if row is not None]
             params = {"sha256": sha256, "by": by, "now": now, "reason": reason, "standing": standing}
             if not (await connection.execute(_RETIRE, params)).rowcount:
                 return False
