@@ -392,7 +392,7 @@ FIELDS: dict[str, str] = {
     "why": "Why it changed, as a word.",
     "withdraw": "What the buyer loses.",
     "worker": "Whether a worker is running.",
-    "condition": "The condition's id.",
+    "ShadowDifference.condition": "The condition's id.",
     "ShadowAnswer.conditions": "The conditions with another verdict, those with the most requests first.",
     "differ": "Requests with another outcome in shadow.",
     "examples": "Tickets of these, the newest first.",
