@@ -18,7 +18,7 @@ from benchmarks import api, environment
 from benchmarks.load import Load
 from benchmarks.processes import ROOT, apply, cpu_seconds
 from jitui.aftersales.governance.policies import text_of
-from jitui.aftersales.governance.publishing import StepRefusal, shadow
+from jitui.aftersales.governance.rollout import StepRefusal, start_shadow
 from jitui.bootstrap import default_policy, open_service
 from jitui.policy import Policy, public_view
 
@@ -79,7 +79,7 @@ async def _put_in_shadow(url: str, home: Path) -> None:
     async with open_service(environment.settings_for(url, home), url) as service:
         now = service.clock()
         kept = await service.policies.push(text_of(policy, by="bench", now=now), public_view(policy))
-        done = await shadow(service.policies, kept, by="bench", now=now, reason="measured")
+        done = await start_shadow(service.policies, kept, by="bench", now=now, reason="measured")
         assert not isinstance(done, StepRefusal), done
 
 
