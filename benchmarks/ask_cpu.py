@@ -68,8 +68,8 @@ async def _put_in_shadow(url: str, home: Path) -> None:
     """A stricter policy with a feature, a condition and caps of its own."""
     text = default_policy().text
     for old, new in (
-        ('version: "1"', 'version: "2"'),
-        ("order.paid_minor < 30000", "order.paid_minor < 20000 && buyer.paid_orders_30d >= 0"),
+        ('version: "2"', 'version: "3"'),
+        ("order.paid_minor < limit_minor", "order.paid_minor < 20000 && buyer.paid_orders_30d >= 0"),
         ("features:", "features:\n  buyer.paid_orders_30d: {count: order_paid, over: 30d}"),
         ("per_buyer: {count: 3, amount_minor: 60000, over: 30d}", "per_buyer: {count: 2, over: 7d}"),
     ):

@@ -22,7 +22,7 @@ from tests.aftersales.test_stages import edited
 
 ZONE = ZoneInfo(TIME_ZONE)
 EDITS = (
-    ("order.paid_minor < 30000", "order.paid_minor < 10000"),
+    ("limit_minor: 30000", "limit_minor: 10000"),
     ("buyer.account_age_days >= 90", "buyer.account_age_days >= 500"),
     ("refunds_before_shipment_90d * 5 <=", "refunds_before_shipment_90d * 2 <="),
     ("buyer.paid_orders_90d: {count: order_paid, over: 90d}", "buyer.paid_orders_90d: {count: order_paid, over: 30d}"),

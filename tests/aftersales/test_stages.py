@@ -27,18 +27,18 @@ SEED = "a-seed"
 
 
 def edited(*edits: tuple[str, str]) -> Policy:
-    """The default policy as version 2 with these edits."""
-    text = DEFAULT_POLICY.text.replace('version: "1"', 'version: "2"')
+    """The default policy as version 3 with these edits."""
+    text = DEFAULT_POLICY.text.replace(f'version: "{DEFAULT_POLICY.version}"', 'version: "3"')
     for old, new in edits:
         assert old in text, old
         text = text.replace(old, new)
     return Policy.from_text(text)
 
 
-STRICTER = edited(("order.paid_minor < 30000", "order.paid_minor < 10000"), ("deadline: 48h", "deadline: 24h"))
+STRICTER = edited(("limit_minor: 30000", "limit_minor: 10000"), ("deadline: 48h", "deadline: 24h"))
 """Sends the market's usual order of 12900 to review, for one day."""
 
-WIDER = edited(("order.paid_minor < 30000", "order.paid_minor < 50000"), ("zh: 该用户", "zh: 试行：该用户"))
+WIDER = edited(("limit_minor: 30000", "limit_minor: 50000"), ("zh: 该用户", "zh: 试行：该用户"))
 
 
 def buyers(*, in_canary: bool, percent: int = 50, is_held_out: bool = False) -> Iterator[str]:
@@ -129,7 +129,7 @@ async def test_money_captured_later_is_decided_by_the_buyers_policy(market: Mark
     # The canary has a cap of its own over another window, and features of its own.
     canary = edited(
         ("buyer.paid_orders_90d:", "buyer.paid_orders_30d:  {count: order_paid, over: 30d}\n  buyer.paid_orders_90d:"),
-        ("when: order.paid_minor < 30000", "when: order.paid_minor < 15000 && buyer.paid_orders_30d >= 1"),
+        ("when: order.paid_minor < limit_minor", "when: order.paid_minor < 15000 && buyer.paid_orders_30d >= 1"),
     )
     market = market.with_beside(canary=Canary(canary, 50, SEED))
     buyer = await market.premium_buyer(next(buyers(in_canary=drawn)))
@@ -148,7 +148,7 @@ async def test_money_captured_later_is_decided_by_the_buyers_policy(market: Mark
 async def test_a_shadow_decides_beside_the_live_policy_with_its_own_features_and_caps(market: Market) -> None:
     shadow = edited(
         ("buyer.paid_orders_90d:", "buyer.paid_orders_7d:  {count: order_paid, over: 7d}\n  buyer.paid_orders_90d:"),
-        ("when: order.paid_minor < 30000", "when: order.paid_minor < 30000 && buyer.paid_orders_7d == 4"),
+        ("when: order.paid_minor < limit_minor", "when: order.paid_minor < limit_minor && buyer.paid_orders_7d == 4"),
         ("per_buyer: {count: 3, amount_minor: 60000, over: 30d}", "per_buyer: {count: 1, over: 1h}"),
     )
     # Paid 5, 6 and 7 days ago, and now: four within a week.
@@ -158,7 +158,7 @@ async def test_a_shadow_decides_beside_the_live_policy_with_its_own_features_and
     assert (await market.asked(buyer, "o-1")).approved_by is ApprovedBy.INSTANT_REFUND
     first = await decision_of(market, buyer, "o-1")
     assert first.shadow is not None
-    assert (first.shadow["policy_sha256"], first.shadow["policy_version"]) == (shadow.sha256, "2")
+    assert (first.shadow["policy_sha256"], first.shadow["policy_version"]) == (shadow.sha256, "3")
     assert (first.shadow["outcome"], first.shadow["differs"], first.shadow["error"]) == ("instant", [], None)
     await market.paid_order(buyer, "o-2")
     assert (await market.asked(buyer, "o-2")).approved_by is ApprovedBy.INSTANT_REFUND
@@ -209,7 +209,7 @@ async def test_the_report_counts_outcomes_and_conditions_and_names_examples(mark
         await other.asked(name, f"o-{name}")
     found = await shadow_now(market.policies, market.queries, examples=1)
     assert found is not None
-    assert (found.shadow.version, found.live.version) == ("2", "1")
+    assert (found.shadow.version, found.live.version) == ("3", "2")
     report = found.report
     assert (report.requests, report.differ) == (4, 2)
     assert [(cell.live, cell.shadow, cell.requests) for cell in report.cells] == [

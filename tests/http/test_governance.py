@@ -287,13 +287,15 @@ async def test_nobody_reads_the_name_of_anothers_staff(api: Api) -> None:
 
 async def test_what_a_shadow_decided_otherwise_is_read_by_the_platform(api: Api) -> None:
     assert (await api.get("/v1/policies/shadow")).status_code == 404
-    stricter = DEFAULT_POLICY.text.replace('version: "1"', 'version: "2"').replace("< 30000", "< 100")
+    stricter = DEFAULT_POLICY.text.replace('version: "2"', 'version: "3"').replace(
+        "limit_minor: 30000", "limit_minor: 100"
+    )
     policies, now = api.service.policies, api.service.clock()
     await put(policies, Policy.from_text(stricter), now=now, stage=Stage.SHADOW)
     await api.paid_order("o-1")
     ticket = (await api.post("/v1/after-sales", {"order_id": "o-1", "buyer_id": BUYER})).json()
     got = (await api.get("/v1/policies/shadow?examples=1")).json()
-    assert (got["shadow"]["version"], got["live"]["version"], got["requests"]) == ("2", "1", 1)
+    assert (got["shadow"]["version"], got["live"]["version"], got["requests"]) == ("3", "2", 1)
     assert got["conditions"] == [
         {"condition": "paid_under_300", "requests": 1, "examples": [ticket["ticket"]["ticket_id"]]}
     ]

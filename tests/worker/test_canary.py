@@ -30,7 +30,7 @@ from tests.worker.paying import settings_of
 
 SEED = "seed"
 PERCENT = 50
-NEW = Policy.from_text(DEFAULT_POLICY.text.replace('version: "1"', 'version: "2"'))
+NEW = Policy.from_text(DEFAULT_POLICY.text.replace('version: "2"', 'version: "3"'))
 BEGAN = timedelta(days=4)
 """How long ago the canary began: its incidents count after two days."""
 
