@@ -145,6 +145,17 @@ async def test_two_who_publish_one_approval_at_once_publish_once(desk: Desk) -> 
     assert len(await desk.policies.log()) == 2
 
 
+async def test_of_many_who_append_at_once_to_the_same_log_one_does(desk: Desk) -> None:
+    """The others look at the log anew, so that nothing is published on what does not stand any more."""
+    proposal = await desk.proposed()
+    kept = await desk.policies.text(proposal.policy.sha256)
+    assert kept is not None
+    row = NewPublication(LogAction.PUBLISH, Stage.SHADOW, kept, Authority.ONE_PERSON, ADA, desk.now, "why")
+    for after in (1, 2, 3):
+        got = await asyncio.gather(*(desk.policies.append(row, after=after) for _ in range(6)))
+        assert sum(one is not None for one in got) == 1
+
+
 async def test_one_person_publishes_nothing_alone_by_any_authority(desk: Desk) -> None:
     alone = await publish_alone(desk.policies, Candidate(text(), "next.yaml"), by=ADA, now=desk.now)
     assert alone is NotAlone.NEEDS_SECOND_PERSON
@@ -175,15 +186,25 @@ async def test_the_mode_for_one_person_is_only_switched_off(desk: Desk) -> None:
 
 
 async def test_a_canary_has_at_most_the_share_that_was_approved(desk: Desk) -> None:
-    proposal = await desk.proposed(canary_percent=5)
+    proposal, standing = await desk.proposed(canary_percent=5), list[str]()
+
+    async def signals(canary: LogEntry) -> list[str]:
+        return standing
 
     async def canary(percent: int) -> LogEntry | Blocked | ProposalRefusal:
-        return await start_canary(desk.policies, desk.proposals, proposal.proposal_id, percent, by=ADA, now=desk.now)
+        return await start_canary(
+            desk.policies, desk.proposals, proposal.proposal_id, percent, by=ADA, now=desk.now, signals=signals
+        )
 
     assert await canary(5) is ProposalRefusal.NOT_APPROVED
     await desk.approve(proposal)
     assert [await canary(percent) for percent in (0, 6)] == [ProposalRefusal.NO_CANARY] * 2
-    first, second = await canary(2), await canary(5)
+    first = await canary(2)
+    standing.append("share_instant: 0.9 against 0.5")
+    assert await canary(5) is ProposalRefusal.SIGNAL_STANDS
+    assert isinstance(await canary(1), LogEntry)  # a smaller share is no risk
+    standing.clear()
+    second = await canary(5)
     assert isinstance(first, LogEntry) and isinstance(second, LogEntry)
     assert (first.canary_percent, second.canary_percent) == (2, 5)
     assert first.canary_seed == second.canary_seed

@@ -168,6 +168,13 @@ async def _advance(
             return evidence
 
 
+async def signals_of(policies: Policies, guards: CanaryGuards, canary: LogEntry) -> Sequence[str]:
+    """Why the share of a canary that stands is not raised now; nothing when it may be."""
+    text = await policies.text(canary.sha256)
+    assert text is not None, "the log refers to texts that are kept"
+    return raising_is_paused(await guards.seen(canary.publication), Policy.from_text(text.document).guards)
+
+
 def raising_is_paused(seen: Sequence[GuardSeen], guards: Guards) -> tuple[str, ...]:
     """Why the canary's share is not raised now: the numbers of each signal that stands."""
     return tuple(

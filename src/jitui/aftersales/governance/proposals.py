@@ -143,6 +143,7 @@ class ProposalRefusal(StrEnum):
     APPROVED_ALREADY = "approved_already"
     NOT_APPROVED = "not_approved"
     NO_CANARY = "no_canary"
+    SIGNAL_STANDS = "signal_stands"
     ANOTHER_KIND = "another_kind"
     NOT_THE_PROPOSER = "not_the_proposer"
 

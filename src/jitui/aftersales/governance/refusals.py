@@ -45,6 +45,10 @@ _REFUSALS: Mapping[Reason, tuple[RefusalCode, str]] = {
         RefusalCode.STEP_NOT_POSSIBLE,
         "The share of the canary is at least 1 percent and at most the share that was approved.",
     ),
+    ProposalRefusal.SIGNAL_STANDS: (
+        RefusalCode.STEP_NOT_POSSIBLE,
+        "A signal of the running canary is above its bound: its share is not raised until that has ended.",
+    ),
     StepRefusal.NOTHING_BEFORE: (RefusalCode.STEP_NOT_POSSIBLE, "No other text was live before this one."),
     StepRefusal.NO_SUCH_STAGE: (RefusalCode.STEP_NOT_POSSIBLE, "Nothing is in this stage now."),
     StepRefusal.NOT_SCHEDULED: (RefusalCode.STEP_NOT_POSSIBLE, "Nothing with this number is still to come."),

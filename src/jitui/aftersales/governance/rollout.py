@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -27,6 +27,9 @@ from jitui.aftersales.governance.publishing import (
     Checked,
     check_candidate,
 )
+
+Signals = Callable[[LogEntry], Awaitable[Sequence[str]]]
+"""Why the share of a canary is not raised now; nothing when it may be."""
 
 _Refusal = TypeVar("_Refusal")
 _Log = tuple[LogEntry, ...]
@@ -160,12 +163,24 @@ async def publish_approved(
 
 
 async def start_canary(
-    policies: Policies, proposals: Proposals, proposal_id: UUID, percent: int, *, by: str, now: datetime
+    policies: Policies,
+    proposals: Proposals,
+    proposal_id: UUID,
+    percent: int,
+    *,
+    by: str,
+    now: datetime,
+    signals: Signals,
 ) -> LogEntry | Blocked | ProposalRefusal:
     """Let an approved text decide for a share of the buyers, at most the share that was approved.
 
-    A canary draws its buyers by a new seed; one that decides already keeps it when its share changes.
+    A canary draws its buyers by a new seed; one that decides already keeps it when its share changes. Its share is not
+    raised while a signal stands.
     """
+    found = in_force(await policies.log(), now)
+    standing = found.canary if found is not None else None
+    if standing is not None and percent > (standing.canary_percent or 0) and await signals(standing):
+        return ProposalRefusal.SIGNAL_STANDS
 
     def canary(approved: _Approved) -> NewPublication | ProposalRefusal | Blocked:
         if not 1 <= percent <= approved.proposal.policy.canary_percent:

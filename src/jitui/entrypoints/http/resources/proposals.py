@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from litestar.params import FromPath
 from msgspec import Meta
 
+from jitui.aftersales.governance.canary_guard import signals_of
 from jitui.aftersales.governance.policies import PolicyText
 from jitui.aftersales.governance.proposals import (
     MOST_CANARY_PERCENT,
@@ -333,7 +335,13 @@ async def start_proposal_canary(request: RequestContext, proposal_id: FromPath[s
     if known_id is None:
         return not_found()
     done = await start_canary(
-        service.policies, service.proposals, known_id, sent.percent, by=request.actor.id, now=service.clock()
+        service.policies,
+        service.proposals,
+        known_id,
+        sent.percent,
+        by=request.actor.id,
+        now=service.clock(),
+        signals=partial(signals_of, service.policies, service.canary_guards),
     )
     if isinstance(done, Blocked):
         return blocked(done)
