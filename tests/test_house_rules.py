@@ -135,7 +135,9 @@ def test_functions_fit_a_screen() -> None:
 
 
 def test_files_are_of_one_matter() -> None:
-    lengths = {str(path.relative_to(ROOT / "src" / "jitui")): len(path.read_bytes().splitlines()) for path in SOURCES}
+    names = {path.relative_to(ROOT / "src" / "jitui"): path for path in SOURCES}
+    written = {str(name): path for name, path in names.items() if name.parts[:2] != ("client", "api")}  # by a script
+    lengths = {name: len(path.read_bytes().splitlines()) for name, path in written.items()}
     long = {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE}
     assert long == {}
 

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from jitui.aftersales.commands.feature_facts import (
+    CLOCKS_DIFFER,
+    feature_facts,
+    feature_windows,
+    rule_windows,
+    window_facts,
+)
 from jitui.aftersales.deciding import BuyersPolicy
 from jitui.aftersales.model.order import Buyer, LineUnits, OrderLine, captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -20,13 +27,11 @@ from jitui.aftersales.ports import (
     DecisionQuery,
     FeatureWindow,
     HistoryRecord,
-    RuleWindow,
     ScopedRow,
     Usage,
     WindowValue,
 )
 from jitui.policy import (
-    CLOCKS_DIFFER_SECONDS,
     FACTS,
     CapUsage,
     FactValue,
@@ -44,8 +49,6 @@ USAGE_MAX_AGE = timedelta(seconds=10)
 INVARIANT: the caps of shops and the platform can be exceeded only by what is approved within this time.
 """
 
-CLOCKS_DIFFER = timedelta(seconds=CLOCKS_DIFFER_SECONDS)
-"""A time that is ahead of now by up to this much counts as now; one further ahead makes the fact unknown (I5)."""
 
 _BESIDE = "beside "
 """Begins the names of the windows that only a second policy reads."""
@@ -103,7 +106,7 @@ def _query_of(policy: Policy, windows: tuple[FeatureWindow, ...], now: datetime,
         platform_cap_from=_cap_from(caps.platform.over_seconds, now) if caps.platform else None,
         platform_cap_bucket_seconds=bucket_seconds(caps.platform.over_seconds) if caps.platform else 3600,
         policy_id=policy.id if policy.restrictions else "",
-        rule_windows=_rule_windows(policy, today),
+        rule_windows=rule_windows(policy, today),
         time_zone=time_zone.key,
     )
 
@@ -167,7 +170,7 @@ def buyer_facts(
     as_of = inputs.shop_days_as_of
     return {
         "buyer.account_age_days": _age_days(buyer.registered_at, now),
-        **_feature_facts(policy.deciding_features, values, records, as_of, buyer, now, time_zone),
+        **feature_facts(policy.deciding_features, values, records, as_of, buyer, now, time_zone),
         **_attribute_facts(policy, buyer),
     }
 
@@ -199,7 +202,7 @@ def facts_beside(
     if own_windows:
         values, records = ({one.name: one for one in inputs.windows}, {one.kind: one for one in inputs.history})
         as_of = inputs.shop_days_as_of
-        known.update(_window_facts(own_windows, values, records, as_of, buyer, now, time_zone))
+        known.update(window_facts(own_windows, values, records, as_of, buyer, now, time_zone))
     known.update(_attribute_facts(beside, buyer))
     known.update(caps_facts(beside.caps, _usages(inputs, now, usage_max_age), amount_minor if in_currency else None))
     found: dict[str, FactValue] = {name: value for name, value in facts.items() if name in FACTS and name not in known}
@@ -257,44 +260,12 @@ def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
     return not held_out(policy, buyer_id)
 
 
-@lru_cache(maxsize=64)
-def feature_windows(features: tuple[Feature, ...], today: date, currency: str = "") -> tuple[FeatureWindow, ...]:
-    """The window of each feature; the same all day."""
-    return tuple(_window(feature, currency, today) for feature in features)
-
-
-@lru_cache(maxsize=64)
-def _rule_windows(policy: Policy, today: date) -> tuple[RuleWindow, ...]:
-    """The windows of the features that each restriction rule reads; the same all day."""
-    features = {feature.name: _window(feature, policy.currency, today) for feature in policy.features}
-    return tuple(
-        RuleWindow(program.id, window.name, window.function, window.kind, window.from_day, window.to_day)
-        for program in policy.programs.restrictions
-        for name in program.reads.facts
-        if (window := features.get(name)) is not None
-    )
-
-
 @lru_cache(maxsize=8)
 def _windows_beside(policy: Policy, beside: Policy, today: date) -> Mapping[str, FeatureWindow]:
     """The windows that only the second policy has, by feature, under names that no feature can have."""
     own = feature_windows(policy.deciding_features, today, policy.currency)
     windows = feature_windows(beside.deciding_features, today, beside.currency)
     return {window.name: replace(window, name=_BESIDE + window.name) for window in windows if window not in own}
-
-
-def _window(feature: Feature, currency: str, today: date) -> FeatureWindow:
-    # A buyer's window includes today; a shop's ends yesterday, up to which the roll-up counts.
-    last = today if feature.subject == "buyer" else today - timedelta(days=1)
-    return FeatureWindow(
-        name=feature.name,
-        subject=feature.subject,
-        function=feature.function,
-        kind=feature.kind,
-        from_day=today - timedelta(days=feature.days),
-        to_day=last,
-        currency=currency,
-    )
 
 
 def _cap_from(over_seconds: int, now: datetime) -> datetime:
@@ -384,83 +355,9 @@ def shop_facts(
     time_zone: ZoneInfo,
 ) -> dict[str, FactValue]:
     """The facts of a shop alone, for gates; unknown ones are absent. `as_of`: up to when shops' events are counted."""
-    known = _feature_facts(features, values, records, as_of, None, now, time_zone)
+    known = feature_facts(features, values, records, as_of, None, now, time_zone)
     known |= {name: attributes.get(name.removeprefix("shop.")) for name in policy.shop_attributes}
     return {name: value for name, value in known.items() if value is not None}
-
-
-def _feature_facts(
-    features: tuple[Feature, ...],
-    values: Mapping[str, WindowValue],
-    records: Mapping[str, HistoryRecord],
-    shop_days_as_of: datetime | None,
-    buyer: Buyer | None,
-    now: datetime,
-    time_zone: ZoneInfo,
-) -> dict[str, FactValue | None]:
-    windows = feature_windows(features, now.astimezone(time_zone).date())
-    named = {window.name: window for window in windows}
-    return _window_facts(named, values, records, shop_days_as_of, buyer, now, time_zone)
-
-
-def _window_facts(
-    windows: Mapping[str, FeatureWindow],
-    values: Mapping[str, WindowValue],
-    records: Mapping[str, HistoryRecord],
-    shop_days_as_of: datetime | None,
-    buyer: Buyer | None,
-    now: datetime,
-    time_zone: ZoneInfo,
-) -> dict[str, FactValue | None]:
-    """The values of features, by feature; the window's own name is the one under which it was read."""
-    facts: dict[str, FactValue | None] = {}
-    for name, window in windows.items():
-        known = _is_known(window, records.get(window.kind), buyer, now, time_zone)
-        if window.subject == "shop":
-            known = known and _rolled_up_through(window, shop_days_as_of, time_zone)
-        facts[name] = window_fact(window, values.get(window.name), now, time_zone) if known else None
-    return facts
-
-
-def _is_known(
-    window: FeatureWindow, record: HistoryRecord | None, buyer: Buyer | None, now: datetime, time_zone: ZoneInfo
-) -> bool:
-    """Whether the history of the window is known. History that was never fed is unknown, not zero (I5).
-
-    A buyer's window is also known when the account is younger than the record. An account whose opening time lies ahead
-    of now has no known age.
-    """
-    if record is None or (record.fresh_until is not None and record.fresh_until < now):
-        return False
-    complete_from = record.complete_from
-    if buyer is not None and window.subject == "buyer" and buyer.history_from is not None:
-        complete_from = max(complete_from, buyer.history_from)
-    if complete_from <= datetime.combine(window.from_day, time.min, time_zone):
-        return True
-    opened = None if buyer is None else buyer.registered_at
-    young = opened is not None and complete_from <= opened <= now + CLOCKS_DIFFER
-    return window.subject == "buyer" and young
-
-
-def _rolled_up_through(window: FeatureWindow, as_of: datetime | None, time_zone: ZoneInfo) -> bool:
-    return as_of is not None and as_of.astimezone(time_zone).date() > window.to_day
-
-
-def window_fact(
-    window: FeatureWindow | RuleWindow, value: WindowValue | None, now: datetime, time_zone: ZoneInfo
-) -> FactValue | None:
-    """The value of a window whose history is known; None for unknown."""
-    if value is None:
-        return None  # it was not counted
-    if value.ahead:
-        return None  # an event has a time ahead of now, so the number of events until now is not known
-    if window.function == "count":
-        return value.events
-    if window.function == "sum":
-        return value.amount_minor  # None when it exceeds 64 bits or a currency is unknown: the fact is unknown
-    if value.last_day is None:
-        return None
-    return (now.astimezone(time_zone).date() - value.last_day).days
 
 
 def _attribute_facts(policy: Policy, buyer: Buyer) -> dict[str, FactValue | None]:

@@ -14,7 +14,8 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.changes import RestrictBuyer
-from jitui.aftersales.commands.facts import buyer_facts, decision_query, inputs_beside, window_fact
+from jitui.aftersales.commands.facts import buyer_facts, decision_query, inputs_beside
+from jitui.aftersales.commands.feature_facts import window_fact
 from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, PastRule

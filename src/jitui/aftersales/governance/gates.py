@@ -11,7 +11,8 @@ from datetime import date, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from jitui.aftersales.commands.facts import feature_windows, shop_facts
+from jitui.aftersales.commands.facts import shop_facts
+from jitui.aftersales.commands.feature_facts import feature_windows
 from jitui.aftersales.governance.coverage import (
     GateDays,
     GateNews,

@@ -12,6 +12,7 @@ import typer
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
+from jitui.entrypoints.cli.personal import token
 from jitui.entrypoints.cli.running import with_app
 from jitui.text import visible
 
@@ -33,6 +34,9 @@ By = Annotated[str, typer.Option(help="Who does this, for the record.")]
 Hours = Annotated[int, typer.Option(min=1, max=24 * 30, help="How long the link works.")]
 Subject = Annotated[str, typer.Option(help="The buyer's or shop's id, for the roles buyer and merchant.")]
 Display = Annotated[str, typer.Option(help="The name that pages show; without: the name itself.")]
+
+
+people.command()(token)
 
 
 @people.callback()

@@ -13,6 +13,20 @@ from jitui.entrypoints.cli.policy_agree import agree
 from jitui.entrypoints.cli.policy_conformance import conformance
 from jitui.entrypoints.cli.policy_diff import diff
 from jitui.entrypoints.cli.policy_files import load_policy
+from jitui.entrypoints.cli.policy_life import (
+    approve,
+    canary,
+    cancel,
+    confirm,
+    propose,
+    reject,
+    retire,
+    rollback,
+    schedule,
+    shadow,
+    stop,
+)
+from jitui.entrypoints.cli.policy_list import list_texts, pull, push
 from jitui.entrypoints.cli.policy_publish import publish
 from jitui.entrypoints.cli.policy_schema import schema
 from jitui.entrypoints.cli.policy_shadow import shadow_report
@@ -34,6 +48,9 @@ policy.command("test")(run_cases)
 policy.command()(diff)
 policy.command()(schema)
 policy.command()(publish)
+for step in (propose, approve, reject, schedule, shadow, canary, stop, cancel, rollback, retire, confirm, push, pull):
+    policy.command()(step)
+policy.command("list")(list_texts)
 policy.command("shadow-report")(shadow_report)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]

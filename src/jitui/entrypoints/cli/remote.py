@@ -176,6 +176,14 @@ def _newer(what: str) -> JituiError:
     return JituiError(f"The service answers {what}. This release of jitui does not know it; use the service's.")
 
 
+def given_key() -> str:
+    """The key or personal token of the command line or the settings, else the terminal is asked.
+
+    Raises NotConfigured.
+    """
+    return _key(_given())
+
+
 def _key(options: RemoteOptions) -> str:
     from jitui.settings import read_secret_file, read_settings
 

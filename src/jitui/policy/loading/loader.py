@@ -93,10 +93,8 @@ class _Vocabulary:
 
 def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _Policy | None:
     found = _section(notes, root, form.POLICY)
-    policy_id = read(notes, found, "policy", slug)
-    version = read(notes, found, "version", string)
-    effective_from = read(notes, found, "effective_from", date)
-    currency = read(notes, found, "currency", _currency)
+    policy_id, version = read(notes, found, "policy", slug), read(notes, found, "version", string)
+    effective_from, currency = read(notes, found, "effective_from", date), read(notes, found, "currency", _currency)
     parameters = read_parameters(notes, found.get("parameters"))
     sentence = sentence_reader(parameters, currency)
     title, notice = read(notes, found, "title", sentence), read(notes, found, "notice", sentence)
@@ -108,8 +106,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
     gates = _gates(notes, found.get("gates"), words, sentence)
     selection = _selection(notes, found.get("selection"), parameters)
-    caps = _caps(notes, found.get("caps"), parameters)
-    guards = read_guards(notes, found.get("guards"))
+    caps, guards = _caps(notes, found.get("caps"), parameters), read_guards(notes, found.get("guards"))
     review = read(notes, found, "review", _review)
     if notes.problems or review is None:
         return None

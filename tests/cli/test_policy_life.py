@@ -1,0 +1,107 @@
+"""A policy's life from the command line: two people, each with a token, and what stands between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.aftersales.market import DEFAULT_POLICY
+from tests.cli.conftest import Jitui, Result
+from tests.governance.desk import text
+
+Person = Callable[..., Result]
+
+
+@pytest.fixture
+def office(jitui: Jitui, settings: dict[str, str], tmp_path: Path) -> Callable[[str], Person]:
+    """An installation in which two people approve; `office(name)` runs `jitui policy` as that person."""
+    assert jitui("migrate").code == 0
+    with psycopg.connect(settings["JITUI_DATABASE_URL"]) as connection:
+        connection.execute("UPDATE approval_mode SET single_person = false, ended_at = now(), ended_by = 'tests'")
+    for name, role in (("ada", "risk"), ("bo", "operator"), ("cy", "admin")):
+        assert jitui("people", "add", name, "--role", role).code == 0
+        token = jitui("people", "token", name, "--json").json["token"]
+        (tmp_path / name).write_text(token)
+
+    def of(name: str) -> Person:
+        return lambda *words: jitui("policy", *words, "--api-key-file", str(tmp_path / name))
+
+    return of
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "next.yaml"
+    path.write_text(text("next"), "utf-8")
+    return str(path)
+
+
+def live(jitui: Jitui) -> list[str]:
+    rows = jitui("policy", "list", "--json").json["texts"]
+    return [row["version"] for row in rows if row["state"] == "live"]
+
+
+def test_two_people_bring_a_policy_into_force_and_one_takes_it_back(
+    jitui: Jitui, office: Callable[[str], Person], file: str
+) -> None:
+    ada, bo = office("ada"), office("bo")
+    alone = jitui("policy", "publish", file)
+    assert alone.code == 1 and "propose" in alone.err
+    made = ada("propose", file, "--reason", "The rule of June.", "--canary", "5", "--json").json
+    proposal = made["proposal_id"]
+    assert ada("publish", proposal).code == 1
+    own = ada("approve", proposal, "--yes")
+    assert own.code == 1 and "somebody else" in own.err
+    assert bo("approve", proposal, "--yes", "--json").json["state"] == "approved"
+    assert ada("canary", proposal, "--percent", "6").code == 1
+    assert "5 % of the buyers" in ada("canary", proposal, "--percent", "5").out
+    states = {row["version"]: row["state"] for row in jitui("policy", "list", "--json").json["texts"]}
+    assert states == {"next": "canary 5 %", DEFAULT_POLICY.version: "live"}
+    assert "stop of version next" in bo("stop", "canary", "--reason", "Enough seen.").out
+    assert ada("publish", proposal[:18]).code == 0
+    assert live(jitui) == ["next"]
+    assert bo("rollback", "--reason", "More incidents.", "--version", "next").code == 0
+    assert bo("rollback", "--reason", "Twice.", "--version", "next").code == 1
+    assert live(jitui) == [DEFAULT_POLICY.version]
+    waiting = jitui("policy", "confirm", "--json").json["confirmations"]
+    assert [one["action"] for one in waiting] == ["policy.published"] * 2
+    assert bo("confirm", waiting[0]["confirmation_id"]).code == 1
+    assert ada("confirm", waiting[0]["confirmation_id"]).code == 0
+    assert len(jitui("policy", "confirm", "--json").json["confirmations"]) == 1
+
+
+def test_a_text_is_pushed_and_pulled_to_the_letter(jitui: Jitui, office: Callable[[str], Person], file: str) -> None:
+    assert jitui("policy", "push", file).code == 0
+    assert jitui("policy", "pull", "next").out == Path(file).read_text("utf-8")
+    assert jitui("policy", "pull").out == DEFAULT_POLICY.text
+    Path(file).write_text(text("next", **{"over: 30d": "over: 31d"}), "utf-8")
+    refused = jitui("policy", "push", file)
+    assert refused.code == 1 and "names another text" in refused.out
+    assert jitui("policy", "pull", "nothing").code == 1
+
+
+def test_who_may_not_is_told_why(jitui: Jitui, office: Callable[[str], Person], file: str, tmp_path: Path) -> None:
+    assert "may not do this" in office("cy")("propose", file, "--reason", "Why.").err
+    key = jitui("keys", "issue", "--scope", "platform", "--json").json
+    (tmp_path / "key").write_text(key["key"] if "key" in key else key["secret"])
+    refused = office("key")("propose", file, "--reason", "Why.")
+    assert refused.code == 2 and "only people" in refused.err
+    (tmp_path / "wrong").write_text("jt_aaaaaaaaaaaa_bbbb")
+    assert "opens nothing" in office("wrong")("propose", file, "--reason", "Why.").err
+    assert office("ada")("approve", "ffff", "--yes").code == 2
+
+
+def test_a_shadow_is_one_persons_and_what_is_live_is_not_retired(
+    jitui: Jitui, office: Callable[[str], Person], file: str
+) -> None:
+    ada = office("ada")
+    assert jitui("policy", "push", file).code == 0
+    assert "shadow" in ada("shadow", "next", "--reason", "To see.").out
+    assert ada("retire", "next", "--reason", "A mistake.").code == 1
+    assert ada("stop", "shadow", "--reason", "Seen.").code == 0
+    assert ada("retire", "next", "--reason", "A mistake.").code == 0
+    blocked = ada("propose", file, "--reason", "Again.")
+    assert blocked.code == 1 and "retired" in blocked.out
