@@ -27,6 +27,7 @@ from jitui.aftersales.ports import (
     DecisionQuery,
     FeatureWindow,
     HistoryRecord,
+    RuleWindow,
     ScopedRow,
     Usage,
     WindowValue,
@@ -62,11 +63,11 @@ def decision_query(
 ) -> DecisionQuery:
     """What the deciding statement has to read for this policy, now, and for a second one that decides on the same."""
     today = now.astimezone(time_zone).date()
-    query = _query_of(policy, feature_windows(policy.deciding_features, today, policy.currency), now, time_zone)
+    windows = feature_windows(policy.deciding_features, today, policy.currency)
+    query = _query_of(policy, windows, now, time_zone, rules=rule_windows(policy, today), of=policy)
     if beside is None:
         return query
-    own = _query_of(beside, query.windows, now, time_zone)
-    own = replace(own, policy_id=query.policy_id, rule_windows=query.rule_windows)
+    own = _query_of(beside, windows, now, time_zone, rules=query.rule_windows, of=policy)
     both = (*query.windows, *_windows_beside(policy, beside, today).values())
     return replace(query, windows=both, beside=None if own == query else own)
 
@@ -93,8 +94,17 @@ def inputs_beside(
     return replace(inputs, buyer_usage=usage.buyer, shop_usage=usage.shop, platform_usage=usage.platform)
 
 
-def _query_of(policy: Policy, windows: tuple[FeatureWindow, ...], now: datetime, time_zone: ZoneInfo) -> DecisionQuery:
-    caps, today = policy.caps, now.astimezone(time_zone).date()
+def _query_of(
+    policy: Policy,
+    windows: tuple[FeatureWindow, ...],
+    now: datetime,
+    time_zone: ZoneInfo,
+    *,
+    rules: tuple[RuleWindow, ...],
+    of: Policy,
+) -> DecisionQuery:
+    """The query with the caps of `policy`, and the restriction rules of `of`."""
+    caps = policy.caps
     return DecisionQuery(
         windows=windows,
         now=now,
@@ -105,8 +115,8 @@ def _query_of(policy: Policy, windows: tuple[FeatureWindow, ...], now: datetime,
         shop_cap_bucket_seconds=bucket_seconds(caps.per_shop.over_seconds) if caps.per_shop else 60,
         platform_cap_from=_cap_from(caps.platform.over_seconds, now) if caps.platform else None,
         platform_cap_bucket_seconds=bucket_seconds(caps.platform.over_seconds) if caps.platform else 3600,
-        policy_id=policy.id if policy.restrictions else "",
-        rule_windows=rule_windows(policy, today),
+        policy_id=of.id if of.restrictions else "",
+        rule_windows=rules,
         time_zone=time_zone.key,
     )
 
