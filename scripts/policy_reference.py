@@ -44,6 +44,7 @@ SCHEMA = ROOT / "policies" / "policy.schema.json"
 _TABLE = re.compile(r"(<!-- table: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _KINDS_OF_EVENTS = {*BUYER_EVENTS, *SHOP_EVENTS}
 _ANCHORS = {
+    "a guard": "guards",
     "legal_basis": "texts",
     "title": "texts",
     "notice": "texts",

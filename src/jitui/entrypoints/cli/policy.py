@@ -19,6 +19,7 @@ from jitui.entrypoints.cli.policy_life import (
     cancel,
     confirm,
     propose,
+    publish,
     reject,
     retire,
     rollback,
@@ -27,7 +28,6 @@ from jitui.entrypoints.cli.policy_life import (
     stop,
 )
 from jitui.entrypoints.cli.policy_list import list_texts, pull, push
-from jitui.entrypoints.cli.policy_publish import publish
 from jitui.entrypoints.cli.policy_schema import schema
 from jitui.entrypoints.cli.policy_shadow import shadow_report
 from jitui.entrypoints.cli.policy_test import run_cases

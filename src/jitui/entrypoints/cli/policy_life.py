@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +11,15 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
-from jitui.entrypoints.cli.policy_publish import Cases, EffectiveAt, PolicyFile, candidate_of, moment_of, tell_blockers
+from jitui.entrypoints.cli.policy_publish import (
+    Cases,
+    EffectiveAt,
+    PolicyFile,
+    candidate_of,
+    moment_of,
+    publish_file,
+    tell_blockers,
+)
 from jitui.text import visible
 
 if TYPE_CHECKING:
@@ -22,9 +31,14 @@ if TYPE_CHECKING:
     from jitui.entrypoints.cli.personal import Acting
     from jitui.identity.access import Permission
 
+FileOrProposal = Annotated[
+    str,
+    typer.Argument(metavar="FILE|PROPOSAL", help="Policy file (YAML), or an approved proposal.", show_default=False),
+]
 ProposalId = Annotated[str, typer.Argument(metavar="PROPOSAL", help="Its id, or the beginning of it.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the people who will ask.")]
 VersionArg = Annotated[str, typer.Argument(metavar="VERSION", help="A version that was pushed.")]
+_PROPOSAL = re.compile(r"[0-9a-fA-F]{4,8}(-[0-9a-fA-F-]*)?")
 _Step = Callable[["Service", "Acting"], Awaitable[Any]]
 
 
@@ -130,16 +144,29 @@ def canary(
     _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 
 
-def publish_approved(proposal: str, *, as_json: bool) -> None:
-    """Publish the text of an approved proposal."""
+def publish(
+    file: FileOrProposal,
+    cases: Cases = None,
+    effective_at: EffectiveAt = "",
+    by: Annotated[str, typer.Option(help="Who publishes, for the publication log.")] = "command line",
+    as_json: Json = False,
+) -> None:
+    """Check a policy with its cases and put it in force, at once or from its effective_from on.
+
+    A file only in an installation for one person, else it says what is needed; a proposal that was approved as the
+    person of the token in --api-key-file. Exit code 1, and nothing is changed, when something stands against it.
+    """
     from jitui.aftersales.governance.rollout import publish_approved
     from jitui.identity.access import Permission
 
-    async def work(service: Service, by: Acting) -> object:
-        found = await _find(service, proposal)
-        return await publish_approved(
-            service.policies, service.proposals, found.proposal_id, by=by.name, now=service.clock()
-        )
+    if Path(file).exists() or not _PROPOSAL.fullmatch(file):
+        publish_file(Path(file), cases, effective_at, by, as_json=as_json)
+        return
+
+    async def work(service: Service, acting: Acting) -> object:
+        found = await _find(service, file)
+        policies, proposals, now = service.policies, service.proposals, service.clock()
+        return await publish_approved(policies, proposals, found.proposal_id, by=acting.name, now=now)
 
     _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, echo, print_json, say
+from jitui.entrypoints.cli.output import echo, print_json, say
 from jitui.entrypoints.cli.policy_files import read_text
 
 if TYPE_CHECKING:
@@ -18,41 +17,21 @@ if TYPE_CHECKING:
     from jitui.aftersales.governance.publishing import Blocked, Candidate, NotAlone
     from jitui.bootstrap import Service
 
-FileOrProposal = Annotated[
-    str,
-    typer.Argument(metavar="FILE|PROPOSAL", help="Policy file (YAML), or an approved proposal.", show_default=False),
-]
 PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file (YAML).", show_default=False)]
 Cases = Annotated[
     Path | None, typer.Option("--cases", help="Its test cases; NAME.cases.yaml beside NAME.yaml where there is one.")
 ]
-_PROPOSAL = re.compile(r"[0-9a-fA-F]{4,8}(-[0-9a-fA-F-]*)?")
 
 EffectiveAt = Annotated[
     str, typer.Option("--effective-at", metavar="TIME", help="From when on it decides, such as 2027-01-01T00:00+08:00.")
 ]
 
 
-def publish(
-    file: FileOrProposal,
-    cases: Cases = None,
-    effective_at: EffectiveAt = "",
-    by: Annotated[str, typer.Option(help="Who publishes, for the publication log.")] = "command line",
-    as_json: Json = False,
-) -> None:
-    """Check a policy with its cases and put it in force, at once or from its effective_from on.
-
-    A file only in an installation for one person, else it says what is needed; a proposal that was approved as the
-    person of the token in --api-key-file. Exit code 1, and nothing is changed, when something stands against it.
-    """
+def publish_file(file: Path, cases: Path | None, effective_at: str, by: str, *, as_json: bool) -> None:
+    """Check a text with its cases and put it in force, where one person is enough."""
     from jitui.entrypoints.cli.running import with_app
 
-    if _PROPOSAL.fullmatch(file) and not Path(file).exists():
-        from jitui.entrypoints.cli.policy_life import publish_approved
-
-        publish_approved(file, as_json=as_json)
-        return
-    candidate = candidate_of(Path(file), cases, effective_at)
+    candidate = candidate_of(file, cases, effective_at)
 
     async def work(service: Service) -> LogEntry | Blocked | NotAlone:
         from jitui.aftersales.governance.publishing import publish_alone
