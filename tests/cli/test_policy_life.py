@@ -94,6 +94,21 @@ def test_who_may_not_is_told_why(jitui: Jitui, office: Callable[[str], Person], 
     assert office("ada")("approve", "ffff", "--yes").code == 2
 
 
+def test_a_second_person_lifts_the_pause_that_was_proposed_to_end(
+    jitui: Jitui, office: Callable[[str], Person], tmp_path: Path
+) -> None:
+    ada = ("--api-key-file", str(tmp_path / "ada"))
+    office("ada")
+    assert jitui("pause", "--reason", "A fault.").code == 0
+    alone = jitui("pause", "--lift")
+    assert alone.code == 2 and "second person" in alone.err
+    assert jitui("pause", "--propose-lift", *ada).code == 2  # it needs a reason
+    made = jitui("pause", "--propose-lift", "--reason", "Mended.", "--json", *ada).json
+    assert office("ada")("approve", made["proposal_id"], "--yes").code == 1
+    assert office("bo")("approve", made["proposal_id"], "--yes", "--json").json["state"] == "executed"
+    assert jitui("pause", "--list", "--json").json["pauses"] == []
+
+
 def test_a_shadow_is_one_persons_and_what_is_live_is_not_retired(
     jitui: Jitui, office: Callable[[str], Person], file: str
 ) -> None:

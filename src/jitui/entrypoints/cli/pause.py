@@ -37,6 +37,9 @@ def pause(
     ] = "",
     lift_by: Annotated[str, typer.Option(metavar="ROLE", help="Only risk, or only operator, lifts it.")] = "",
     lift: Annotated[bool, typer.Option("--lift", help="End the pause.")] = False,
+    propose_lift: Annotated[
+        bool, typer.Option("--propose-lift", help="Where two people approve: propose to end it, with --reason.")
+    ] = False,
     listing: Annotated[bool, typer.Option("--list", help="Show the pauses in force.")] = False,
     by: Annotated[str, typer.Option(help="Who does this, for the record.")] = "command line",
     as_json: Json = False,
@@ -44,12 +47,18 @@ def pause(
     """Stop instant approvals from the next request on: every request of that place goes to review and says why.
 
     Pausing again replaces the reason, and never brings the end forward. --lift without a pause ends with exit code 1,
-    and also where two people approve: a person proposes it there, by the console or with a personal token.
+    and also where two people approve: there --propose-lift proposes it, as the person of the token in --api-key-file,
+    and another one runs `jitui policy approve`.
     """
     from jitui.entrypoints.cli.remote import only_by_key
     from jitui.entrypoints.cli.running import on_service
 
     place = _place(scope, ref)
+    if propose_lift:
+        from jitui.entrypoints.cli.policy_life import propose_pause_lift
+
+        propose_pause_lift(place, reason, as_json=as_json)
+        return
     lifted = True
 
     def remote(client: Client) -> Sequence[Pause]:

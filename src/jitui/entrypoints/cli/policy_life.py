@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from jitui.aftersales.governance.policies import PolicyText
     from jitui.aftersales.governance.proposals import Proposal
+    from jitui.aftersales.governance.registry import Scope
     from jitui.bootstrap import Service
     from jitui.entrypoints.cli.personal import Acting
     from jitui.identity.access import Permission
@@ -261,6 +262,24 @@ def confirm(
         return await service.confirmations.confirm(known, by=by.name, now=service.clock())
 
     _tell(_as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
+
+
+def propose_pause_lift(place: tuple[Scope, str], reason: str, *, as_json: bool) -> None:
+    """Propose that a pause is lifted; the approval of a second person lifts it. Raises BadInput without a reason."""
+    from jitui.aftersales.governance.pauses import Lifter, propose_lift
+    from jitui.errors import BadInput
+    from jitui.identity.access import Permission
+
+    if not reason.strip():
+        raise BadInput("A proposal needs a --reason: the second person reads it.", path="--reason")
+
+    async def work(service: Service, by: Acting) -> object:
+        lifter = Lifter(by.name, by.role)
+        return await propose_lift(
+            service.registry, service.proposals, place, by=lifter, now=service.clock(), reason=reason
+        )
+
+    _tell(_as_person(Permission.POLICIES_STOP, work), as_json=as_json)
 
 
 # What the steps share ------------------------------------------------------------------------------------------------

@@ -301,8 +301,8 @@ POLICY = PolicySection(
         PolicyField(
             "effective_from",
             MomentKind(),
-            "From when on the policy says that it applies. It is shown with the published conditions and schedules "
-            "nothing: `jitui policy publish` puts a policy in force at once.",
+            "From when on the policy applies. It is shown with the published conditions; where it is still to come, a "
+            "publication decides from that moment on.",
             "2025-01-26T00:00:00+08:00",
         ),
         PolicyField(
