@@ -55,8 +55,9 @@ gates:
 
 
 def gated_policy(old: str = "", new: str = "") -> Policy:
-    """The default policy with gates."""
-    text = DEFAULT_POLICY.text.replace(
+    """The default policy with gates, each text under a version of its own."""
+    own = DEFAULT_POLICY.text.replace(f'version: "{DEFAULT_POLICY.version}"', f'version: "gates {new}"')
+    text = own.replace(
         "definitions:", "attributes: {shop.experience_score: int, shop.secret_score: int}\ndefinitions:", 1
     ).replace("\nreview:", f"{_GATES}\nreview:", 1)
     assert old in text

@@ -368,6 +368,7 @@ def missing(things: dict[str, str]) -> dict[str, str]:
         "task": str(new_id(nobody)),
         "endpoint": str(new_id(nobody)),
         "appeal": str(new_id(nobody)),
+        "complaint": str(new_id(nobody)),
         "restriction": str(new_id(nobody)),
         "refund": str(UUID(things["refund"][:-2] + "00")),
     }
