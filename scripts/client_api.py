@@ -261,7 +261,8 @@ def _function(method: str, path: str, operation: Json, schemas: Mapping[str, Jso
     body, media_type = _body(operation)
     for one in operation["parameters"]:
         name = _argument(one["name"])
-        kind = "int" if name == "version" else _type(one["schema"], schemas)
+        is_match = one["name"] == "If-Match"  # the ticket's version, as a number
+        kind = "int" if is_match else _type(one["schema"], schemas)
         if one["in"] == "path":
             places.append(f"{name}: {kind}")
             values[one["name"]] = name
@@ -270,7 +271,7 @@ def _function(method: str, path: str, operation: Json, schemas: Mapping[str, Jso
             options.append("idempotency_key: str | None = None")
             continue
         options.append(f"{name}: {kind}" if one["required"] else f"{name}: {kind} | None = None")
-        (queries if one["in"] == "query" else headers)[one["name"]] = "if_match(version)" if name == "version" else name
+        (queries if one["in"] == "query" else headers)[one["name"]] = "if_match(version)" if is_match else name
     rows, listed = _rows(operation, answer, schemas)
     positional = [*places, *([f"sent: {body}"] if body else [])]
     kind = f"ListCall[{answer}, {listed}]" if rows else f"Call[{answer}]"

@@ -27,6 +27,8 @@ WITHOUT_DOCUMENT = {
     "buyers erased": "prints the list that `buyers erase --from` reads",
     "buyers export": "prints a JSON document anyway",
     "policy schema": "prints a JSON document anyway",
+    "policy pull": "prints the text to the letter",
+    "coverage unset": "takes a row back; `coverage show` reads what stands",
     "refunds retry": "changes a refund; `refunds show` reads it",
     "refunds settle": "changes a refund; `refunds show` reads it",
     "restore hold": "changes the hold; `restore status` reads it",

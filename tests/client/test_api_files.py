@@ -68,7 +68,7 @@ def example_call(name: str) -> Call[Any]:
             "Jitui-Deadline-Ms": "deadline_ms",
             "Idempotency-Key": "idempotency_key",
         }.get(parameter["name"], parameter["name"])
-        sample = 7 if argument == "version" else parameter.get("example", sample_of(parameter["schema"]))
+        sample = 7 if parameter["name"] == "If-Match" else parameter.get("example", sample_of(parameter["schema"]))
         arguments[argument] = msgspec.convert(sample, hints[argument])
     if "sent" in hints:
         arguments["sent"] = msgspec.convert(body_example(operation), hints["sent"])
