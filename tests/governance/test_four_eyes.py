@@ -9,7 +9,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from jitui.aftersales.governance.policies import NewPublication
+from jitui.adapters.postgres.policies import PostgresPolicies
+from jitui.aftersales.governance.policies import NewPublication, PolicyText, text_of
 from jitui.aftersales.governance.proposals import (
     ACCOUNT_OLD_ENOUGH,
     Proposal,
@@ -18,8 +19,16 @@ from jitui.aftersales.governance.proposals import (
     schedule,
 )
 from jitui.aftersales.governance.publication import Authority, LogAction, LogEntry, Stage
-from jitui.aftersales.governance.publishing import Blocked, BlockerCode, Candidate, NotAlone, publish_alone
+from jitui.aftersales.governance.publishing import (
+    Blocked,
+    BlockerCode,
+    Candidate,
+    NotAlone,
+    keep_draft,
+    publish_alone,
+)
 from jitui.aftersales.governance.rollout import publish_approved, start_canary
+from jitui.policy import Policy, PublicPolicy, public_view
 from tests.aftersales.market import DEFAULT_POLICY
 from tests.governance.desk import ADA, BO, CY, Desk, text
 
@@ -230,3 +239,23 @@ async def _approve_by_hand(desk: Desk, proposal: Proposal, *, approved_by: str) 
             " WHERE proposal_id = %(id)s",
             {"by": approved_by, "id": proposal.proposal_id},
         )
+
+
+class OvertakenPolicies(PostgresPolicies):
+    """Somebody else pushes another text under the version between the check and the push."""
+
+    rival: str = ""
+
+    async def push(self, text: PolicyText, view: PublicPolicy) -> PolicyText:
+        if self.rival:
+            policy, self.rival = Policy.from_text(self.rival), ""
+            await super().push(text_of(policy, by=BO, now=text.pushed_at), public_view(policy))
+        return await super().push(text, view)
+
+
+async def test_whoever_is_overtaken_under_a_version_is_told_and_not_given_the_other_text(desk: Desk) -> None:
+    policies = OvertakenPolicies(desk.pool)
+    policies.rival = text("next", **{"over: 30d": "over: 31d"})
+    done = await keep_draft(policies, Candidate(text("next"), "next.yaml"), by=ADA, now=desk.now)
+    assert isinstance(done, Blocked)
+    assert [one.code for one in done.blockers] == [BlockerCode.VERSION_TAKEN]

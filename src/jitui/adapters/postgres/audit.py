@@ -29,6 +29,13 @@ WHERE (%(actor)s::text IS NULL OR actor = %(actor)s) AND (%(action)s::text IS NU
 ORDER BY number DESC LIMIT %(limit)s
 """
 
+# Who made or reset the account of %(by)s less than %(old_enough)s before %(now)s. For them it is not somebody else's
+# yet: they may still be the ones who use it.
+RECENT_MAKERS: LiteralString = """(
+    SELECT e.actor FROM audit_event e
+    WHERE e.subject = %(by)s AND e.action LIKE 'person.%%' AND e.at > %(now)s::timestamptz - %(old_enough)s::interval
+)"""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.audit import AuditEntry, write_audit
+from jitui.adapters.postgres.audit import RECENT_MAKERS, AuditEntry, write_audit
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.aftersales.governance.confirmations import CONFIRM_WITHIN, Confirmation, ConfirmRefusal
 from jitui.aftersales.governance.proposals import ACCOUNT_OLD_ENOUGH
@@ -29,12 +29,10 @@ ORDER BY confirm_by, confirmation_id LIMIT %(limit)s
 
 _FIND: LiteralString = "SELECT to_json(c)::text FROM confirmation c WHERE confirmation_id = %(id)s FOR UPDATE"
 
-_CONFIRM: LiteralString = """
+_CONFIRM: LiteralString = f"""
 UPDATE confirmation c SET confirmed_by = %(by)s, confirmed_at = %(now)s
 WHERE confirmation_id = %(id)s AND confirmed_at IS NULL
-  AND NOT EXISTS (SELECT 1 FROM audit_event e
-                  WHERE e.subject = %(by)s AND e.actor = c.done_by AND e.action LIKE 'person.%%'
-                    AND e.at > %(now)s::timestamptz - %(old_enough)s::interval)
+  AND c.done_by <> ALL {RECENT_MAKERS}
 RETURNING to_json(c)::text
 """
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from psycopg import errors
 
-from jitui.adapters.postgres.audit import AuditEntry, write_audit
+from jitui.adapters.postgres.audit import RECENT_MAKERS, AuditEntry, write_audit
 from jitui.adapters.postgres.policies import append_publication
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.registry import LIFT_PAUSE
@@ -63,15 +63,12 @@ UPDATE proposal SET content = %(content)s, content_hash = %(content_hash)s, reas
 WHERE proposal_id = %(proposal_id)s AND content_hash = %(expected)s AND state IN ('open', 'approved')
 """
 
-# An account that the proposer made or reset is not somebody else's yet: its maker may still be the one who uses it.
-_APPROVE: LiteralString = """
+_APPROVE: LiteralString = f"""
 INSERT INTO approval (proposal_id, content_hash, proposed_by, approved_by, approved_as, approved_at, note)
 SELECT p.proposal_id, p.content_hash, p.proposed_by, %(by)s, %(role)s, %(now)s, %(note)s
 FROM proposal p
 WHERE p.proposal_id = %(proposal_id)s AND p.content_hash = %(content_hash)s AND p.state = 'open'
-  AND NOT EXISTS (SELECT 1 FROM audit_event e
-                  WHERE e.subject = %(by)s AND e.actor = p.proposed_by AND e.action LIKE 'person.%%'
-                    AND e.at > %(now)s::timestamptz - %(old_enough)s::interval)
+  AND p.proposed_by <> ALL {RECENT_MAKERS}
 """
 
 _APPROVED: LiteralString = "UPDATE proposal SET state = 'approved' WHERE proposal_id = %(proposal_id)s"

@@ -8,13 +8,13 @@ from enum import StrEnum
 
 from jitui.aftersales.governance.policies import Policies
 from jitui.aftersales.governance.proposals import (
-    MOST_OPEN,
     LiftPauseContent,
     Proposal,
     ProposalKind,
     Proposals,
     ProposalState,
     content_of,
+    same_content,
 )
 from jitui.aftersales.governance.publishing import NotAlone
 from jitui.aftersales.governance.registry import Registry, Scope
@@ -62,9 +62,9 @@ async def propose_lift(
     if pause.lift_by is not None and by.role != pause.lift_by:
         return LiftRefusal.ANOTHER_ROLE
     content, digest = content_of(LiftPauseContent(scope.value, ref, pause.set_at))
-    for one in await proposals.list(states=(ProposalState.OPEN,), limit=MOST_OPEN):
-        if one.content_hash == digest:
-            return one
+    same = await same_content(proposals, digest)
+    if same:
+        return same[0]
     proposal = Proposal(
         proposal_id=new_id(0),
         kind=ProposalKind.LIFT_PAUSE,

@@ -18,17 +18,11 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.aftersales.governance.policies import (
-    ApprovalRef,
-    NewPublication,
-    Policies,
-    PolicyText,
-    text_of,
-)
+from jitui.aftersales.governance.policies import ApprovalRef, NewPublication, Policies, PolicyText
 from jitui.aftersales.governance.publication import LogEntry
-from jitui.aftersales.governance.publishing import Blocked, Candidate, Checked, check_candidate, failed_cases
+from jitui.aftersales.governance.publishing import Blocked, Candidate, Checked, failed_cases, keep_text
 from jitui.ids import new_id
-from jitui.policy import Policy, public_view
+from jitui.policy import Policy
 from jitui.policy.difference import differences
 
 ACCOUNT_OLD_ENOUGH = timedelta(days=7)
@@ -54,6 +48,9 @@ class ProposalState(StrEnum):
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
     EXECUTED = "executed"
+
+
+NOT_CLOSED = (ProposalState.OPEN, ProposalState.APPROVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +212,17 @@ async def propose(
         return found
     checked, evidence = found
     proposal = _proposal(new_id(0), checked, wish, evidence, by=by, now=now)
-    for one in await proposals.list(states=(ProposalState.OPEN, ProposalState.APPROVED), limit=MOST_OPEN):
-        if (one.content_hash, one.proposed_by) == (proposal.content_hash, by):
-            return one
+    same = [one for one in await same_content(proposals, proposal.content_hash) if one.proposed_by == by]
+    if same:
+        return same[0]
     await proposals.add(proposal)
     return proposal
+
+
+async def same_content(proposals: Proposals, content_hash: bytes) -> Sequence[Proposal]:
+    """The proposals that are not closed and propose the same, the newest first."""
+    waiting = await proposals.list(states=NOT_CLOSED, limit=MOST_OPEN)
+    return [one for one in waiting if one.content_hash == content_hash]
 
 
 async def change(
@@ -248,19 +251,12 @@ async def change(
 async def _checked(
     policies: Policies, wish: PolicyWish, *, by: str, now: datetime
 ) -> tuple[Checked, Mapping[str, object]] | Blocked:
-    found = await check_candidate(policies, wish.candidate, now=now)
+    found = await keep_text(policies, wish.candidate, by=by, now=now)
     if isinstance(found, Blocked):
         return found
-    checked, standing = found
-    if checked.blockers:
-        return Blocked(checked.blockers)
-    text = text_of(checked.policy, by=by, now=now, cases=wish.candidate.cases)
-    kept = await policies.push(text, public_view(checked.policy))
-    if kept.sha256 != text.sha256:  # somebody took the version meanwhile
-        return await _checked(policies, wish, by=by, now=now)
-    live = standing.in_force
+    live = found.standing.in_force
     before = await policies.text(live.live.sha256) if live is not None else None
-    return checked, _evidence(checked, before, wish)
+    return found.checked, _evidence(found.checked, before, wish)
 
 
 def _proposal(

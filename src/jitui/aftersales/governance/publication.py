@@ -90,9 +90,7 @@ class InForce:
 
 def in_force(log: Iterable[LogEntry], now: datetime) -> InForce | None:
     """What decides at a moment; None when nothing was ever live. A new live text ends the canary and the shadow."""
-    rows = sorted(log, key=lambda row: (row.takes_effect_at, row.publication))
-    cancelled = {row.cancels for row in rows}
-    standing = [row for row in rows if row.action is not LogAction.CANCEL and row.publication not in cancelled]
+    standing = _not_cancelled(log)
     live: LogEntry | None = None
     beside: dict[Stage, LogEntry | None] = {}
     for row in standing:
@@ -113,11 +111,9 @@ def live_before(log: Iterable[LogEntry], now: datetime) -> LogEntry | None:
 
     Roll-backs go on back in time: what was rolled back does not come again by rolling back once more.
     """
-    rows = sorted(log, key=lambda row: (row.takes_effect_at, row.publication))
-    cancelled = {row.cancels for row in rows}
     stack: list[LogEntry] = []
-    for row in rows:
-        if row.stage is not Stage.LIVE or row.publication in cancelled or not row.is_due(now):
+    for row in _not_cancelled(log):
+        if row.stage is not Stage.LIVE or not row.is_due(now):
             continue
         if row.action is LogAction.PUBLISH:
             stack.append(row)
@@ -127,3 +123,10 @@ def live_before(log: Iterable[LogEntry], now: datetime) -> LogEntry | None:
     while stack and len(stack) > 1 and stack[-2].sha256 == stack[-1].sha256:
         stack.pop()
     return stack[-2] if len(stack) > 1 else None
+
+
+def _not_cancelled(log: Iterable[LogEntry]) -> list[LogEntry]:
+    """The rows that count or will, in the order in which they take effect."""
+    rows = sorted(log, key=lambda row: (row.takes_effect_at, row.publication))
+    cancelled = {row.cancels for row in rows}
+    return [row for row in rows if row.action is not LogAction.CANCEL and row.publication not in cancelled]

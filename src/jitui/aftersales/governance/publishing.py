@@ -238,6 +238,47 @@ async def check_candidate(
     return check(candidate, policy, standing), standing
 
 
+@dataclass(frozen=True, slots=True)
+class KeptText:
+    """A candidate whose text is kept now, with what it was checked against."""
+
+    checked: Checked
+    standing: Standing
+    text: PolicyText
+
+
+_AGAINST_A_DRAFT = frozenset({BlockerCode.VERSION_TAKEN, BlockerCode.CASES_REFUSED})
+
+
+async def keep_text(
+    policies: Policies,
+    candidate: Candidate,
+    *,
+    by: str,
+    now: datetime,
+    against: frozenset[BlockerCode] = frozenset(BlockerCode),
+) -> KeptText | Blocked:
+    """Keep a candidate's text, unless one of the reasons `against` it stands."""
+    found = await check_candidate(policies, candidate, now=now)
+    if isinstance(found, Blocked):
+        return found
+    checked, standing = found
+    blockers = tuple(one for one in checked.blockers if one.code in against)
+    if blockers:
+        return Blocked(blockers)
+    text = text_of(checked.policy, by=by, now=now, cases=candidate.cases)
+    kept = await policies.push(text, public_view(checked.policy))
+    if kept.sha256 != text.sha256:  # somebody took the version meanwhile, which the next check says
+        return await keep_text(policies, candidate, by=by, now=now, against=against)
+    return KeptText(checked, standing, kept)
+
+
+async def keep_draft(policies: Policies, candidate: Candidate, *, by: str, now: datetime) -> PolicyText | Blocked:
+    """Keep a text by which nothing is decided yet: its cases may fail, and it may be what is live."""
+    found = await keep_text(policies, candidate, by=by, now=now, against=_AGAINST_A_DRAFT)
+    return found if isinstance(found, Blocked) else found.text
+
+
 class NotAlone(StrEnum):
     """Why one person cannot do this alone."""
 
@@ -254,18 +295,14 @@ async def publish_alone(
     if not await policies.single_person():
         return NotAlone.NEEDS_SECOND_PERSON
     while True:
-        found = await check_candidate(policies, candidate, now=now)
+        found = await keep_text(policies, candidate, by=by, now=now)
         if isinstance(found, Blocked):
             return found
-        checked, standing = found
-        if checked.blockers:
-            return Blocked(checked.blockers)
-        text = text_of(checked.policy, by=by, now=now, cases=candidate.cases)
-        kept = await policies.push(text, public_view(checked.policy))
+        moment = found.checked.effective_at
         row = NewPublication(
-            LogAction.PUBLISH, Stage.LIVE, kept, Authority.SINGLE_PERSON, by, now, effective_at=checked.effective_at
+            LogAction.PUBLISH, Stage.LIVE, found.text, Authority.SINGLE_PERSON, by, now, effective_at=moment
         )
-        entry = await policies.append(row, after=standing.last) if kept.sha256 == text.sha256 else None
+        entry = await policies.append(row, after=found.standing.last)
         if entry is not None:
             return entry
 

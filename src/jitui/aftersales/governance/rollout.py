@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -198,11 +198,14 @@ async def start_canary(
     return await _under_approval(policies, proposals, proposal_id, canary, by=by, now=now)
 
 
+@dataclass(frozen=True, slots=True)
 class _Approved:
     """What a step is planned on: the approved proposal, its text checked now, and a row under its approval."""
 
-    def __init__(self, proposal: Proposal, checked: Checked, row: NewPublication, log: _Log) -> None:
-        self.proposal, self.checked, self.row, self.log = proposal, checked, row, log
+    proposal: Proposal
+    checked: Checked
+    row: NewPublication
+    log: _Log
 
 
 async def _under_approval(

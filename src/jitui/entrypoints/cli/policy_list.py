@@ -29,12 +29,11 @@ def list_texts(as_json: Json = False) -> None:
     from jitui.entrypoints.cli.running import with_app
 
     async def work(service: Service) -> dict[str, object]:
-        from jitui.aftersales.governance.proposals import ProposalState
+        from jitui.aftersales.governance.proposals import NOT_CLOSED
         from jitui.aftersales.governance.publication import in_force
 
         log = await service.policies.log()
-        states = (ProposalState.OPEN, ProposalState.APPROVED)
-        proposals = await service.proposals.list(states=states, limit=100)
+        proposals = await service.proposals.list(states=NOT_CLOSED, limit=100)
         found = in_force(log, service.clock())
         texts = await service.policies.texts(limit=MOST_TEXTS)
         return {
@@ -131,20 +130,9 @@ def push(
     candidate = candidate_of(file, cases, "")
 
     async def work(service: Service) -> PolicyText | Blocked:
-        from jitui.aftersales.governance.policies import text_of
-        from jitui.aftersales.governance.publishing import Blocked, BlockerCode, check_candidate
-        from jitui.policy import public_view
+        from jitui.aftersales.governance.publishing import keep_draft
 
-        found = await check_candidate(service.policies, candidate, now=service.clock())
-        if isinstance(found, Blocked):
-            return found
-        checked, _ = found
-        of_text = (BlockerCode.VERSION_TAKEN, BlockerCode.CASES_REFUSED)
-        against = tuple(one for one in checked.blockers if one.code in of_text)
-        if against:
-            return Blocked(against)
-        text = text_of(checked.policy, by=by, now=service.clock(), cases=candidate.cases)
-        return await service.policies.push(text, public_view(checked.policy))
+        return await keep_draft(service.policies, candidate, by=by, now=service.clock())
 
     done = with_app(work)
     from jitui.aftersales.governance.publishing import Blocked

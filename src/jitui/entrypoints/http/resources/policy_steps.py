@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from jitui.aftersales.governance.proposals import ProposalRefusal
 from jitui.aftersales.governance.publication import LogEntry, Stage
 from jitui.aftersales.governance.refusals import refusal_of
 from jitui.aftersales.governance.rollout import StepRefusal, cancel, roll_back, start_shadow, stop
@@ -157,9 +158,9 @@ async def retire_policy(request: RequestContext) -> Reply:
     return answer(shown(TextAnswer, stands))
 
 
-def step_answer(done: LogEntry | StepRefusal) -> Reply:
+def step_answer(done: LogEntry | StepRefusal | ProposalRefusal) -> Reply:
     """The row of a step, or why it was not taken."""
-    return refusal_of(done) if isinstance(done, StepRefusal) else answer(shown(StepAnswer, done))
+    return answer(shown(StepAnswer, done)) if isinstance(done, LogEntry) else refusal_of(done)
 
 
 HANDLERS = (roll_back_policy, stop_policy, cancel_publication, shadow_policy, retire_policy)

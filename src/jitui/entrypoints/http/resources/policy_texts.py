@@ -8,8 +8,15 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import Meta
 
-from jitui.aftersales.governance.policies import PolicyText, text_of
-from jitui.aftersales.governance.publishing import Blocked, Blocker, BlockerCode, Candidate, check_candidate
+from jitui.aftersales.governance.policies import PolicyText
+from jitui.aftersales.governance.publishing import (
+    Blocked,
+    Blocker,
+    BlockerCode,
+    Candidate,
+    check_candidate,
+    keep_draft,
+)
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import Publication
 from jitui.entrypoints.http.cursors import NamedPlace, PublicationPlace, page_of, read_cursor
@@ -24,7 +31,6 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.identity.access import Permission
-from jitui.policy import public_view
 
 Document = Annotated[str, Meta(min_length=1, max_length=500_000, description="The policy file, as it is.")]
 Cases = Annotated[str, Meta(max_length=500_000, description="The file of its test cases; empty: none.")]
@@ -210,15 +216,8 @@ async def push_policy(request: RequestContext) -> Reply:
     sent = await read_body(request, TextSent)
     service = request.service
     candidate = Candidate(sent.document, "policy.yaml", sent.cases)
-    found = await check_candidate(service.policies, candidate, now=service.clock())
-    if isinstance(found, Blocked):
-        return blocked(found)
-    checked, _ = found
-    of_text = [one for one in checked.blockers if one.code in (BlockerCode.VERSION_TAKEN, BlockerCode.CASES_REFUSED)]
-    if of_text:
-        return blocked(Blocked(tuple(of_text)))
-    text = text_of(checked.policy, by=request.actor.id, now=service.clock(), cases=sent.cases)
-    return answer(shown(TextAnswer, await service.policies.push(text, public_view(checked.policy))), 201)
+    done = await keep_draft(service.policies, candidate, by=request.actor.id, now=service.clock())
+    return blocked(done) if isinstance(done, Blocked) else answer(shown(TextAnswer, done), 201)
 
 
 @get(

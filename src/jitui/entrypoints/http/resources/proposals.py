@@ -15,6 +15,7 @@ from jitui.aftersales.governance.canary_guard import signals_of
 from jitui.aftersales.governance.policies import PolicyText
 from jitui.aftersales.governance.proposals import (
     MOST_CANARY_PERCENT,
+    NOT_CLOSED,
     PolicyContent,
     PolicyWish,
     Proposal,
@@ -39,7 +40,7 @@ from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
-from jitui.entrypoints.http.resources.policy_steps import STEP, StepAnswer
+from jitui.entrypoints.http.resources.policy_steps import STEP, StepAnswer, step_answer
 from jitui.entrypoints.http.resources.policy_texts import Version, blocked
 from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.identity.access import Permission
@@ -192,7 +193,7 @@ async def list_proposals(request: RequestContext) -> Reply:
     query = read_query(request, ProposalQuery)
     place = read_cursor(query.cursor, TimePlace)
     after = (place.at, place.id) if place is not None else None
-    states = (ProposalState.OPEN, ProposalState.APPROVED) if query.state is None else (query.state,)
+    states = NOT_CLOSED if query.state is None else (query.state,)
     found = await request.service.proposals.list(states=states, limit=query.limit + 1, after=after)
     rows, following = page_of(found, query.limit, lambda one: (one.proposed_at, one.proposal_id))
     return answer(ProposalPage(proposals=tuple(proposal_answer(row) for row in rows), next=following))
@@ -343,9 +344,7 @@ async def start_proposal_canary(request: RequestContext, proposal_id: FromPath[s
         now=service.clock(),
         signals=partial(signals_of, service.policies, service.canary_guards),
     )
-    if isinstance(done, Blocked):
-        return blocked(done)
-    return refusal_of(done) if isinstance(done, ProposalRefusal) else answer(shown(StepAnswer, done))
+    return blocked(done) if isinstance(done, Blocked) else step_answer(done)
 
 
 @post(
@@ -363,9 +362,7 @@ async def publish_proposal(request: RequestContext, proposal_id: FromPath[str]) 
     done = await publish_approved(
         service.policies, service.proposals, known_id, by=request.actor.id, now=service.clock()
     )
-    if isinstance(done, Blocked):
-        return blocked(done)
-    return refusal_of(done) if isinstance(done, ProposalRefusal) else answer(shown(StepAnswer, done))
+    return blocked(done) if isinstance(done, Blocked) else step_answer(done)
 
 
 def _done(done: Proposal | ProposalRefusal) -> Reply:
