@@ -50,42 +50,39 @@ def pause(
     and also where two people approve: there --propose-lift proposes it, as the person of the token in --api-key-file,
     and another one runs `jitui policy approve`.
     """
-    from jitui.entrypoints.cli.remote import only_by_key
-    from jitui.entrypoints.cli.running import on_service
-
     place = _place(scope, ref)
     if propose_lift:
         from jitui.entrypoints.cli.policy_life import propose_pause_lift
 
         propose_pause_lift(place, reason, as_json=as_json)
         return
-    lifted = True
-
-    def remote(client: Client) -> Sequence[Pause]:
-        nonlocal lifted
-        only_by_key(by)
-        if lift:
-            lifted = _lift_remotely(client, place)
-        elif not listing:
-            _set_remotely(client, _wanted(place, reason, by, until, lift_by))
-        return _pauses(client)
-
-    async def work(service: Service) -> Sequence[Pause]:
-        nonlocal lifted
-        if lift:
-            lifted = await _lift(service, place, by)
-        elif not listing:
-            await service.registry.set_pause(_wanted(place, reason, by, until, lift_by))
-        return await service.registry.pauses(service.clock())
-
-    standing = on_service(work, remote)
-    if as_json:
-        print_json({"pauses": standing})
-    else:
-        _show(standing)
+    wanted = None if lift or listing else _wanted(place, reason, by, until, lift_by)
+    lifted, standing = _changed(place, wanted, lift=lift, by=by)
+    _show(standing, as_json=as_json)
     if not lifted:
         say(f"There was no pause of {' '.join(place).strip()} to lift.")
         raise typer.Exit(FAILED)
+
+
+def _changed(place: tuple[Scope, str], wanted: Pause | None, *, lift: bool, by: str) -> tuple[bool, Sequence[Pause]]:
+    """Set the pause that is wanted, or lift what stands; whether there was something to lift, and what is in force."""
+    from jitui.entrypoints.cli.remote import only_by_key
+    from jitui.entrypoints.cli.running import on_service
+
+    def remote(client: Client) -> tuple[bool, Sequence[Pause]]:
+        only_by_key(by)
+        if wanted is not None:
+            _set_remotely(client, wanted)
+        lifted = not lift or _lift_remotely(client, place)
+        return lifted, _pauses(client)
+
+    async def work(service: Service) -> tuple[bool, Sequence[Pause]]:
+        if wanted is not None:
+            await service.registry.set_pause(wanted)
+        lifted = not lift or await _lift(service, place, by)
+        return lifted, await service.registry.pauses(service.clock())
+
+    return on_service(work, remote)
 
 
 def _place(scope: str, ref: str) -> tuple[Scope, str]:
@@ -167,7 +164,10 @@ def _pauses(client: Client) -> Sequence[Pause]:
     ]
 
 
-def _show(standing: Sequence[Pause]) -> None:
+def _show(standing: Sequence[Pause], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"pauses": standing})
+        return
     for row in standing:
         place = f"{row.scope} {row.ref}".strip()
         ends = f" until {row.ends_at.isoformat(timespec='seconds')}" if row.ends_at is not None else ""
