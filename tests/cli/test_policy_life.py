@@ -83,6 +83,36 @@ def test_a_text_is_pushed_and_pulled_to_the_letter(jitui: Jitui, office: Callabl
     assert jitui("policy", "pull", "nothing").code == 1
 
 
+def test_what_a_terminal_would_obey_is_pulled_into_a_file_as_it_was_pushed(jitui: Jitui, file: str) -> None:
+    assert jitui("migrate").code == 0
+    odd = "# tab\t, carriage return\r\n# right to left: \u202e\n" + text("odd")
+    Path(file).write_bytes(odd.encode())
+    assert jitui("policy", "push", file).code == 0
+    assert jitui("policy", "pull", "odd").out == odd
+
+
+def test_a_text_that_was_only_in_shadow_was_never_replaced(
+    jitui: Jitui, office: Callable[[str], Person], file: str
+) -> None:
+    assert jitui("policy", "push", file).code == 0
+    ada = office("ada")
+    assert ada("shadow", "next", "--reason", "To see.").code == 0
+    assert ada("stop", "shadow", "--reason", "Seen.").code == 0
+    states = {row["version"]: row["state"] for row in jitui("policy", "list", "--json").json["texts"]}
+    assert states == {"next": "draft", DEFAULT_POLICY.version: "live"}
+
+
+def test_a_text_is_retired_once_and_what_is_in_force_is_not(
+    jitui: Jitui, office: Callable[[str], Person], file: str
+) -> None:
+    assert jitui("policy", "push", file).code == 0
+    ada = office("ada")
+    first = ada("retire", "next", "--reason", "Not agreed.", "--json").json
+    assert ada("retire", "next", "--reason", "Once more.", "--json").json == first
+    refused = ada("retire", DEFAULT_POLICY.version, "--reason", "Why.")
+    assert refused.code == 1 and "in force" in refused.err
+
+
 def test_who_may_not_is_told_why(jitui: Jitui, office: Callable[[str], Person], file: str, tmp_path: Path) -> None:
     assert "may not do this" in office("cy")("propose", file, "--reason", "Why.").err
     key = jitui("keys", "issue", "--scope", "platform", "--json").json

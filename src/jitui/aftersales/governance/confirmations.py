@@ -1,6 +1,6 @@
 """What one person did at once to stop or narrow payments, and the second person who confirms it within a day.
 
-Nothing is undone where nobody does: to let money out again takes two people. It becomes a task.
+Nothing is undone where nobody does: to let money out again takes two people.
 """
 
 from __future__ import annotations

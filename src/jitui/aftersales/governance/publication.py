@@ -106,6 +106,11 @@ def in_force(log: Iterable[LogEntry], now: datetime) -> InForce | None:
     return InForce(live, beside.get(Stage.CANARY), beside.get(Stage.SHADOW), coming)
 
 
+def once_live(log: Iterable[LogEntry], now: datetime) -> frozenset[str]:
+    """The hashes of the texts that are or were live."""
+    return frozenset(row.sha256 for row in _not_cancelled(log) if row.stage is Stage.LIVE and row.is_due(now))
+
+
 def live_before(log: Iterable[LogEntry], now: datetime) -> LogEntry | None:
     """The text that a roll-back brings back: the one that was live before the live one. None: there is none.
 

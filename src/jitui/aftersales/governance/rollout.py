@@ -148,6 +148,15 @@ async def start_shadow(
     return await _in_turn(policies, plan)
 
 
+async def retire(
+    policies: Policies, text: PolicyText, *, by: str, now: datetime, reason: str
+) -> PolicyText | StepRefusal:
+    """End a text for good, unless it is in force or scheduled. Retired once more it stays as it was retired."""
+    await policies.retire(text.sha256, by=by, now=now, reason=reason)
+    found = await policies.text(text.sha256)
+    return StepRefusal.IN_FORCE if found is None or found.retired_at is None else found
+
+
 # What takes two ------------------------------------------------------------------------------------------------------
 
 

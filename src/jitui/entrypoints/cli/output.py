@@ -56,6 +56,15 @@ def echo(text: str = "", *, newline: bool = True) -> None:
     print(visible_lines(text), end="\n" if newline else "", flush=True)
 
 
+def print_to_the_letter(text: str) -> None:
+    """Print a text byte for byte into a file or a pipe; for a terminal it is data like any other."""
+    if sys.stdout.isatty():
+        echo(text, newline=False)
+        return
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """Print a remark for the person at the terminal."""
     print(visible_lines(text), file=sys.stderr, flush=True)

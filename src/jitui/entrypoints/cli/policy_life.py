@@ -233,13 +233,12 @@ def rollback(
 
 def retire(version: VersionArg, reason: Why, as_json: Json = False) -> None:
     """Retire a text: it can neither be proposed nor brought back any more."""
-    from jitui.aftersales.governance.rollout import StepRefusal
+    from jitui.aftersales.governance.rollout import retire
     from jitui.identity.access import Permission
 
     async def work(service: Service, by: Acting) -> object:
         text = await _text(service, version)
-        done = await service.policies.retire(text.sha256, by=by.name, now=service.clock(), reason=reason)
-        return await service.policies.text(text.sha256) if done else StepRefusal.IN_FORCE
+        return await retire(service.policies, text, by=by.name, now=service.clock(), reason=reason)
 
     _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, echo, print_json, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, print_to_the_letter, say
 from jitui.entrypoints.cli.policy_publish import Cases, PolicyFile, candidate_of, tell_blockers
 from jitui.text import visible
 
@@ -30,11 +30,11 @@ def list_texts(as_json: Json = False) -> None:
 
     async def work(service: Service) -> dict[str, object]:
         from jitui.aftersales.governance.proposals import NOT_CLOSED
-        from jitui.aftersales.governance.publication import in_force
+        from jitui.aftersales.governance.publication import in_force, once_live
 
-        log = await service.policies.log()
+        log, now = await service.policies.log(), service.clock()
         proposals = await service.proposals.list(states=NOT_CLOSED, limit=100)
-        found = in_force(log, service.clock())
+        found, were_live = in_force(log, now), once_live(log, now)
         texts = await service.policies.texts(limit=MOST_TEXTS)
         return {
             "single_person": await service.policies.single_person(),
@@ -42,7 +42,7 @@ def list_texts(as_json: Json = False) -> None:
                 {
                     "policy": text.policy_id,
                     "version": text.version,
-                    "state": state_of_text(text, found, {row.sha256 for row in log}, proposals),
+                    "state": state_of_text(text, found, were_live, proposals),
                     "sha256": text.sha256,
                     "pushed_by": text.pushed_by,
                     "pushed_at": text.pushed_at,
@@ -75,8 +75,10 @@ def _print(found: dict[str, object]) -> None:
     _print_confirmations(waiting)
 
 
-def state_of_text(text: PolicyText, found: InForce | None, published: set[str], proposals: Sequence[Proposal]) -> str:
-    """Where a text is in its life."""
+def state_of_text(
+    text: PolicyText, found: InForce | None, were_live: frozenset[str], proposals: Sequence[Proposal]
+) -> str:
+    """Where a text is in its life: replaced only what was live once."""
     if found is not None:
         scheduled = {row.sha256 for row in found.scheduled}
         if text.sha256 == found.live.sha256:
@@ -92,7 +94,7 @@ def state_of_text(text: PolicyText, found: InForce | None, published: set[str], 
     for one in proposals:
         if one.kind == "policy" and one.policy.sha256 == text.sha256:
             return "approved" if one.state == "approved" else "proposed"
-    return "replaced" if text.sha256 in published else "draft"
+    return "replaced" if text.sha256 in were_live else "draft"
 
 
 def list_confirmations(*, as_json: bool) -> None:
@@ -166,6 +168,6 @@ def pull(
         say(f"No text of the policy in force has the version {version}.")
         raise typer.Exit(FAILED)
     if output is None:
-        echo(found.document, newline=False)
+        print_to_the_letter(found.document)
     else:
         output.write_bytes(found.document.encode())

@@ -10,7 +10,7 @@ from msgspec import Meta
 from jitui.aftersales.governance.proposals import ProposalRefusal
 from jitui.aftersales.governance.publication import LogEntry, Stage
 from jitui.aftersales.governance.refusals import refusal_of
-from jitui.aftersales.governance.rollout import StepRefusal, cancel, roll_back, start_shadow, stop
+from jitui.aftersales.governance.rollout import StepRefusal, cancel, retire, roll_back, start_shadow, stop
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import Id, Why
 from jitui.entrypoints.http.mapping import shown
@@ -151,11 +151,8 @@ async def retire_policy(request: RequestContext) -> Reply:
     text = await find_text(request, sent.policy_id, sent.version)
     if text is None:
         return not_found()
-    done = await service.policies.retire(text.sha256, by=request.actor.id, now=service.clock(), reason=sent.reason)
-    stands = await service.policies.text(text.sha256)
-    if not done and (stands is None or stands.retired_at is None):
-        return refusal_of(StepRefusal.IN_FORCE)
-    return answer(shown(TextAnswer, stands))
+    done = await retire(service.policies, text, by=request.actor.id, now=service.clock(), reason=sent.reason)
+    return refusal_of(done) if isinstance(done, StepRefusal) else answer(shown(TextAnswer, done))
 
 
 def step_answer(done: LogEntry | StepRefusal | ProposalRefusal) -> Reply:
