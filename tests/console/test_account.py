@@ -127,6 +127,17 @@ async def test_roles_without_pages_of_their_own_come_to_their_account_and_to_nob
     assert done.headers["location"] == "/account"
 
 
+async def test_only_staff_read_that_nobody_else_approves_policies_here(
+    browsers: AsyncExitStack, console: Litestar, visit: Visit
+) -> None:
+    said = "nobody else approves policies here"
+    staff = await ada(browsers, console)
+    assert said in (await staff.see("/policy")).text
+    assert said not in (await (await visit()).see("/policy")).text
+    for person in (PREMIUM, SHOP):
+        assert said not in (await (await visit(person)).see("/policy")).text
+
+
 # The second factor ---------------------------------------------------------------------------------------------------
 
 
