@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 import aiohttp
@@ -82,7 +83,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The result of a day; `unexpected` has responses that no race explains."""
+    """The result of a day; `unexpected` has responses that no race explains, `session` is the file for shells."""
 
     seed: int
     day: int
@@ -95,6 +96,7 @@ class Played:
     outcomes: dict[str, int]
     unexpected: tuple[str, ...]
     sample: Sample
+    session: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ async def _one_day(site: _Site, options: DemoOptions, watcher: Watcher, begun: f
         outcomes=dict(sorted(day.outcomes.items())),
         unexpected=tuple(day.unexpected),
         sample=sample,
+        session=site.home.session,
     )
     _write_people(site, people, sample)
     return played
@@ -328,5 +331,6 @@ def _write_people(site: _Site, people: Sequence[Person], sample: Sample) -> None
             "BUYER_KEY": sample.buyer_key,
             "ORDER": sample.order_id,
             "TICKET": sample.ticket_id,
+            "DEMO_DATABASE_URL": site.database_url,
         },
     )

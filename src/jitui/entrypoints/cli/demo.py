@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,6 +52,8 @@ def demo(
             _show(played)
         if not once:
             _stay(played, children)
+    if not once:
+        say("Everything is stopped.")
     for finding in _all_findings(played):
         say(finding)
     if not played.findings.clean:
@@ -74,10 +80,14 @@ class _Watcher:
 
 
 def _stay(played: Played, children: DemoProcesses) -> None:
+    """Until Ctrl-C, which is how a demo ends and no failure."""
     say("Ctrl-C stops everything.")
-    while True:
-        children.check()
-        time.sleep(0.5)
+    try:
+        while True:
+            children.check()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        say("Stopping…")
 
 
 def _all_findings(played: Played) -> list[str]:
@@ -126,21 +136,51 @@ def _show(played: Played) -> None:
     found = played.findings
     counts = (
         f"{len(found.paid_twice)} paid twice, {len(found.over_refunded)} refunded too much,"
-        f" {len(found.shipped_and_refunded)} both shipped and refunded, {len(found.approved_but_unpaid)} unpaid"
+        f" {len(found.shipped_and_refunded)} shipped by command and refunded,"
+        f" {len(found.approved_but_unpaid)} unpaid"
     )
-    console.print(f"By the provider's own books: {counts}.\n")
+    console.print(f"By the provider's own books: {counts}.")
+    console.print(
+        "An incident is a parcel whose label was printed before the request and that the\n"
+        "carrier scanned after the refund: nothing in the service can stop that.\n"
+    )
+    _show_how_to_go_on(played)
+
+
+def _show_how_to_go_on(played: Played) -> None:
     sample = played.sample
     echo(f"Start page    {played.base_url}/")
     echo(f"API           {played.base_url}/docs")
     echo(f"Platform key  {sample.platform_key}")
-    echo(f"Shop key      {sample.shop_key}  (shop {sample.shop_id})")
-    echo(f"Buyer key     {sample.buyer_key}  (buyer {sample.buyer_id})")
+    echo(f"Shop key      {sample.shop_key}")
+    echo(f"              of shop {sample.shop_id}")
+    echo(f"Buyer key     {sample.buyer_key}")
+    echo(f"              of buyer {sample.buyer_id}")
+    echo("\nIn another terminal, the same as variables:")
+    echo(f"  . {_short(played.session)}")
     echo("\nRequest a refund as this buyer:")
-    echo(f"  curl -s {played.base_url}/v1/after-sales -H 'Authorization: Bearer {sample.buyer_key}' \\")
+    echo('  curl -s $JITUI/v1/after-sales -H "Authorization: Bearer $BUYER_KEY" \\')
     echo("    -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' \\")
-    echo(f'    -d \'{{"order_id": "{sample.order_id}"}}\'')
+    echo('    -d "{\\"order_id\\": \\"$ORDER\\"}"')
     echo("\nWhy a ticket was decided as it was:")
-    echo(f"  JITUI_DATABASE_URL='{played.database_url}' jitui explain {sample.ticket_id} --language en\n")
+    echo("  JITUI_DATABASE_URL=$DEMO_DATABASE_URL \\")
+    echo(f"    {_short(_this_program())} explain $TICKET --language en\n")
+
+
+def _this_program() -> Path:
+    """`jitui` of the installation that runs; in a checkout it is on no search path."""
+    on_path = shutil.which("jitui")
+    beside = Path(sys.executable).with_name("jitui")
+    return beside if on_path is None or Path(on_path) != beside else Path("jitui")
+
+
+def _short(path: Path) -> str:
+    """The path for a shell: from this folder or from the home folder where it lies in one of them."""
+    if path.is_relative_to(Path.cwd()):
+        return shlex.quote(str(path.relative_to(Path.cwd())))
+    if path.is_relative_to(Path.home()):
+        return f"~/{shlex.quote(str(path.relative_to(Path.home())))}"
+    return shlex.quote(str(path))
 
 
 def _figures(played: Played) -> Table:
@@ -158,7 +198,7 @@ def _figures(played: Played) -> Table:
     for condition, count in summary.reviewed_by_condition.items():
         table.add_row(f"  because of {condition}", str(count))
     table.add_row("refunded by now", str(summary.refunded))
-    table.add_row("incidents: goods left after the refund", str(summary.incidents))
+    table.add_row("incidents: the carrier took goods already refunded", str(summary.incidents))
     table.add_row("seconds to the money, at once", _times(summary.instant_seconds_to_refund))
     table.add_row("seconds to the money, reviewed", _times(summary.reviewed_seconds_to_refund))
     amounts = summary.amounts

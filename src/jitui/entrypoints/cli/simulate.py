@@ -47,4 +47,6 @@ def simulate(
         return
     for name, rows in made.rows.items():
         echo(f"{name:<14}{rows:>14,}")
-    echo(f"{orders:,} orders of seed {seed} are in {out}: {seconds} s, peak memory {peak:,} MiB.")
+    if not all_orders:
+        echo(f"Of {orders:,} orders, those with refund requests are written; --all-orders writes the others too.")
+    echo(f"Seed {seed}, in {out}: {seconds} s, peak memory {peak:,} MiB.")

@@ -43,6 +43,7 @@ _DOCS = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Jitui: HTTP API</title>
 <link rel="icon" href="data:,">
+<style>body{margin:0}</style>
 </head>
 <body>
 <noscript>
