@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = (
     "src",
     "tests",
+    "benchmarks",
     "policies",
     "docs",
     "examples",

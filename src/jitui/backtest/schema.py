@@ -211,6 +211,14 @@ _TABLES = (
             Column("policy_version", _TEXT, "by which version"),
             Column("policy_sha256", _TEXT, "of which text"),
             Column("arm", _TEXT, "live, hold_out, …"),
+            Column(
+                "listed", _BOOL, "the buyer is on the allow or deny list, so chance did not draw the arm; empty: no"
+            ),
+            Column(
+                "eligible",
+                _BOOL,
+                "it would have been approved at once but for the draw; empty: computed from its stored facts, if any",
+            ),
             Column("review_reason", _TEXT, "what sent it to review whatever the policy said; empty: nothing did"),
             Column("decision", _TEXT, "the whole decision as it was stored, JSON"),
         ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from jitui.errors import BadInput
+
 _EN = {
     "name": "English",
     "title": "Back-test",
@@ -120,3 +122,9 @@ _ZH = {
 }
 assert _EN.keys() == _ZH.keys()
 WORDS: Mapping[str, Mapping[str, str]] = {"en": _EN, "zh": _ZH}
+
+
+def check_language(language: str) -> None:
+    """Raises BadInput for a language in which there is no report."""
+    if language not in WORDS:
+        raise BadInput(f"There is no report in {language!r}: it is zh or en.", path="--language")

@@ -143,7 +143,8 @@ WHERE d.read_from IS NULL
 
 _DECISIONS: LiteralString = """
 SELECT d.ticket_id::text AS request_id, d.outcome, d.policy_id, d.policy_version, d.policy_sha256, t.arm,
-       t.review_reason, d.decision::text AS decision
+       EXISTS (SELECT 1 FROM selection s WHERE s.lane = t.lane AND s.buyer_id = t.buyer_id) AS listed,
+       NULL::boolean AS eligible, t.review_reason, d.decision::text AS decision
 FROM decision d JOIN ticket t USING (lane, ticket_id)
 """
 

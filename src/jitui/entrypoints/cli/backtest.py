@@ -70,6 +70,7 @@ def backtest(
     Exit code 1 when --verify finds a logged decision that the replay does not confirm.
     """
     from jitui.backtest.run import BacktestSpec
+    from jitui.backtest.words import check_language
 
     spec = BacktestSpec(
         time_zone=zone_of(time_zone),
@@ -86,7 +87,7 @@ def backtest(
         verify=verify,
         encoding=encoding,
     )
-    _check_language(language)
+    check_language(language)
     done = _run(spec, out, language)
     if as_json:
         print_json(_document(done))
@@ -105,7 +106,7 @@ def _run(spec: BacktestSpec, out: Path | None, language: str) -> Backtest:
 
     with work_folder(out) as work, reporting() as report:
         report("reading the history", 0, 0)
-        with _read_from(spec, work) as place:
+        with reads_from(spec.history, spec.time_zone, work) as place:
             done = run_backtest(replace(spec, history=place), work, report)
         if out is not None:
             _write_report(done, work, language)
@@ -143,30 +144,23 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 @contextmanager
-def _read_from(spec: BacktestSpec, work: Path) -> Iterator[str]:
-    """The place from which the back-test reads; the service's own tables are exported to the work folder."""
+def reads_from(history: str, time_zone: ZoneInfo, work: Path) -> Iterator[str]:
+    """The place from which a history is read; the service's own tables are exported to the work folder."""
     from dataclasses import replace
 
     from jitui.bootstrap import own_history, server
     from jitui.demo.home import own_database
     from jitui.settings import read_settings
 
-    history, settings = spec.history, read_settings()
+    settings = read_settings()
     if history == "demo":
         with server(settings) as url:
             settings = replace(settings, database_url=own_database(url, fresh=False))
-            with own_history("service", settings, spec.time_zone, work) as place:
+            with own_history("service", settings, time_zone, work) as place:
                 yield place
         return
-    with own_history(history, settings, spec.time_zone, work) as place:
+    with own_history(history, settings, time_zone, work) as place:
         yield place
-
-
-def _check_language(language: str) -> None:
-    from jitui.errors import BadInput
-
-    if language not in ("zh", "en"):
-        raise BadInput(f"There is no report in {language!r}: it is zh or en.", path="--language")
 
 
 @contextmanager

@@ -1,0 +1,113 @@
+"""The texts of the experiment's report in each language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_EN = {
+    "name": "English",
+    "title": "With and without instant refunds",
+    "answer": "In short",
+    "held_out": "Held out",
+    "live": "With the service",
+    "buyers": "Buyers",
+    "requests": "Requests",
+    "days": "Days",
+    "metric": "Metric",
+    "effect": "Effect",
+    "interval": "95 %, looked at daily",
+    "usual": "95 %, one look",
+    "verdict": "Verdict",
+    "smallest": "Smallest effect that shows by now",
+    "days_left": "Days until a change of {percent} % shows",
+    "shows_now": "now",
+    "unknown": "?",
+    "by_day": "Day by day",
+    "by_shop": "By shop, those with the most held-out buyers",
+    "shop": "Shop",
+    "cost": "What the hold-out costs",
+    "cost_requests": "requests not approved at once",
+    "cost_hours": "hours that their buyers waited longer, together",
+    "ratio": "Split of the buyers",
+    "ratio_good": "{percent} % should be held out; a split at least as uneven has a probability of {p}.",
+    "ratio_bad": "{percent} % should be held out, and so uneven a split has a probability below 0.1 %: something"
+    " besides chance decides who is in an arm, or rows of one arm are missing. The figures cannot be compared.",
+    "ratio_changed": "The share changed in this time ({percents} %), so the split is not checked, and buyers of"
+    " different times are compared: give --from a day after the last change.",
+    "all_asked": "The history does not say which held-out requests would have been approved at once, so all who asked"
+    " are compared, and the effect is diluted.",
+    "left_out": "Left out: {listed} requests of buyers on the allow or deny list, {erased} of erased buyers,"
+    " {without_text} whose policy's text is not at hand.",
+    "missing": "Nothing is recorded of: {metrics}.",
+    "set_aside": "Rows set aside: {tables}.",
+    "follow": "Each request is followed for {days} days; younger ones do not count yet.",
+    "nobody": "Nobody is in this arm: {arms}.",
+    "rule": "A verdict is by the interval that may be looked at every day, and not before {fewest} events in the"
+    " hold-out. By shop the intervals are wider, so that all shops together keep to 95 %.",
+    "v_better": "better",
+    "v_worse": "worse",
+    "v_higher": "higher",
+    "v_lower": "lower",
+    "v_cannot_tell": "cannot tell yet",
+    "v_too_few": "too few to tell",
+    "v_not_comparable": "not comparable",
+    "m_disputes": "Disputes per 1,000 requests",
+    "m_returns_after_shipment": "Returns after shipment per 1,000 requests",
+    "m_hours_to_close": "Hours until a request is closed",
+    "m_requests": "Requests per buyer",
+    "m_orders_afterwards": "Orders paid afterwards, per buyer",
+}
+_ZH = {
+    "name": "中文",
+    "title": "有无极速退款的对比",
+    "answer": "结论",
+    "held_out": "对照组",
+    "live": "启用服务",
+    "buyers": "买家",
+    "requests": "申请",
+    "days": "日期",
+    "metric": "指标",
+    "effect": "差异",
+    "interval": "95% 区间（可每日查看）",
+    "usual": "95% 区间（只看一次）",
+    "verdict": "判断",
+    "smallest": "目前能看出的最小差异",
+    "days_left": "看出 {percent}% 变化还需天数",
+    "shows_now": "已可看出",
+    "unknown": "?",
+    "by_day": "逐日",
+    "by_shop": "按店铺（对照买家最多的店铺）",
+    "shop": "店铺",
+    "cost": "对照组的代价",
+    "cost_requests": "笔申请未能立即通过",
+    "cost_hours": "小时：这些买家合计多等的时间",
+    "ratio": "买家分组比例",
+    "ratio_good": "应有 {percent}% 进入对照组；出现至少同样不均的分组，概率为 {p}。",
+    "ratio_bad": "应有 {percent}% 进入对照组，而如此不均的分组概率低于 0.1%："
+    "分组并非只由随机决定，或某一组缺少数据。各项数字不可比较。",
+    "ratio_changed": "这段时间内对照比例有变化（{percents}%），因此不检查分组比例，"
+    "且比较的是不同时期的买家：请用 --from 指定最后一次变化之后的日期。",
+    "all_asked": "这段历史没有记录对照组的哪些申请本可立即通过，因此比较全部申请人，差异会被稀释。",
+    "left_out": "未计入：名单内买家的申请 {listed} 笔，已删除买家的申请 {erased} 笔，"
+    "规则文本缺失的申请 {without_text} 笔。",
+    "missing": "没有任何记录的指标：{metrics}。",
+    "set_aside": "搁置的数据行：{tables}。",
+    "follow": "每笔申请跟踪 {days} 天；不足天数的申请暂不计入。",
+    "nobody": "以下组内没有人：{arms}。",
+    "rule": "判断依据可每日查看的区间，且对照组至少有 {fewest} 次事件后才给出。"
+    "按店铺时区间更宽，使所有店铺合计仍保持 95%。",
+    "v_better": "更好",
+    "v_worse": "更差",
+    "v_higher": "更高",
+    "v_lower": "更低",
+    "v_cannot_tell": "尚无法判断",
+    "v_too_few": "数量太少，无法判断",
+    "v_not_comparable": "不可比较",
+    "m_disputes": "每千笔申请的纠纷数",
+    "m_returns_after_shipment": "每千笔申请的发货后退货数",
+    "m_hours_to_close": "申请完结所需小时数",
+    "m_requests": "每位买家的申请数",
+    "m_orders_afterwards": "每位买家之后支付的订单数",
+}
+assert _EN.keys() == _ZH.keys()
+WORDS: Mapping[str, Mapping[str, str]] = {"en": _EN, "zh": _ZH}
