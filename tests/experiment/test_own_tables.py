@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import duckdb
+
 from jitui.adapters.postgres.history import export_history
 from jitui.aftersales.governance.registry import new_selection
 from jitui.aftersales.model.ticket import Arm
@@ -51,3 +53,28 @@ async def test_the_held_out_who_would_have_been_approved_are_compared_with_those
     assert done.exposed.would_have_been == expected[HOLD_OUT]
     assert (done.exposed.listed, done.exposed.eligible_known, done.hold_out_percents) == (2, True, (50,))
     assert done.set_aside == {}
+
+
+async def test_decisions_whose_text_is_not_at_hand_are_left_out_in_both_arms(database_url: str, tmp_path: Path) -> None:
+    """Of one arm alone it could still be known which requests were approved."""
+    other = Policy.from_text(HALF.text.replace('version: "50"', 'version: "51"'))
+    async with open_market(database_url) as market:
+        for policy in (HALF, other):
+            market = market.deciding_by(policy)
+            await put_in_force(market.policies, policy, now=NOW)
+            for buyer in BUYERS:
+                await market.premium_buyer(f"{buyer}")
+                async with market.pool.connection() as connection:
+                    await connection.execute("DELETE FROM selection")
+                await market.paid_order(buyer, f"o-{buyer}-{policy.version}")
+                await market.asked(buyer, f"o-{buyer}-{policy.version}")
+    own = export_history(database_url, tmp_path / "own", ZoneInfo(TIME_ZONE))
+    with duckdb.connect() as connection_there:
+        connection_there.execute(
+            f"COPY (SELECT * FROM '{own}/policies.parquet' WHERE policy_sha256 = '{other.sha256}')"
+            f" TO '{tmp_path}/policies.parquet'"
+        )
+    (tmp_path / "policies.parquet").replace(own / "policies.parquet")
+    done = run_experiment(ExperimentSpec(str(own), Window(WINDOW.time_zone, WINDOW.follow)), tmp_path / "work")
+    assert done.exposed.without_text == len(BUYERS)
+    assert sum(done.exposed.requests.values()) == len(BUYERS)

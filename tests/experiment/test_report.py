@@ -17,6 +17,7 @@ from jitui.backtest.source import prepare
 from jitui.errors import BadInput
 from jitui.experiment.compare import ExperimentVerdict
 from jitui.experiment.exposures import ARMS, HOLD_OUT, LIVE, Window, expose, sums, sums_by_day, sums_by_shop
+from jitui.experiment.intervals import sequential_steps
 from jitui.experiment.metrics import MetricId
 from jitui.experiment.report import ExperimentReport, ExperimentSpec, run_experiment
 from tests.backtest.histories import write_csv
@@ -76,7 +77,11 @@ def test_a_planted_difference_is_found_and_none_is_said_where_there_is_none(tmp_
     assert done.cost.requests == done.exposed.requests[HOLD_OUT]
     assert done.cost.hours == pytest.approx(3.0 * done.cost.requests, rel=0.05)
     assert disputes.by_day[-1].sequential == disputes.all.sequential
-    assert [shop for shop, _ in disputes.by_shop] and len(disputes.by_shop) == 3
+    assert len(disputes.by_shop) == 3
+    for _, shop in disputes.by_shop:
+        assert shop.sequential is not None and shop.standard_error is not None
+        steps = sequential_steps(shop.hold_out_units + shop.live_units, 0.02, false_alarm=0.05 / 3)
+        assert shop.sequential.upper - shop.sequential.lower == pytest.approx(2 * steps * shop.standard_error)
     assert done.missing == [MetricId.RETURNS_AFTER_SHIPMENT, MetricId.ORDERS_AFTERWARDS]
 
 
@@ -174,6 +179,21 @@ def test_a_history_without_eligibility_compares_everybody_who_asked_and_says_so(
     exposed = report(place, tmp_path).exposed
     assert not exposed.eligible_known
     assert exposed.units == {HOLD_OUT: 1, LIVE: 2}
+
+
+def test_a_request_that_something_else_sent_to_review_was_not_eligible(tmp_path: Path) -> None:
+    """A pause sends both arms to review, so a buyer is not compared because of it."""
+    place = history(
+        tmp_path / "h",
+        [request(buyer, 0, "2026-01-01T00:00:00Z") for buyer in ("paused", "approved", "reviewed", "held")],
+        [
+            "paused-0,instant,live,,,paused",
+            "approved-0,instant,live,,,",
+            "reviewed-0,review,live,,,",
+            decision("held", 0, "hold_out"),
+        ],
+    )
+    assert report(place, tmp_path).exposed.units == {HOLD_OUT: 1, LIVE: 1}
 
 
 # What counts of what happened ------------------------------------------------------------------------------------
