@@ -67,7 +67,8 @@ def comparison_tables(done: Backtest) -> Iterator[Table]:
         yield _set_aside(done)
 
 
-def _table(title: str, *columns: str) -> Table:
+def report_table(title: str, *columns: str) -> Table:
+    """An empty table of a report: the first column is text, the others are figures."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -78,7 +79,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _totals(summary: Summary, done: Backtest) -> Table:
-    table = _table(f"{summary.policy_id}, version {summary.policy_version}", "", "requests", summary.currency)
+    table = report_table(f"{summary.policy_id}, version {summary.policy_version}", "", "requests", summary.currency)
     currency = summary.currency
     table.add_row("decided", f"{summary.requests:,}", money(summary.requested_minor, currency))
     table.add_row("refunded at once", f"{summary.instant:,}", money(summary.instant_minor, currency))
@@ -101,7 +102,7 @@ def _totals(summary: Summary, done: Backtest) -> Table:
 
 
 def _obstacles(summary: Summary) -> Table:
-    table = _table("What stopped the others", "condition", "stopped", "unknown", "alone", "first")
+    table = report_table("What stopped the others", "condition", "stopped", "unknown", "alone", "first")
     for one in summary.obstacles:
         table.add_row(one.id, f"{one.stopped:,}", f"{one.unknown:,}", f"{one.alone:,}", f"{one.first:,}")
     return table
@@ -125,7 +126,7 @@ def _renamed(group: Group, name: str) -> Group:
 def _group_table(title: str, groups: Sequence[Group], summary: Summary) -> Table:
     shown = groups[:MOST_ROWS]
     more = f" (the first {MOST_ROWS} of {len(groups)})" if len(groups) > MOST_ROWS else ""
-    table = _table(title + more, "", "requests", "at once", "share", f"{summary.currency} at once")
+    table = report_table(title + more, "", "requests", "at once", "share", f"{summary.currency} at once")
     for group in shown:
         amount = money(group.instant_minor, summary.currency)
         table.add_row(
@@ -136,7 +137,7 @@ def _group_table(title: str, groups: Sequence[Group], summary: Summary) -> Table
 
 def _by_currency(summary: Summary) -> Table:
     """The amounts in each currency; amounts in different currencies are never added."""
-    table = _table("By currency", "", "requests", "at once", "asked for", "at once")
+    table = report_table("By currency", "", "requests", "at once", "asked for", "at once")
     for group in summary.by_currency:
         table.add_row(group.name or "?", f"{group.requests:,}", f"{group.instant:,}", *_amounts(group))
     return table
@@ -150,7 +151,7 @@ def _amounts(group: Group) -> tuple[str, str]:
 
 
 def _four_ways(comparison: Comparison, currency: str) -> Table:
-    table = _table(
+    table = report_table(
         f"{comparison.here} against {comparison.there}", comparison.here, comparison.there, "requests", currency
     )
     for cell in comparison.cells:
@@ -161,7 +162,7 @@ def _four_ways(comparison: Comparison, currency: str) -> Table:
 
 
 def _examples(comparison: Comparison, currency: str) -> Table:
-    table = _table("Requests that differ, the earliest", "request", "here", "there", currency, "stopped by")
+    table = report_table("Requests that differ, the earliest", "request", "here", "there", currency, "stopped by")
     for cell in comparison.cells:
         for one in cell.examples:
             amount = "?" if one.amount_minor is None else money(one.amount_minor, currency)
@@ -170,7 +171,7 @@ def _examples(comparison: Comparison, currency: str) -> Table:
 
 
 def _set_aside(done: Backtest) -> Table:
-    table = _table("Rows set aside", "table", "reason", "column", "rows", "for example")
+    table = report_table("Rows set aside", "table", "reason", "column", "rows", "for example")
     for one in done.prepared.set_aside:
         table.add_row(one.table, one.reason, one.column, f"{one.rows:,}", one.example[:60])
     if done.prepared.gaps is not None:
@@ -181,7 +182,7 @@ def _set_aside(done: Backtest) -> Table:
 def _verified(done: Backtest) -> Table:
     found = done.verification
     assert found is not None
-    table = _table("Logged decisions replayed", "", "compared", "differ")
+    table = report_table("Logged decisions replayed", "", "compared", "differ")
     table.add_row("decisions from their stored facts", f"{found.decisions:,}", f"{found.outcomes_differ:,}")
     table.add_row("features from the history", f"{found.features_compared:,}", f"{found.features_differ:,}")
     table.add_row("whose policy text is not at hand", f"{found.other_policies:,}", "")
@@ -194,7 +195,7 @@ def _verified(done: Backtest) -> Table:
 
 
 def _cost(done: Backtest) -> Table:
-    table = _table("This run", "", "")
+    table = report_table("This run", "", "")
     table.add_row("engine", done.engine)
     table.add_row("seconds", f"{done.seconds:,.1f}")
     table.add_row("peak memory, MiB", f"{done.peak_memory_mib:,}")

@@ -1,8 +1,9 @@
 """Intervals of an effect: the usual one, and one that holds however often it is looked at. Pure.
 
 An interval of 95 % that is looked at every day for two months excludes zero in one of seven experiments in which
-nothing differs (`benchmarks/experiment_verdicts.py`). The sequential interval is the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha,
-Kennedy and Ramdas (arXiv 2103.06476, equation 9), which all looks together leave with at most 5 %.
+nothing differs (`benchmarks/experiment_verdicts.py`). The sequential interval is the asymptotic confidence sequence of
+Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (arXiv 2103.06476, equation 9): all its looks together are wrong in at
+most 5 %.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from jitui.backtest.report import report_table
 from jitui.experiment.compare import Comparison
 from jitui.experiment.exposures import HOLD_OUT, LIVE
 from jitui.experiment.intervals import Interval
@@ -81,7 +82,7 @@ def cost_lines(report: ExperimentReport, words: Mapping[str, str]) -> Iterator[s
 def terminal_tables(report: ExperimentReport, language: str) -> Iterator[Table]:
     """The tables of a report, each at most 80 columns wide."""
     words = WORDS[language]
-    people = _table(words["title"], "", words["held_out"], words["live"])
+    people = report_table(words["title"], "", words["held_out"], words["live"])
     for name, counts in ((words["buyers"], report.exposed.units), (words["requests"], report.exposed.requests)):
         people.add_row(name, f"{counts[HOLD_OUT]:,}", f"{counts[LIVE]:,}")
     yield people
@@ -91,7 +92,7 @@ def terminal_tables(report: ExperimentReport, language: str) -> Iterator[Table]:
 
 def _metric_table(one: MetricReport, report: ExperimentReport, words: Mapping[str, str]) -> Table:
     found = one.all
-    table = _table(words[f"m_{one.id}"], "", words[f"v_{found.verdict}"])
+    table = report_table(words[f"m_{one.id}"], "", words[f"v_{found.verdict}"])
     table.add_row(words["held_out"], number(found.hold_out, one.id))
     table.add_row(words["live"], number(found.live, one.id))
     table.add_row(words["effect"], number(found.effect, one.id, signed=True))
@@ -99,16 +100,6 @@ def _metric_table(one: MetricReport, report: ExperimentReport, words: Mapping[st
     table.add_row(words["usual"], interval(found.usual, one.id))
     table.add_row(words["smallest"], number(found.smallest_effect, one.id))
     table.add_row(words["days_left"].format(percent=report.smallest_change_percent), days_left(one, words))
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
     return table
 
 
