@@ -139,6 +139,38 @@ def test_a_second_person_lifts_the_pause_that_was_proposed_to_end(
     assert jitui("pause", "--list", "--json").json["pauses"] == []
 
 
+def test_a_second_person_lifts_a_restriction_and_covers_a_place(
+    jitui: Jitui, office: Callable[[str], Person], tmp_path: Path
+) -> None:
+    """What narrows is done at once; what loosens is proposed."""
+    ada = ("--api-key-file", str(tmp_path / "ada"))
+    office("ada")
+    assert jitui("restrict", "b-1", "--reason", "Cancels in series.").code == 0
+    assert jitui("coverage", "set", "shop", "s-1", "--not-covered", "--reason", "Late.").code == 0
+    for words in (
+        ("restrict", "b-1", "--lift", "--reason", "x"),
+        ("coverage", "set", "shop", "s-1"),
+        ("coverage", "unset", "shop", "s-1"),
+    ):
+        alone = jitui(*words)
+        assert alone.code == 2 and "second person" in alone.err and "--propose" in alone.err
+    assert jitui("restrict", "b-1", "--propose-lift", *ada).code == 2  # it needs a reason
+    assert jitui("coverage", "set", "shop", "s-1", "--not-covered", "--propose", *ada).code == 2
+    lift = jitui("restrict", "b-1", "--propose-lift", "--reason", "Our fault.", "--json", *ada).json
+    cover = jitui("coverage", "set", "shop", "s-1", "--propose", "--reason", "On time.", "--json", *ada).json
+    for made in (lift, cover):
+        assert office("ada")("approve", made["proposal_id"], "--yes").code == 1
+        assert office("bo")("approve", made["proposal_id"], "--yes", "--json").json["state"] == "executed"
+    (restriction,) = jitui("restrict", "b-1", "--list", "--json").json["restrictions"]
+    assert restriction["lifted_by"] == "bo"
+    (row,) = jitui("coverage", "show", "s-1", "--json").json["coverage"]
+    assert (row["covered"], row["set_by"]) == (True, "bo")
+    assert jitui("restrict", "b-1", "--propose-lift", "--reason", "Again.", *ada).code == 1
+    unset = jitui("coverage", "unset", "shop", "s-1", "--propose", "--reason", "By the gates.", "--json", *ada).json
+    assert office("bo")("approve", unset["proposal_id"], "--yes", "--json").json["state"] == "executed"
+    assert jitui("coverage", "show", "s-1", "--json").json["coverage"] == []
+
+
 def test_a_shadow_is_one_persons_and_what_is_live_is_not_retired(
     jitui: Jitui, office: Callable[[str], Person], file: str
 ) -> None:

@@ -242,7 +242,8 @@ def test_a_dispute_of_another_buyer_or_order_and_one_that_was_taken_back_do_not_
         [
             "buyer,a,dispute_lost,2026-01-02T00:00:00Z,e1,o-other,",
             "buyer,b,dispute_lost,2026-01-02T00:00:00Z,e2,o-b-0,",
-            "buyer,b,dispute_lost,2026-01-03T00:00:00Z,e3,,e2",
+            "buyer,b,dispute_lost,2026-01-03T00:00:00Z,e3,o-b-0,e2",
+            "buyer,b,dispute_lost,2026-01-03T00:00:00Z,e4,o-a-0,",
             dispute("c", 0, "2026-01-02T00:00:00Z", kind="dispute_won"),
             dispute("c", 0, "2026-01-03T00:00:00Z", event="again"),
         ],

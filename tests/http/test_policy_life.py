@@ -191,3 +191,40 @@ async def test_a_token_does_what_its_persons_role_does_now(office: Office) -> No
     assert (await office.post("/v1/pauses", tightened)).status_code == 200
     (pause,) = (await office.api.get("/v1/pauses")).json()["pauses"]
     assert pause["set_by"] == "ada"
+
+
+async def test_a_restriction_is_lifted_and_a_place_covered_by_two_people(office: Office) -> None:
+    """A platform's key narrows at once, and loosens nothing."""
+    restricted = await office.api.post("/v1/restrictions", {"buyer_id": "b-9", "reason": "Cancels in series."})
+    known = restricted.json()["restriction_id"]
+    taken_out = {"scope": "shop", "ref": "s-1", "covered": False, "reason": "Late."}
+    assert (await office.api.call("PUT", "/v1/coverage", taken_out, key=office.api.platform)).status_code == 200
+    for method, path, body in (
+        ("POST", f"/v1/restrictions/{known}/lift", {"reason": "x"}),
+        ("PUT", "/v1/coverage", {**taken_out, "covered": True}),
+        ("PUT", "/v1/shops/s-1/coverage", {"covered": True}),
+        ("DELETE", "/v1/coverage/shop/s-1", None),
+    ):
+        for refused in (
+            await office.api.call(method, path, body, key=office.api.platform),
+            await office.api.call(method, path, body, key=office.tokens["ada"]),
+        ):
+            assert refused.status_code == 403, refused.text
+            assert refused.json()["type"].endswith("/second-person-needed")
+    lift = await office.post("/v1/restrictions/proposed-lifts", {"restriction_id": known, "reason": "Our fault."})
+    cover = await office.post("/v1/coverage/proposed-covers", {"scope": "shop", "ref": "s-1", "reason": "On time."})
+    assert (lift.status_code, cover.status_code) == (201, 201)
+    read = await office.api.get(f"/v1/restrictions/{known}", key=office.tokens["bo"])
+    assert (read.json()["buyer_id"], read.json()["reason"]) == ("b-9", "Cancels in series.")
+    for made in (lift.json(), cover.json()):
+        assert (await office.approve(made, by="ada")).status_code == 403
+        assert (await office.approve(made)).json()["state"] == "executed"
+    assert (await office.api.get(f"/v1/restrictions/{known}", key=office.api.platform)).json()["lifted_by"] == "bo"
+    assert (await office.api.get("/v1/shops/s-1/coverage", key=office.api.platform)).json()["covered"] is True
+    assert (
+        (await office.post("/v1/coverage/proposed-covers", {"scope": "shop", "ref": "s-1", "reason": "x"}))
+        .json()["type"]
+        .endswith("/step-not-possible")
+    )
+    again = await office.post("/v1/restrictions/proposed-lifts", {"restriction_id": known, "reason": "Again."})
+    assert again.status_code == 404

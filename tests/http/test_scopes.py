@@ -144,6 +144,11 @@ TABLE: dict[str, Row] = {
     "list_confirmations": Row("/v1/confirmations", {P}),
     "confirm_change": Row("/v1/confirmations/{ticket}/confirm", set()),
     "propose_pause_lift": Row("/v1/pauses/proposed-lifts", set(), {"scope": "platform", "reason": "Over."}),
+    "propose_cover": Row("/v1/coverage/proposed-covers", set(), {"scope": "platform", "reason": "Over."}),
+    "propose_restriction_lift": Row(
+        "/v1/restrictions/proposed-lifts", set(), {"restriction_id": "{ticket}", "reason": "Over."}
+    ),
+    "get_restriction": Row("/v1/restrictions/{restriction}", {P, B}),
     "restrict_buyer": Row("/v1/restrictions", {P}, RESTRICTED),
     "list_restrictions": Row("/v1/restrictions?buyer_id={buyer}", {P, B}),
     "lift_restriction": Row("/v1/restrictions/{ticket}/lift", {P}),

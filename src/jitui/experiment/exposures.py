@@ -205,7 +205,7 @@ WITH usable AS (SELECT * FROM judged WHERE NOT listed AND NOT erased AND NOT wit
                FROM usable u, known WHERE u.eligible OR NOT known.eligible GROUP BY u.unit)
 SELECT u.request_id, u.unit, u.shop_id, u.order_id, u.asked_at, u.closed_at, u.eligible, f.arm, f.first_at,
        f.first_shop_id
-FROM usable u JOIN first f USING (unit) WHERE u.asked_at > f.first_at
+FROM usable u JOIN first f USING (unit) WHERE u.asked_at >= f.first_at
 """
 
 

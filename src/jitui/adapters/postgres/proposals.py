@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
@@ -10,10 +10,13 @@ from uuid import UUID
 import msgspec
 from psycopg import errors
 
+from jitui.adapters.postgres import restrictions
 from jitui.adapters.postgres.audit import RECENT_MAKERS, AuditEntry, write_audit
+from jitui.adapters.postgres.coverage import cover_as_approved, unset_coverage
 from jitui.adapters.postgres.policies import append_publication
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.registry import LIFT_PAUSE
+from jitui.aftersales.governance.gates import Place
 from jitui.aftersales.governance.policies import NewPublication
 from jitui.aftersales.governance.proposals import (
     ACCOUNT_OLD_ENOUGH,
@@ -23,6 +26,7 @@ from jitui.aftersales.governance.proposals import (
     ProposalState,
 )
 from jitui.aftersales.governance.publication import LogEntry
+from jitui.aftersales.governance.registry import Coverage, Scope
 from jitui.identity.audit import AuditAction
 
 _ADD: LiteralString = """
@@ -150,7 +154,7 @@ class PostgresProposals:
             if not (await connection.execute(_APPROVE, params)).rowcount:
                 return ProposalRefusal.RECENT_ACCOUNT
             await connection.execute(_APPROVED, params)
-            if found.kind is ProposalKind.LIFT_PAUSE and not await _lift(connection, found, by=by, now=now):
+            if found.kind is not ProposalKind.POLICY and not await _carried_out(connection, found, by=by, now=now):
                 await connection.rollback()
                 return ProposalRefusal.CHANGED
             told = {"content_hash": content_hash.hex(), "proposed_by": found.proposed_by, "note": note}
@@ -195,17 +199,50 @@ class PostgresProposals:
             return None
 
 
-async def _lift(connection: Connection, proposal: Proposal, *, by: str, now: datetime) -> bool:
-    """Lift the very pause that was proposed, and close the proposal with it."""
+async def _carried_out(connection: Connection, proposal: Proposal, *, by: str, now: datetime) -> bool:
+    """Do what was approved, and close the proposal with it; False where its subject is not as it was proposed."""
+    if not await _DOING[proposal.kind](connection, proposal, by, now):
+        return False
+    closed = {"proposal_id": proposal.proposal_id, "state": "executed", "by": by, "now": now, "reason": ""}
+    await connection.execute(_CLOSE, closed)
+    return True
+
+
+def _told(proposal: Proposal) -> dict[str, object]:
+    return {"proposed_by": proposal.proposed_by, "reason": proposal.reason}
+
+
+async def _lift_pause(connection: Connection, proposal: Proposal, by: str, now: datetime) -> bool:
+    """Lift the very pause that was proposed."""
     content = proposal.lift_pause
     place = {"scope": content.scope, "ref": content.ref, "set_at": content.set_at, "now": now}
     if not (await connection.execute(LIFT_PAUSE, place)).rowcount:
         return False
-    closed = {"proposal_id": proposal.proposal_id, "state": "executed", "by": by, "now": now, "reason": ""}
-    await connection.execute(_CLOSE, closed)
-    told = {"proposed_by": proposal.proposed_by, "reason": proposal.reason}
-    await write_audit(connection, AuditEntry(AuditAction.PAUSE_LIFTED, proposal.subject, by, now, told))
+    await write_audit(connection, AuditEntry(AuditAction.PAUSE_LIFTED, proposal.subject, by, now, _told(proposal)))
     return True
+
+
+async def _lift_restriction(connection: Connection, proposal: Proposal, by: str, now: datetime) -> bool:
+    restriction_id = proposal.lift_restriction.restriction_id
+    return await restrictions.lift(connection, restriction_id, now, by=by, reason=proposal.reason, told=_told(proposal))
+
+
+async def _cover(connection: Connection, proposal: Proposal, by: str, now: datetime) -> bool:
+    """Cover the place, or let the gates decide on it, as it stood when it was proposed."""
+    content, told = proposal.cover, _told(proposal)
+    scope = Scope(content.scope)
+    if content.unset:
+        place = Place(scope, content.ref)
+        return await unset_coverage(connection, place, by=by, now=now, stands_since=content.stands_since, told=told)
+    row = Coverage(scope, content.ref, True, content.reason, by, now)
+    return await cover_as_approved(connection, row, stands_since=content.stands_since, told=told)
+
+
+_DOING: Mapping[ProposalKind, Callable[[Connection, Proposal, str, datetime], Awaitable[bool]]] = {
+    ProposalKind.LIFT_PAUSE: _lift_pause,
+    ProposalKind.LIFT_RESTRICTION: _lift_restriction,
+    ProposalKind.COVER: _cover,
+}
 
 
 def _not_standing(found: Proposal | None, expected: bytes) -> ProposalRefusal | None:

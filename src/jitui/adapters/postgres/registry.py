@@ -12,11 +12,11 @@ import msgspec
 from jitui.adapters.postgres import restrictions
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.confirmations import ask_confirmation
-from jitui.adapters.postgres.gates import append_history, lock_place, write_gates_row
+from jitui.adapters.postgres.coverage import COVERAGE_OF, FIND_COVERAGE, set_coverage, unset_coverage
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.governance.gates import GATED, CoverageEntry, Place
+from jitui.aftersales.governance.gates import Place
 from jitui.aftersales.governance.registry import (
     Category,
     Coverage,
@@ -28,6 +28,7 @@ from jitui.aftersales.governance.registry import (
     Selection,
     Shop,
     contradicting,
+    place_name,
 )
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
@@ -68,29 +69,6 @@ SET title = CASE WHEN 'title' = ANY(%(kept)s::text[]) THEN c.title ELSE excluded
     virtual = CASE WHEN 'virtual' = ANY(%(kept)s::text[]) THEN c.virtual ELSE excluded.virtual END,
     updated_at = excluded.updated_at
 RETURNING to_json(c)::text
-"""
-
-_SET_COVERAGE: LiteralString = """
-INSERT INTO coverage (scope, ref, covered, reason, set_by, set_at)
-VALUES (%(scope)s, %(ref)s, %(covered)s, %(reason)s, %(set_by)s, %(set_at)s)
-ON CONFLICT (scope, ref) DO UPDATE
-SET covered = excluded.covered, reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at,
-    gate_id = NULL, texts = NULL
-"""
-
-_UNSET_COVERAGE: LiteralString = """
-DELETE FROM coverage c WHERE c.scope = %(scope)s AND c.ref = %(ref)s AND NOT is_by_gate(c)
-RETURNING c.covered
-"""
-
-# What a merchant sees: the rows of the platform, of the shop, and of the categories and items that it sells (R13).
-_COVERAGE_OF: LiteralString = """
-SELECT to_json(c)::text FROM coverage c
-WHERE c.scope = 'platform' OR (c.scope = 'shop' AND c.ref = %(shop_id)s)
-   OR (c.scope IN ('category', 'item') AND EXISTS (
-        SELECT 1 FROM orders o JOIN order_line l ON l.lane = o.lane AND l.order_id = o.order_id
-        WHERE o.shop_id = %(shop_id)s AND c.ref = CASE c.scope WHEN 'item' THEN l.item_id ELSE l.category_id END))
-ORDER BY c.scope, c.ref
 """
 
 # `governance.registry.later_pause` in one statement: greatest() ignores NULL, which has no end.
@@ -209,37 +187,21 @@ class PostgresRegistry:
 
     async def set_coverage(self, coverage: Coverage) -> None:
         """Decisions read it from the next request on."""
-        row = coverage
-        place, told = place_name(row.scope, row.ref), {"covered": row.covered, "reason": row.reason}
-        texts = {"zh": row.reason, "en": row.reason} if row.reason else {}
-        status = "in" if row.covered else "out"
-        happened = CoverageEntry(
-            row.scope, row.ref, "set", row.set_at, to_status=status, texts=texts, set_by=row.set_by
-        )
         async with self._pool.connection() as connection:
-            await connection.execute(_SET_COVERAGE, _values(row))
-            await append_history(connection, [happened])
-            await write_audit(connection, AuditEntry(AuditAction.COVERAGE_SET, place, row.set_by, row.set_at, told))
+            await set_coverage(connection, coverage)
 
     async def unset_coverage(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """The gates decide from the next request on: what they come to is written in the same transaction."""
         async with self._pool.connection() as connection:
-            if scope in GATED:
-                await lock_place(connection, Place(scope, ref))
-            found = await connection.execute(_UNSET_COVERAGE, {"scope": scope.value, "ref": ref})
-            rows = await found.fetchall()
-            if not rows:
-                return False
-            status = "in" if rows[0][0] else "out"
-            await append_history(connection, [CoverageEntry(scope, ref, "unset", now, from_status=status, set_by=by)])
-            if scope in GATED:
-                await write_gates_row(connection, Place(scope, ref), now)
-            await write_audit(connection, AuditEntry(AuditAction.COVERAGE_UNSET, place_name(scope, ref), by, now))
-            return True
+            return await unset_coverage(connection, Place(scope, ref), by=by, now=now)
+
+    async def find_coverage(self, scope: Scope, ref: str) -> Coverage | None:
+        """The row of a place itself."""
+        return await self._one(FIND_COVERAGE, {"scope": scope.value, "ref": ref}, Coverage)
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]:
         """Every coverage row that applies to the shop."""
-        return await read_rows(self._pool, _COVERAGE_OF, {"shop_id": shop_id}, Coverage)
+        return await read_rows(self._pool, COVERAGE_OF, {"shop_id": shop_id}, Coverage)
 
     async def set_pause(self, pause: Pause) -> Pause:
         """Stops instant approvals from the next request on."""
@@ -358,11 +320,6 @@ class PostgresRegistry:
     async def _one(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row | None:
         found = await read_rows(self._pool, query, params, kind)
         return found[0] if found else None
-
-
-def place_name(scope: Scope, ref: str) -> str:
-    """A place as the audit log names it."""
-    return f"{scope} {ref}" if ref else scope.value
 
 
 def _values(row: object) -> dict[str, object]:

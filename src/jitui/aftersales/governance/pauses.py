@@ -12,13 +12,11 @@ from jitui.aftersales.governance.proposals import (
     Proposal,
     ProposalKind,
     Proposals,
-    ProposalState,
-    content_of,
-    same_content,
+    Proposed,
+    propose_once,
 )
 from jitui.aftersales.governance.publishing import NotAlone
 from jitui.aftersales.governance.registry import Registry, Scope
-from jitui.ids import new_id
 
 
 class LiftRefusal(StrEnum):
@@ -61,21 +59,10 @@ async def propose_lift(
         return LiftRefusal.NOT_PAUSED
     if pause.lift_by is not None and by.role != pause.lift_by:
         return LiftRefusal.ANOTHER_ROLE
-    content, digest = content_of(LiftPauseContent(scope.value, ref, pause.set_at))
-    same = await same_content(proposals, digest)
-    if same:
-        return same[0]
-    proposal = Proposal(
-        proposal_id=new_id(0),
+    what = Proposed(
         kind=ProposalKind.LIFT_PAUSE,
         subject=f"{scope} {ref}".strip(),
-        content=content,
-        content_hash=digest,
-        reason=reason,
-        proposed_by=by.name,
-        proposed_at=now,
-        state=ProposalState.OPEN,
+        content=LiftPauseContent(scope.value, ref, pause.set_at),
         evidence={"paused_by": pause.set_by, "paused_for": pause.reason},
     )
-    await proposals.add(proposal)
-    return proposal
+    return await propose_once(proposals, what, by=by.name, now=now, reason=reason)

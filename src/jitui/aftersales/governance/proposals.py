@@ -38,6 +38,8 @@ class ProposalKind(StrEnum):
 
     POLICY = "policy"
     LIFT_PAUSE = "lift_pause"
+    LIFT_RESTRICTION = "lift_restriction"
+    COVER = "cover"
 
 
 class ProposalState(StrEnum):
@@ -77,6 +79,30 @@ class LiftPauseContent:
 
 
 @dataclass(frozen=True, slots=True)
+class LiftRestrictionContent:
+    """What is approved of a restriction's end: which one."""
+
+    restriction_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class CoverContent:
+    """What is approved of a place: that it is covered for this reason, or that the gates decide on it again (`unset`).
+
+    `stands_since`: the row that stood when it was proposed, by when it was set; None: there was no row.
+    """
+
+    scope: str
+    ref: str
+    reason: str
+    unset: bool
+    stands_since: datetime | None
+
+
+Content = PolicyContent | LiftPauseContent | LiftRestrictionContent | CoverContent
+
+
+@dataclass(frozen=True, slots=True)
 class Approval:
     """The second person's."""
 
@@ -113,6 +139,16 @@ class Proposal:
     def lift_pause(self) -> LiftPauseContent:
         """The content of a proposal to lift a pause."""
         return msgspec.json.decode(self.content, type=LiftPauseContent)
+
+    @property
+    def lift_restriction(self) -> LiftRestrictionContent:
+        """The content of a proposal to lift a restriction."""
+        return msgspec.json.decode(self.content, type=LiftRestrictionContent)
+
+    @property
+    def cover(self) -> CoverContent:
+        """The content of a proposal to cover a place, or to let the gates decide on it."""
+        return msgspec.json.decode(self.content, type=CoverContent)
 
     @property
     def content_fields(self) -> Mapping[str, object]:
@@ -184,7 +220,7 @@ class Proposals(Protocol):
         ...
 
 
-def content_of(content: PolicyContent | LiftPauseContent) -> tuple[str, bytes]:
+def content_of(content: Content) -> tuple[str, bytes]:
     """A content as it is kept, and its hash."""
     text = msgspec.json.encode(content, order="sorted").decode()
     return text, hashlib.sha256(text.encode()).digest()
@@ -215,6 +251,38 @@ async def propose(
     same = [one for one in await same_content(proposals, proposal.content_hash) if one.proposed_by == by]
     if same:
         return same[0]
+    await proposals.add(proposal)
+    return proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What somebody proposes besides a policy: its content, what it is about in words, and what the approver reads."""
+
+    kind: ProposalKind
+    subject: str
+    content: Content
+    evidence: Mapping[str, object]
+
+
+async def propose_once(proposals: Proposals, what: Proposed, *, by: str, now: datetime, reason: str) -> Proposal:
+    """Propose it; who says the same again gets what is open already."""
+    content, digest = content_of(what.content)
+    same = await same_content(proposals, digest)
+    if same:
+        return same[0]
+    proposal = Proposal(
+        proposal_id=new_id(0),
+        kind=what.kind,
+        subject=what.subject,
+        content=content,
+        content_hash=digest,
+        reason=reason,
+        proposed_by=by,
+        proposed_at=now,
+        state=ProposalState.OPEN,
+        evidence=what.evidence,
+    )
     await proposals.add(proposal)
     return proposal
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jitui.aftersales.governance.confirmations import ConfirmRefusal
+from jitui.aftersales.governance.loosening import LoosenRefusal
 from jitui.aftersales.governance.pauses import LiftRefusal
 from jitui.aftersales.governance.proposals import ACCOUNT_OLD_ENOUGH, ProposalRefusal
 from jitui.aftersales.governance.publishing import NotAlone
 from jitui.aftersales.governance.rollout import StepRefusal
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 
-Reason = ProposalRefusal | StepRefusal | ConfirmRefusal | LiftRefusal | NotAlone
+Reason = ProposalRefusal | StepRefusal | ConfirmRefusal | LiftRefusal | LoosenRefusal | NotAlone
 
 _RECENT = (
     f"Whoever made or reset your account within the last {ACCOUNT_OLD_ENOUGH.days} days cannot have it as the second"
@@ -64,13 +65,18 @@ _REFUSALS: Mapping[Reason, tuple[RefusalCode, str]] = {
         RefusalCode.STEP_NOT_POSSIBLE,
         "Whoever paused this place said whose role lifts it, and yours is another.",
     ),
+    LoosenRefusal.NOT_RESTRICTED: (RefusalCode.NOT_FOUND, "No such restriction stands."),
+    LoosenRefusal.COVERED_BY_HAND: (RefusalCode.STEP_NOT_POSSIBLE, "A person has covered this place already."),
+    LoosenRefusal.NOTHING_SET: (RefusalCode.NOT_FOUND, "No person set the coverage of this place."),
     NotAlone.NEEDS_SECOND_PERSON: (
         RefusalCode.SECOND_PERSON_NEEDED,
         "Here a second person approves what lets more money out: propose it, then somebody else approves it.",
     ),
 }
 # StrEnums of equal values are equal, so the table would lose rows without anybody noticing.
-assert len(_REFUSALS) == sum(map(len, (ProposalRefusal, StepRefusal, ConfirmRefusal, LiftRefusal, NotAlone)))
+assert len(_REFUSALS) == sum(
+    map(len, (ProposalRefusal, StepRefusal, ConfirmRefusal, LiftRefusal, LoosenRefusal, NotAlone))
+)
 
 
 def refusal_of(reason: Reason) -> Refusal:

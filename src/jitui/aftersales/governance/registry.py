@@ -53,6 +53,11 @@ class Category:
     virtual: bool = False
 
 
+def place_name(scope: Scope, ref: str) -> str:
+    """A place as the audit log names it."""
+    return f"{scope} {ref}" if ref else scope.value
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """Whether a place is covered, and why, as the merchant reads it (R12, R13). `ref` is the id within the scope.
@@ -278,6 +283,10 @@ class Registry(Protocol):
 
     async def unset_coverage(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """Take back what a person set, so that the gates decide again; whether there was such a row."""
+        ...
+
+    async def find_coverage(self, scope: Scope, ref: str) -> Coverage | None:
+        """The row of a place itself, whoever set it."""
         ...
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]: ...

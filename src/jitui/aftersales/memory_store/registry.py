@@ -59,6 +59,10 @@ class MemoryRegistry:
         """Set whether a place is covered."""
         self._tables.coverage[coverage.scope, coverage.ref] = coverage
 
+    async def find_coverage(self, scope: Scope, ref: str) -> Coverage | None:
+        """The row of a place itself."""
+        return self._tables.coverage.get((scope, ref))
+
     async def unset_coverage(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """Whether a person had set it."""
         known = self._tables.coverage.get((scope, ref))

@@ -36,39 +36,28 @@ def restrict(
     event: Annotated[list[str] | None, typer.Option(help="Evidence: an event; may be repeated.")] = None,
     note: Annotated[str, typer.Option(help="Evidence in words; the buyer does not read it.")] = "",
     lift: Annotated[bool, typer.Option("--lift", help="Lift every standing restriction instead.")] = False,
+    propose_lift: Annotated[
+        bool, typer.Option("--propose-lift", help="Where two people approve: propose to lift them, with --reason.")
+    ] = False,
     listing: Annotated[bool, typer.Option("--list", help="Only show the buyer's restrictions.")] = False,
     by: By = "command line",
     as_json: Json = False,
 ) -> None:
-    """Withdraw the service from a buyer: requests go to the ordinary review until it ends or is lifted."""
-    from jitui.entrypoints.cli.remote import only_by_key
-    from jitui.entrypoints.cli.running import on_service
+    """Withdraw the service from a buyer: requests go to the ordinary review until it ends or is lifted.
+
+    Where two people approve, --lift is refused: --propose-lift proposes it, as the person of the token in
+    --api-key-file, and another one runs `jitui policy approve`.
+    """
     from jitui.entrypoints.cli.words import moment_of
 
-    lifted = 0
+    if propose_lift:
+        _propose_lift(buyer, reason, as_json=as_json)
+        return
     if not listing:
         _check(buyer, reason, lift=lift)
     sent = _Sent(buyer, reason, None if no_end else days, tuple(order or ()), tuple(event or ()), note, by)
     begins = None if starts is None else moment_of(starts, "--starts")
-
-    def remote(client: Client) -> Sequence[Restriction]:
-        nonlocal lifted
-        only_by_key(by)
-        if lift:
-            lifted = _lift_remotely(client, buyer, reason)
-        elif not listing:
-            _restrict_remotely(client, sent, begins)
-        return _restrictions(client, buyer)
-
-    async def work(service: Service) -> Sequence[Restriction]:
-        nonlocal lifted
-        if lift:
-            lifted = await _lift(service, buyer, by, reason)
-        elif not listing:
-            await service.registry.restrict(_restriction(sent, begins, service.clock()))
-        return await service.registry.restrictions_of(buyer)
-
-    rows = on_service(work, remote)
+    lifted, rows = _changed(sent, begins, lift=lift, listing=listing)
     if as_json:
         print_json({"buyer_id": buyer, "restrictions": [_document(row) for row in rows]})
     else:
@@ -76,6 +65,34 @@ def restrict(
     if lift and not lifted:
         say(f"Buyer {buyer} had no standing restriction.")
         raise typer.Exit(FAILED)
+
+
+def _changed(sent: _Sent, begins: datetime | None, *, lift: bool, listing: bool) -> tuple[int, Sequence[Restriction]]:
+    """Restrict the buyer, or lift what stands, unless it is only listed; how many were lifted, and all there are."""
+    from jitui.entrypoints.cli.remote import only_by_key
+    from jitui.entrypoints.cli.running import on_service
+
+    lifted = 0
+
+    def remote(client: Client) -> Sequence[Restriction]:
+        nonlocal lifted
+        only_by_key(sent.by)
+        if lift:
+            lifted = _lift_remotely(client, sent.buyer, sent.reason)
+        elif not listing:
+            _restrict_remotely(client, sent, begins)
+        return _restrictions(client, sent.buyer)
+
+    async def work(service: Service) -> Sequence[Restriction]:
+        nonlocal lifted
+        if lift:
+            lifted = await _lift(service, sent.buyer, sent.by, sent.reason)
+        elif not listing:
+            await service.registry.restrict(_restriction(sent, begins, service.clock()))
+        return await service.registry.restrictions_of(sent.buyer)
+
+    rows = on_service(work, remote)
+    return lifted, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +127,29 @@ def _restriction(sent: _Sent, begins: datetime | None, now: datetime) -> Restric
     )
 
 
+def _propose_lift(buyer: str, reason: str, *, as_json: bool) -> None:
+    from jitui.entrypoints.cli.loosening import propose_restriction_lifts
+
+    if not propose_restriction_lifts(buyer, reason, as_json=as_json):
+        say(f"Buyer {buyer} had no standing restriction.")
+        raise typer.Exit(FAILED)
+
+
 async def _lift(service: Service, buyer: str, by: str, reason: str) -> int:
-    now = service.clock()
-    standing = [row for row in await service.registry.restrictions_of(buyer) if row.stands(now)]
-    return sum(
-        [await service.registry.lift_restriction(row.restriction_id, now, by=by, reason=reason) for row in standing]
-    )
+    """How many were lifted. Raises BadInput where a second person approves that."""
+    from jitui.aftersales.governance.loosening import lift_restriction
+    from jitui.aftersales.governance.publishing import NotAlone
+    from jitui.entrypoints.cli.loosening import refuse_alone
+
+    now, lifted = service.clock(), 0
+    for row in await service.registry.restrictions_of(buyer):
+        done = await lift_restriction(
+            service.registry, service.policies, row.restriction_id, by=by, now=now, reason=reason
+        )
+        if isinstance(done, NotAlone):
+            refuse_alone(done, "--lift", "--propose-lift")
+        lifted += done is None
+    return lifted
 
 
 def _check(buyer: str, reason: str, *, lift: bool) -> None:

@@ -79,15 +79,20 @@ def set_row(
     ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
     covered: Annotated[bool, typer.Option("--covered/--not-covered", help="Whether.")] = True,
     reason: Annotated[str, typer.Option(help="Why, as the merchant reads it.")] = "",
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Where two people approve: propose it, with --reason.")
+    ] = False,
     by: Annotated[str, typer.Option(help="Who sets it, for the record.")] = "command line",
     as_json: Json = False,
 ) -> None:
     """Cover a place, or take it out.
 
     A shop is covered by its own row, else by the platform's; a line by its item's, else by its category's. An order is
-    covered when its shop is and every line is.
+    covered when its shop is and every line is. Where two people approve, covering is refused: --propose proposes it, as
+    the person of the token in --api-key-file, and another one runs `jitui policy approve`.
     """
     from jitui.aftersales.governance.registry import Coverage, Scope
+    from jitui.entrypoints.cli.loosening import propose_cover
     from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import id_of, place_of
     from jitui.errors import BadInput
@@ -97,17 +102,30 @@ def set_row(
         id_of(ref, "ref")
     if not covered and not reason.strip():
         raise BadInput("Taking a place out needs a --reason: the merchant reads it.", path="--reason")
-
-    async def work(service: Service) -> Coverage:
-        row = Coverage(*place, covered, reason, by, service.clock())
-        await service.registry.set_coverage(row)
-        return row
-
-    row = on_service(work, lambda client: _set_remotely(client, place, covered, reason, by))
+    if propose and not covered:
+        raise BadInput("Taking a place out is done at once: leave --propose out.", path="--propose")
+    if propose:
+        propose_cover(place, reason, unset=False, as_json=as_json)
+        return
+    row = on_service(
+        lambda service: _set(service, Coverage(*place, covered, reason, by, service.clock())),
+        lambda client: _set_remotely(client, place, covered, reason, by),
+    )
     if as_json:
         print_json(row)
     else:
         _say(row)
+
+
+async def _set(service: Service, row: Coverage) -> Coverage:
+    """Raises BadInput where a second person approves that."""
+    from jitui.aftersales.governance.loosening import set_coverage
+    from jitui.entrypoints.cli.loosening import refuse_alone
+
+    refused = await set_coverage(service.registry, service.policies, row)
+    if refused is not None:
+        refuse_alone(refused, "--covered", "--propose")
+    return row
 
 
 @coverage.command("unset")
@@ -117,26 +135,44 @@ def unset(
         typer.Argument(metavar="SCOPE", help="platform, shop, category or item.", autocompletion=COVERAGE_SCOPES),
     ],
     ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
+    reason: Annotated[str, typer.Option(help="With --propose: why.")] = "",
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Where two people approve: propose it, with --reason.")
+    ] = False,
     by: Annotated[str, typer.Option(help="Who does this, for the record.")] = "command line",
+    as_json: Json = False,
 ) -> None:
     """Take back what a person set, so that the gates of the policy decide again.
 
-    Where no person set anything, the exit code is 1.
+    Where no person set anything, the exit code is 1. Where two people approve it is refused, and --propose proposes it.
     """
+    from jitui.aftersales.governance.loosening import unset_coverage
+    from jitui.aftersales.governance.publishing import NotAlone
     from jitui.aftersales.governance.registry import Scope
+    from jitui.entrypoints.cli.loosening import propose_cover, refuse_alone
     from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import place_of
 
     place = place_of(scope, ref, tuple(word for word in Scope if word is not Scope.REGION))
 
+    if propose:
+        propose_cover(place, reason, unset=True, as_json=as_json)
+        return
+
     async def work(service: Service) -> bool:
-        return await service.registry.unset_coverage(*place, by=by, now=service.clock())
+        done = await unset_coverage(service.registry, service.policies, place, by=by, now=service.clock())
+        if isinstance(done, NotAlone):
+            refuse_alone(done, "SCOPE", "--propose")
+        return done is None
 
     named = f"{place[0]} {place[1]}".strip()
     if not on_service(work, lambda client: _unset_remotely(client, place, by)):
         say(f"No person set the coverage of {named}.")
         raise typer.Exit(FAILED)
-    echo(f"{named}: the gates of the policy decide again")
+    if as_json:
+        print_json({"scope": place[0], "ref": place[1], "unset": True})
+    else:
+        echo(f"{named}: the gates of the policy decide again")
 
 
 def _unset_remotely(client: Client, place: tuple[Scope, str], by: str) -> bool:

@@ -52,7 +52,7 @@ def pause(
     """
     place = _place(scope, ref)
     if propose_lift:
-        from jitui.entrypoints.cli.policy_life import propose_pause_lift
+        from jitui.entrypoints.cli.loosening import propose_pause_lift
 
         propose_pause_lift(place, reason, as_json=as_json)
         return

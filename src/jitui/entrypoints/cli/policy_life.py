@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from jitui.aftersales.governance.policies import PolicyText
     from jitui.aftersales.governance.proposals import Proposal
-    from jitui.aftersales.governance.registry import Scope
     from jitui.bootstrap import Service
     from jitui.entrypoints.cli.personal import Acting
     from jitui.identity.access import Permission
@@ -40,7 +39,7 @@ ProposalId = Annotated[str, typer.Argument(metavar="PROPOSAL", help="Its id, or 
 Why = Annotated[str, typer.Option("--reason", help="Why, for the people who will ask.")]
 VersionArg = Annotated[str, typer.Argument(metavar="VERSION", help="A version that was pushed.")]
 _PROPOSAL = re.compile(r"[0-9a-fA-F]{4,8}(-[0-9a-fA-F-]*)?")
-_Step = Callable[["Service", "Acting"], Awaitable[Any]]
+Step = Callable[["Service", "Acting"], Awaitable[Any]]
 
 
 def propose(
@@ -67,7 +66,7 @@ def propose(
     async def work(service: Service, by: Acting) -> object:
         return await propose(service.policies, service.proposals, wish, by=by.name, now=service.clock())
 
-    _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 
 
 def approve(
@@ -89,7 +88,7 @@ def approve(
             found.proposal_id, found.content_hash, by=by.name, role=by.role, now=service.clock(), note=note
         )
 
-    _tell(_as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
 
 
 def reject(proposal: ProposalId, reason: Why, as_json: Json = False) -> None:
@@ -103,7 +102,7 @@ def reject(proposal: ProposalId, reason: Why, as_json: Json = False) -> None:
             found.proposal_id, ProposalState.REJECTED, by=by.name, now=service.clock(), reason=reason
         )
 
-    _tell(_as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
 
 
 def schedule(
@@ -121,7 +120,7 @@ def schedule(
         found = await _find(service, proposal)
         return await schedule(service.proposals, found.proposal_id, moment, by=by.name, now=service.clock())
 
-    _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 
 
 def canary(
@@ -142,7 +141,7 @@ def canary(
         policies, proposals, now = service.policies, service.proposals, service.clock()
         return await start_canary(policies, proposals, found.proposal_id, percent, by=by.name, now=now, signals=signals)
 
-    _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 
 
 def publish(
@@ -169,7 +168,7 @@ def publish(
         policies, proposals, now = service.policies, service.proposals, service.clock()
         return await publish_approved(policies, proposals, found.proposal_id, by=acting.name, now=now)
 
-    _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 
 
 def shadow(version: VersionArg, reason: Why, as_json: Json = False) -> None:
@@ -181,7 +180,7 @@ def shadow(version: VersionArg, reason: Why, as_json: Json = False) -> None:
         text = await _text(service, version)
         return await start_shadow(service.policies, text, by=by.name, now=service.clock(), reason=reason)
 
-    _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 
 
 def stop(stage: Annotated[str, typer.Argument(metavar="shadow|canary")], reason: Why, as_json: Json = False) -> None:
@@ -197,7 +196,7 @@ def stop(stage: Annotated[str, typer.Argument(metavar="shadow|canary")], reason:
     async def work(service: Service, by: Acting) -> object:
         return await stop(service.policies, Stage(stage), by=by.name, now=service.clock(), reason=reason)
 
-    _tell(_as_person(Permission.POLICIES_STOP, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_STOP, work), as_json=as_json)
 
 
 def cancel(
@@ -212,7 +211,7 @@ def cancel(
     async def work(service: Service, by: Acting) -> object:
         return await cancel(service.policies, publication, by=by.name, now=service.clock(), reason=reason)
 
-    _tell(_as_person(Permission.POLICIES_STOP, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_STOP, work), as_json=as_json)
 
 
 def rollback(
@@ -228,7 +227,7 @@ def rollback(
         now = service.clock()
         return await roll_back(service.policies, by=by.name, now=now, reason=reason, version=version or None)
 
-    _tell(_as_person(Permission.POLICIES_STOP, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_STOP, work), as_json=as_json)
 
 
 def retire(version: VersionArg, reason: Why, as_json: Json = False) -> None:
@@ -240,7 +239,7 @@ def retire(version: VersionArg, reason: Why, as_json: Json = False) -> None:
         text = await _text(service, version)
         return await retire(service.policies, text, by=by.name, now=service.clock(), reason=reason)
 
-    _tell(_as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
 
 
 def confirm(
@@ -260,31 +259,13 @@ def confirm(
         known = _one_of([one.confirmation_id for one in waiting], confirmation, "confirmation")
         return await service.confirmations.confirm(known, by=by.name, now=service.clock())
 
-    _tell(_as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
-
-
-def propose_pause_lift(place: tuple[Scope, str], reason: str, *, as_json: bool) -> None:
-    """Propose that a pause is lifted; the approval of a second person lifts it. Raises BadInput without a reason."""
-    from jitui.aftersales.governance.pauses import Lifter, propose_lift
-    from jitui.errors import BadInput
-    from jitui.identity.access import Permission
-
-    if not reason.strip():
-        raise BadInput("A proposal needs a --reason: the second person reads it.", path="--reason")
-
-    async def work(service: Service, by: Acting) -> object:
-        lifter = Lifter(by.name, by.role)
-        return await propose_lift(
-            service.registry, service.proposals, place, by=lifter, now=service.clock(), reason=reason
-        )
-
-    _tell(_as_person(Permission.POLICIES_STOP, work), as_json=as_json)
+    tell(as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
 
 
 # What the steps share ------------------------------------------------------------------------------------------------
 
 
-def _as_person(permission: Permission, step: _Step) -> object:
+def as_person(permission: Permission, step: Step) -> object:
     """What a step returns that the person of the token takes."""
     from jitui.entrypoints.cli.personal import acting
     from jitui.entrypoints.cli.remote import given_key
@@ -298,7 +279,7 @@ def _as_person(permission: Permission, step: _Step) -> object:
     return with_app(work)
 
 
-def _tell(done: object, *, as_json: bool) -> None:
+def tell(done: object, *, as_json: bool) -> None:
     """Print the outcome; a refusal ends with exit code 1."""
     from enum import StrEnum
 

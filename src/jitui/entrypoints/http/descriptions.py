@@ -379,6 +379,7 @@ FIELDS: dict[str, str] = {
     "url": "Where the events are sent to.",
     "erased": "Whether the buyer was erased; for the platform alone. What was stored cannot be checked any more then.",
     "unknown": "The facts that were not known; for the platform alone.",
+    "unset": "Take back what a person set there, instead of covering it.",
     "verdict": "Whether the condition held.",
     "SelectionAnswer.verdict": "The list that the buyer is on.",
     "SelectionSent.verdict": "The list to put the buyer on.",

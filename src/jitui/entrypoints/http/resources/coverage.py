@@ -9,17 +9,23 @@ from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
 from jitui.aftersales.governance.gates import Recomputing, recompute_places
+from jitui.aftersales.governance.loosening import CoverWish, LoosenRefusal, set_coverage
+from jitui.aftersales.governance.loosening import propose_cover as propose_to_second_person
+from jitui.aftersales.governance.loosening import unset_coverage as unset_by_hand
+from jitui.aftersales.governance.proposals import Proposal
+from jitui.aftersales.governance.refusals import refusal_of
 from jitui.aftersales.governance.registry import Category, Coverage, Scope, refuse_opt_out
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.entrypoints.http.fields import Id, IdOrNone, Text, may_name
+from jitui.entrypoints.http.fields import Id, IdOrNone, Text, Why, may_name
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, SHOP, delete, get, operation, post, put
 from jitui.entrypoints.http.problems import not_found, refuse
 from jitui.entrypoints.http.read_body import read_body
-from jitui.entrypoints.http.reply import NO_CONTENT, Answer, Reply, answer
+from jitui.entrypoints.http.reply import NO_CONTENT, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.gate_view import ENTRY, GATE, CoverageEntryView, GateView, entry_view, gate_view
+from jitui.entrypoints.http.resources.proposals import PolicyProposal, proposal_answer
 from jitui.entrypoints.http.resources.shared import Sent, Shown, check_place, id_of_address, left_out, said
 from jitui.identity.access import Permission
 
@@ -42,6 +48,15 @@ class ShopCoverageSent(Sent, frozen=True, kw_only=True):
 
     covered: bool
     reason: Annotated[Text, _WHY] = ""
+
+
+class CoverProposalSent(Sent, frozen=True, kw_only=True):
+    """The place that is to be covered, and why, as the merchant reads it; with `unset` the gates decide on it again."""
+
+    scope: CoverageScope
+    reason: Why
+    ref: Annotated[IdOrNone, Meta(description="The shop, category or item; empty for the platform.")] = ""
+    unset: bool = False
 
 
 class RecomputeSent(Sent, frozen=True, kw_only=True):
@@ -106,14 +121,16 @@ class CategoryAnswer(Shown, frozen=True, kw_only=True):
 
 
 _TAG = ["Shops and coverage"]
+_ALONE = (RefusalCode.SECOND_PERSON_NEEDED,)
+_PROPOSED_ELSEWHERE = " Where two people approve, covering is refused: propose it."
 
 
 @put(
     "/v1/coverage",
     tags=_TAG,
     summary="Cover a place or take it out",
-    description="The platform, a shop, a category or an item.",
-    opt=operation({200: CoverageRow}, Permission.COVERAGE_WRITE, body=CoverageSent),
+    description="The platform, a shop, a category or an item." + _PROPOSED_ELSEWHERE,
+    opt=operation({200: CoverageRow}, Permission.COVERAGE_WRITE, body=CoverageSent, refusals=_ALONE),
 )
 async def put_coverage(request: RequestContext) -> Reply:
     """Set whether a place is covered."""
@@ -126,13 +143,13 @@ async def put_coverage(request: RequestContext) -> Reply:
     "/v1/shops/{shop_id:str}/coverage",
     tags=_TAG,
     summary="Cover a shop or take it out",
-    description="Only the platform decides; a shop is refused.",
+    description="Only the platform decides; a shop is refused." + _PROPOSED_ELSEWHERE,
     opt=operation(
         {200: CoverageRow},
         Permission.COVERAGE_WRITE,
         refused_by_handler=(SHOP,),
         body=ShopCoverageSent,
-        refusals=(RefusalCode.SHOP_CANNOT_OPT_OUT,),
+        refusals=(RefusalCode.SHOP_CANNOT_OPT_OUT, *_ALONE),
     ),
 )
 async def put_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> Reply:
@@ -147,13 +164,13 @@ async def put_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
 
 async def _set_coverage(
     request: RequestContext, scope: Scope, ref: str, sent: CoverageSent | ShopCoverageSent
-) -> Answer:
+) -> Reply:
     if not sent.covered and not sent.reason.strip():
         raise refuse("reason", "Expected why, as the merchant reads it, to take a place out.")
     service = request.service
     row = Coverage(scope, ref, sent.covered, sent.reason, request.actor.id, service.clock())
-    await service.registry.set_coverage(row)
-    return answer(_row(request, row))
+    refused = await set_coverage(service.registry, service.policies, row)
+    return refusal_of(refused) if refused is not None else answer(_row(request, row))
 
 
 def _row(request: RequestContext, row: Coverage) -> CoverageRow:
@@ -196,8 +213,8 @@ async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
     tags=_TAG,
     summary="Take back what a person set",
     description="The gates of the policy decide again. `place` is the scope: shop, category or item. 404 when no "
-    "person set anything there.",
-    opt=operation({204: None}, Permission.COVERAGE_WRITE),
+    "person set anything there. Where two people approve it is refused: propose it.",
+    opt=operation({204: None}, Permission.COVERAGE_WRITE, refusals=_ALONE),
 )
 async def unset_coverage(request: RequestContext, place: FromPath[str], ref: FromPath[str]) -> Reply:
     """Let the gates decide on a shop, category or item again."""
@@ -210,7 +227,8 @@ async def unset_coverage(request: RequestContext, place: FromPath[str], ref: Fro
     "/v1/coverage/platform",
     tags=_TAG,
     summary="Take back what a person set for the whole platform",
-    opt=operation({204: None}, Permission.COVERAGE_WRITE),
+    description="As for any other place.",
+    opt=operation({204: None}, Permission.COVERAGE_WRITE, refusals=_ALONE),
 )
 async def unset_platform_coverage(request: RequestContext) -> Reply:
     """Cover the shops again that have no row of their own."""
@@ -219,8 +237,38 @@ async def unset_platform_coverage(request: RequestContext) -> Reply:
 
 async def _unset(request: RequestContext, scope: Scope, ref: str) -> Reply:
     service = request.service
-    done = await service.registry.unset_coverage(scope, ref, by=request.actor.id, now=service.clock())
-    return NO_CONTENT if done else not_found()
+    refused = await unset_by_hand(
+        service.registry, service.policies, (scope, ref), by=request.actor.id, now=service.clock()
+    )
+    if refused is None:
+        return NO_CONTENT
+    return not_found() if refused is LoosenRefusal.NOTHING_SET else refusal_of(refused)
+
+
+@post(
+    "/v1/coverage/proposed-covers",
+    tags=_TAG,
+    summary="Propose to cover a place",
+    description="A second person's approval of the proposal covers it, or lets the gates decide again. Proposed again "
+    "it is the same proposal; a place that somebody sets meanwhile is proposed anew.",
+    opt=operation(
+        {201: PolicyProposal},
+        Permission.POLICIES_STOP,
+        body=CoverProposalSent,
+        refusals=(RefusalCode.STEP_NOT_POSSIBLE,),
+    ),
+)
+async def propose_cover(request: RequestContext) -> Reply:
+    """Propose that a place is covered."""
+    sent = await read_body(request, CoverProposalSent)
+    check_place(sent.scope, sent.ref)
+    service, wish = request.service, CoverWish(Scope(sent.scope), sent.ref, sent.unset)
+    done = await propose_to_second_person(
+        service.registry, service.proposals, wish, by=request.actor.id, now=service.clock(), reason=sent.reason
+    )
+    if isinstance(done, Proposal):
+        return answer(proposal_answer(done), 201)
+    return not_found() if done is LoosenRefusal.NOTHING_SET else refusal_of(done)
 
 
 @post(
@@ -268,6 +316,7 @@ HANDLERS = (
     get_shop_coverage,
     unset_coverage,
     unset_platform_coverage,
+    propose_cover,
     recompute_coverage,
     put_category,
 )
@@ -282,6 +331,7 @@ _ROW = CoverageRow(
 EXAMPLES = (
     CoverageSent(scope="category", ref="jewellery", covered=False, reason="Under review by the platform."),
     ShopCoverageSent(covered=False, reason="Fulfilment below the platform's standard."),
+    CoverProposalSent(scope="category", ref="jewellery", reason="The review is over."),
     CategorySent(title="Customised mugs", customised=True),
     _ROW,
     ShopCoverageAnswer(

@@ -12,6 +12,10 @@ from zoneinfo import ZoneInfo
 from litestar.params import FromPath
 from msgspec import Meta
 
+from jitui.aftersales.governance.loosening import LoosenRefusal, propose_lifting
+from jitui.aftersales.governance.loosening import lift_restriction as lift_by_hand
+from jitui.aftersales.governance.proposals import Proposal
+from jitui.aftersales.governance.refusals import refusal_of
 from jitui.aftersales.governance.registry import Evidence, Restriction, Withdrawn, new_selection
 from jitui.aftersales.governance.statement_of_reasons import statement_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -24,6 +28,7 @@ from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import NO_CONTENT, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.proposals import PolicyProposal, proposal_answer
 from jitui.entrypoints.http.resources.shared import BuyerIdOfKey, Sent, Shown, buyer_meant, id_of_address
 from jitui.identity.access import Permission
 from jitui.ids import lane_of, new_id
@@ -60,6 +65,13 @@ class RestrictionQuery(Sent, frozen=True, kw_only=True):
     """The buyer whose restrictions are listed."""
 
     buyer_id: BuyerIdOfKey = None
+
+
+class LiftProposalSent(Sent, frozen=True, kw_only=True):
+    """The restriction that is to be lifted, and why."""
+
+    restriction_id: UUID
+    reason: Why
 
 
 class SelectionSent(Sent, frozen=True, kw_only=True):
@@ -250,12 +262,35 @@ def _rule(row: Restriction) -> RestrictionRuleAnswer:
     )
 
 
+@get(
+    "/v1/restrictions/{restriction_id:str}",
+    tags=_TAG,
+    summary="Read a restriction",
+    description="Who approves that it is lifted reads here whom it restricts and why.",
+    opt=operation({200: RestrictionAnswer}, Permission.RESTRICTIONS_READ),
+)
+async def get_restriction(request: RequestContext, restriction_id: FromPath[str]) -> Reply:
+    """Return one restriction."""
+    known_id = read_uuid(restriction_id)
+    found = None if known_id is None else await request.service.registry.restriction(known_id)
+    if found is None or not request.may_see(buyer_id=found.buyer_id):
+        return not_found()
+    return answer(_shown(request, found))
+
+
 @post(
     "/v1/restrictions/{restriction_id:str}/lift",
     tags=_TAG,
     summary="Lift a restriction",
-    description="404 when no such restriction stands, also when it was lifted already.",
-    opt=operation({204: None}, Permission.RESTRICTIONS_WRITE, body=LiftSent, body_optional=True),
+    description="404 when no such restriction stands, also when it was lifted already. Where two people approve it is "
+    "refused: propose it.",
+    opt=operation(
+        {204: None},
+        Permission.RESTRICTIONS_WRITE,
+        body=LiftSent,
+        body_optional=True,
+        refusals=(RefusalCode.SECOND_PERSON_NEEDED,),
+    ),
 )
 async def lift_restriction(request: RequestContext, restriction_id: FromPath[str]) -> Reply:
     """Lift a restriction."""
@@ -264,9 +299,39 @@ async def lift_restriction(request: RequestContext, restriction_id: FromPath[str
     if known_id is None:
         return not_found()
     service = request.service
-    by, reason = request.actor.id, sent.reason.strip()
-    lifted = await service.registry.lift_restriction(known_id, service.clock(), by=by, reason=reason)
-    return NO_CONTENT if lifted else not_found()
+    refused = await lift_by_hand(
+        service.registry,
+        service.policies,
+        known_id,
+        by=request.actor.id,
+        now=service.clock(),
+        reason=sent.reason.strip(),
+    )
+    if refused is None:
+        return NO_CONTENT
+    return not_found() if refused is LoosenRefusal.NOT_RESTRICTED else refusal_of(refused)
+
+
+@post(
+    "/v1/restrictions/proposed-lifts",
+    tags=_TAG,
+    summary="Propose to lift a restriction",
+    description="A second person's approval of the proposal lifts it. Proposed again it is the same proposal.",
+    opt=operation({201: PolicyProposal}, Permission.POLICIES_STOP, body=LiftProposalSent),
+)
+async def propose_restriction_lift(request: RequestContext) -> Reply:
+    """Propose that a restriction is lifted."""
+    sent = await read_body(request, LiftProposalSent)
+    service = request.service
+    done = await propose_lifting(
+        service.registry,
+        service.proposals,
+        sent.restriction_id,
+        by=request.actor.id,
+        now=service.clock(),
+        reason=sent.reason,
+    )
+    return answer(proposal_answer(done), 201) if isinstance(done, Proposal) else not_found()
 
 
 @put(
@@ -285,7 +350,14 @@ async def select_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Repl
     return answer(shown(SelectionAnswer, row, selection_id=selection_id))
 
 
-HANDLERS = (restrict_buyer, list_restrictions, lift_restriction, select_buyer)
+HANDLERS = (
+    restrict_buyer,
+    list_restrictions,
+    get_restriction,
+    lift_restriction,
+    propose_restriction_lift,
+    select_buyer,
+)
 
 _ENDS_AT = sample.ASKED_AT + timedelta(days=90)
 _STATEMENT = statement_of(
@@ -324,6 +396,7 @@ EXAMPLES = (
         evidence=RestrictionEvidenceSent(order_ids=("o-901", "o-902"), note="Eleven within a week."),
     ),
     LiftSent(reason="The orders were the warehouse's fault."),
+    LiftProposalSent(restriction_id=sample.RESTRICTION_ID, reason="The orders were the warehouse's fault."),
     RestrictionEvidence(order_ids=("o-901", "o-902"), event_ids=(), note="Eleven within a week."),
     _RULE,
     SelectionSent(verdict="allow", reason="Invited."),
