@@ -10,6 +10,8 @@ from jitui.policy.language.syntax import (
     Call,
     DefinitionRef,
     Fact,
+    Fold,
+    FoldKind,
     InList,
     LineField,
     Literal,
@@ -59,8 +61,24 @@ def read(node: Node, facts: Facts, line: LineValues | None = None) -> Value:
                 return None
             start: Value = every
             return reduce(both if every else either, (read(body, facts, each) for each in lines), start)
+        case Fold():
+            return _fold(node, facts)
         case Call():
             return _call(node, facts, line)
+
+
+def _fold(node: Fold, facts: Facts) -> Value:
+    lines = facts.get("order.lines")
+    if not isinstance(lines, (list, tuple)):
+        return None
+    total = 0
+    for each in lines:
+        counts = True if node.where is None else read(node.where, facts, each)
+        added = 1 if node.body is None else read(node.body, facts, each) if counts is True else 0
+        if counts is None or added is None:
+            return None
+        total += int(added) if counts else 0
+    return total == 1 if node.kind is FoldKind.EXACTLY_ONE else _int64(total)
 
 
 def _call(node: Call, facts: Facts, line: LineValues | None) -> Value:

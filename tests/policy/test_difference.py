@@ -265,3 +265,37 @@ def test_what_a_buyer_is_told_of_a_restriction_is_read_and_decides_nothing() -> 
             "restrictions.serial_canceller.text",
         }
         assert changes and not any(change.decides for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("order.lines.map(l, l.paid_minor).sum() < 300", "order.lines.map(l, l.paid_minor).sum() < 200",
+         " (3.00 → 2.00 CNY): stricter"),
+        ("order.lines.filter(l, l.virtual).size() <= 1", "order.lines.filter(l, l.virtual).size() <= 2",
+         " (1 → 2 lines): looser"),
+        ("order.lines.filter(l, l.quantity > 1).size() <= 1", "order.lines.filter(l, l.quantity > 2).size() <= 1",
+         "`l.quantity > 1` → `l.quantity > 2` (1 → 2 units)"),
+        ("order.lines.exists_one(l, l.virtual)", "order.lines.exists(l, l.virtual)",
+         "`order.lines.exists_one(l, l.virtual)` → `order.lines.exists(l, l.virtual)`"),
+        ("order.lines.map(l, l.quantity).sum() < 3", "order.lines.filter(l, l.virtual).map(l, l.quantity).sum() < 3",
+         "` → `order.lines.filter(l, l.virtual).map"),
+    ],
+)  # fmt: skip
+def test_a_change_of_what_is_made_of_lines_is_said_with_its_unit(old: str, new: str, says: str) -> None:
+    said = what(old, new)
+    assert says in said
+    # whether more lines counted make the whole looser, the words do not guess
+    assert ("looser" in said or "stricter" in said) == ("looser" in says or "stricter" in says)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "order.lines.map(k, k.virtual, k.paid_minor).sum() < 300",
+        "order.lines.filter(k, k.virtual).map(m, m.paid_minor).sum() < (300)",
+    ],
+)
+def test_a_sum_that_is_written_otherwise_is_the_same(when: str) -> None:
+    same = "order.lines.filter(l, l.virtual).map(l, l.paid_minor).sum() < 300"
+    assert between(small_text(same), small_text(when)) == ()

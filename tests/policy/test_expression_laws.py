@@ -61,6 +61,11 @@ def truths(leaves: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 line_leaves = st.sampled_from(LINE_BOOLS) | comparisons(int_terms(LINE_INTS + INTS)) | texts(("l.sku",))
 quantified = st.builds("order.lines.{}(l, {})".format, st.sampled_from(["all", "exists"]), truths(line_leaves))
+line_truths = truths(line_leaves)
+quantified |= st.builds("order.lines.exists_one(l, {})".format, line_truths)
+quantified |= st.builds("(order.lines.filter(l, {}).size() > {})".format, line_truths, st.sampled_from("01"))
+quantified |= st.builds("(order.lines.map(l, {}).sum() > 1)".format, int_terms(LINE_INTS + INTS))
+quantified |= st.builds("(order.lines.map(l, {}, {}).sum() != 0)".format, line_truths, int_terms(LINE_INTS))
 order_leaves = (
     st.sampled_from((*BOOLS, "true", "false"))
     | comparisons(int_terms(INTS))
@@ -101,6 +106,8 @@ def evaluated(text: str, known: Known) -> bool | int | str | None:
 @example("order.lines.all(l, !l.customised)", {"order.lines": [{}, {"customised": False}]})
 @example("order.lines.exists(l, l.quantity != 0)", {"order.lines": [{}]})
 @example("order.lines.all(l, !(l.sku in ['a']))", {"order.lines": [{}]})
+@example("order.lines.exists_one(l, l.virtual)", {"order.lines": [{"virtual": True}, {}]})
+@example("order.lines.map(l, l.quantity).sum() > 1", {"order.lines": [{"quantity": 2**63 - 1}, {"quantity": 1}]})
 @example("(order.paid_minor / 0) > 1 || shop.covered", {"order.paid_minor": 1, "shop.covered": True})
 def test_the_run_time_and_the_tree_agree_unknowns_included(text: str, known: Known) -> None:
     checked = check(text, NAMES)

@@ -207,3 +207,11 @@ def test_a_number_that_comes_through_a_definition_is_its_condition_s_too() -> No
 @pytest.mark.parametrize("path", POLICY_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_policy_of_the_tree_has_advice(path: object) -> None:
     assert Policy.from_file(str(path)).advice == ()
+
+
+def test_a_sum_over_lines_is_money_and_a_number_of_lines_is_not() -> None:
+    (advice,) = about("order.lines.map(l, l.paid_minor).sum() < 30000", en="under 300.00 CNY")
+    assert "300.00 is written twice, here and for conditions.a" in advice[2]
+    counted = "order.lines.filter(l, l.paid_minor > 20000).size() <= 300"
+    assert about(counted, en="under 300.00 CNY") == []
+    assert "300 is written twice" in about(counted, en="at most 300 lines")[0][2]

@@ -255,6 +255,7 @@ class _Writer:
             lambda: self._among(depth),
             lambda: self._searched(depth),
             lambda: self._quantified(depth),
+            lambda: self._of_lines("exists_one", depth) or self._truth_name(),
             self._truth_name,
         ]
         return pick(options)()
@@ -270,6 +271,8 @@ class _Writer:
             lambda: f"({self.truth(depth - 1)} ? {self.number(depth - 1)} : {self.number(depth - 1)})",
             lambda: f"size({self.text(depth - 1)})",
             lambda: f"size({LINES})",
+            lambda: self._of_lines("filter", depth, ".size()") or self._number_name(),
+            lambda: self._summed(depth) or self._number_name(),
             self._number_name,
         ]
         return pick(options)()
@@ -298,12 +301,22 @@ class _Writer:
         return f"{self.text(depth - 1)}.{function}({self.text(depth - 1)})"
 
     def _quantified(self, depth: int) -> str:
+        return self._of_lines(self.random.choice(["all", "exists"]), depth) or self._truth_name()
+
+    def _of_lines(self, macro: str, depth: int, then: str = "") -> str:
+        """A macro over the lines, empty within another one."""
         if self.in_lines:
-            return self._truth_name()
+            return ""
         self.in_lines = True
-        body = self.truth(depth - 1)
+        source = f"{LINES}.filter(m, m.virtual)" if then and self.random.random() < 0.2 else LINES
+        body = self.number(depth - 1) if macro == "map" else self.truth(depth - 1)
+        if macro == "map" and self.random.random() < 0.2:
+            body = f"{self.truth(depth - 1)}, {body}"
         self.in_lines = False
-        return f"{LINES}.{self.random.choice(['all', 'exists'])}(l, {body})"
+        return f"{source}.{macro}(l, {body}){then}"
+
+    def _summed(self, depth: int) -> str:
+        return self._of_lines("map", depth, ".sum()")
 
     def _truth_name(self) -> str:
         lines = ["l.customised", "l.virtual"] * 2 if self.in_lines else []

@@ -20,6 +20,8 @@ from jitui.policy.language.syntax import (
     Call,
     DefinitionRef,
     Fact,
+    Fold,
+    FoldKind,
     InList,
     LineField,
     Literal,
@@ -35,6 +37,7 @@ Value = Any
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _SQL_TYPES = {FactType.INT: "int64", FactType.BOOL: "boolean", FactType.STRING: "string"}
 _WIDE = "decimal(19,0)"  # holds every int64; sums and products of two of them fit into 38 digits
+_WIDEST = "decimal(38,0)"  # holds the sum of as many int64 as a list can have
 LINES_TYPE = "array<struct<" + ",".join(f"{name}:{_SQL_TYPES[spec.type]}" for name, spec in LINE_FIELDS.items()) + ">>"
 
 
@@ -66,7 +69,7 @@ class Reading:
         self.specs = specs
 
     def value(self, node: Node, line: Value = None) -> Value:
-        """The value of a tree in each row; `line` is the line that a quantifier visits."""
+        """The value of a tree in each row; `line` is the line that a macro visits."""
         match node:
             case Literal(value=value, type=kind):
                 return ibis.literal(value, _SQL_TYPES[kind])
@@ -82,6 +85,8 @@ class Reading:
                 return among.cases((True, True), (False, False), else_=ibis.null("boolean"))
             case Quantifier():
                 return self._quantifier(node)
+            case Fold():
+                return self._fold(node)
             case Call(operator=Operator.SIZE, args=(Fact(type=FactType.LINES),)):
                 lines = self._lines()
                 return _when((lines.notnull(), lines.length().cast("int64")), kind="int64")
@@ -109,6 +114,23 @@ class Reading:
             (lines.length() == 0, ibis.literal(node.every)),
             else_=extreme.nullif(0) == 1,
         )
+
+    def _fold(self, node: Fold) -> Value:
+        """What the lines that count add up to, 1 for each where nothing is summed; NULL when any of them is NULL."""
+        lines = self._lines()
+        none, one = (ibis.literal(number, "int64").cast(_WIDEST) for number in (0, 1))
+
+        def added(line: Value) -> Value:
+            value = one if node.body is None else self.value(node.body, line).cast(_WIDEST)
+            if node.where is None:
+                return value
+            return self.value(node.where, line).cases((True, value), (False, none), else_=ibis.null(_WIDEST))
+
+        total = _let(lines.map(added), _sum_of)
+        result = total == 1 if node.kind is FoldKind.EXACTLY_ONE else total
+        of_none = ibis.literal(False) if node.kind is FoldKind.EXACTLY_ONE else ibis.literal(0, "int64")
+        unknown = ibis.null(_SQL_TYPES[node.type])
+        return ibis.cases((lines.isnull(), unknown), (lines.length() == 0, of_none), else_=result)
 
     def _call(self, node: Call, line: Value) -> Value:
         args = [self.value(arg, line) for arg in node.args]
@@ -174,6 +196,17 @@ def _bound(nodes: Sequence[Node], values: Sequence[Value], build: Callable[..., 
         return build(*values)
     packed = ibis.array([ibis.struct({f"v{place}": value for place, value in enumerate(values)})])
     return packed.map(lambda item: build(*(item[f"v{place}"] for place in range(len(values)))))[0]
+
+
+def _let(value: Value, build: Callable[[Value], Value]) -> Value:
+    """The result of `build` on a value that it uses more than once; as in `_bound`."""
+    return ibis.array([ibis.struct({"v": value})]).map(lambda item: build(item["v"]))[0]
+
+
+def _sum_of(numbers: Value) -> Value:
+    """The exact sum of a list that is not empty; NULL when a number is NULL or the sum is outside of int64."""
+    unknown = numbers.filter(lambda number: number.isnull()).length()
+    return ibis.cases((unknown == 0, numbers.sums().try_cast("int64")), else_=ibis.null("int64"))
 
 
 def _unknown(kind: FactType) -> Value:

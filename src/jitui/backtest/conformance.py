@@ -48,7 +48,7 @@ class LeftOutReason(StrEnum):
     NUMBER = "unsigned or decimal numbers, bytes or null"
     LIST = "lists, other than order.lines and the right side of `in`"
     MAP_OR_MESSAGE = "maps and messages"
-    MACRO = "a macro other than all() and exists() of order.lines"
+    MACRO = "a macro on anything but order.lines"
     HAS = "has()"
     FUNCTION = "functions and conversions that are not supported"
     OPERATOR = "an operator on types for which it is not supported"

@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from jitui.money import to_decimal_text
-from jitui.policy.facts import LINE_FIELDS, FactSpec
-from jitui.policy.language.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
-from jitui.policy.language.unparse import Moved, expanded, moved_constants, parameters_in, unparse
+from jitui.policy.facts import FactSpec
+from jitui.policy.language.syntax import Node
+from jitui.policy.language.unparse import expanded, parameters_in
 from jitui.policy.model import LoadedPolicy
+from jitui.policy.rewritten import rewritten, trees_of
 from jitui.policy.sections import (
     Cap,
     Condition,
@@ -150,10 +151,6 @@ def _readers(policy: LoadedPolicy, name: str) -> Iterator[str]:
             yield program.id
 
 
-def _trees(policy: LoadedPolicy) -> dict[str, Node]:
-    return {definition.name: definition.tree for definition in policy.definitions}
-
-
 def _definitions(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     before, after = ({one.name: one for one in policy.definitions} for policy in (old, new))
     for name in dict.fromkeys((*before, *after)):
@@ -165,7 +162,7 @@ def _definitions(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]
         what = _before_after(name, before, after, _when)
         if one and other:
             more, less = "true more often", "true less often"
-            what = _rewritten((old, one.tree), (new, other.tree), {}, {}, more, less) or what
+            what = rewritten((old, one.tree), (new, other.tree), {}, {}, more, less) or what
         yield PolicyChange(f"definitions.{name}", what, decides, users)
 
 
@@ -181,7 +178,7 @@ def _meanings(policy: LoadedPolicy, user: str) -> list[Node]:
     rules: tuple[Condition | RestrictionRule, ...] = (*policy.conditions, *policy.restrictions)
     trees = [rule.tree for rule in rules if rule.id == user]
     trees += [tree for gate in policy.gates.shops if gate.id == user for tree in (gate.leave_tree, gate.return_tree)]
-    return [expanded(tree, _trees(policy)) for tree in trees]
+    return [expanded(tree, trees_of(policy)) for tree in trees]
 
 
 def _rules(part: str, old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
@@ -204,15 +201,15 @@ def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any)
     """The difference between two versions of one condition or restriction."""
     before, after = expanded(one.tree, {}), expanded(other.tree, {})
     more, less = ("looser", "stricter") if isinstance(one, Condition) else ("stricter", "looser")
-    whole = _trees(old), _trees(new)
+    whole = trees_of(old), trees_of(new)
     same = expanded(one.tree, whole[0]) == expanded(other.tree, whole[1])
     if before != after:
-        what = _rewritten((old, one.tree), (new, other.tree), *whole, more, less) if not same else None
+        what = rewritten((old, one.tree), (new, other.tree), *whole, more, less) if not same else None
         by = "by its parameters: " if _when(one) == _when(other) else ""
         what = what or f"{_when(one)} → {_when(other)}" + (_SAME if same else "")
         yield PolicyChange(name, f"{by}{what}", not same)
     elif not same:
-        what = _rewritten((old, one.tree), (new, other.tree), *whole, more, less)
+        what = rewritten((old, one.tree), (new, other.tree), *whole, more, less)
         yield PolicyChange(name, f"by its definitions: {what or 'they changed'}", decides=True)
     elif parameters_in(one.tree) != parameters_in(other.tree):
         yield PolicyChange(name, f"{_when(one)} → {_when(other)}{_SAME}", decides=False)
@@ -271,12 +268,12 @@ def _gate(gate: ShopGate | ListGate) -> str:
 def _gate_rules(
     name: str, old: LoadedPolicy, new: LoadedPolicy, one: ShopGate, other: ShopGate
 ) -> Iterator[PolicyChange]:
-    whole = _trees(old), _trees(new)
+    whole = trees_of(old), trees_of(new)
     for key, more, less in (("leave_when", "stricter", "looser"), ("return_when", "looser", "stricter")):
         before, after = (getattr(gate, f"{key.partition('_')[0]}_tree") for gate in (one, other))
         if expanded(before, whole[0]) == expanded(after, whole[1]):
             continue
-        told = _rewritten((old, before), (new, after), *whole, more, less)
+        told = rewritten((old, before), (new, after), *whole, more, less)
         written = [" ".join(getattr(gate, key).split()) for gate in (one, other)]
         yield PolicyChange(f"{name}.{key}", told or f"`{written[0]}` → `{written[1]}`", decides=True)
 
@@ -290,73 +287,6 @@ def _gate_fields(name: str, one: ShopGate | ListGate, other: ShopGate | ListGate
     if one.public != other.public:
         yield PolicyChange(f"{name}.public", f"made {'public' if other.public else 'private'}", decides=False)
     yield from _words(f"{name}.text", one.text, other.text)
-
-
-# Constants that differ --------------------------------------------------------------------------------------------
-
-
-def _rewritten(
-    old: tuple[LoadedPolicy, Node],
-    new: tuple[LoadedPolicy, Node],
-    old_trees: Mapping[str, Node],
-    new_trees: Mapping[str, Node],
-    more: str,
-    less: str,
-) -> str | None:
-    """The constants that differ, and their effect on the whole; None when more than constants differ."""
-    before, after = expanded(old[1], old_trees), expanded(new[1], new_trees)
-    moved = moved_constants(before, after)
-    if not moved:
-        return None
-    signs = {one.sign for one in moved} if _read_alike(before, old[0], new[0]) else {0}
-    follows = {frozenset({1}): f": {more}", frozenset({-1}): f": {less}"}.get(frozenset(signs), "")
-    told = [
-        f"`{unparse(one.old)}` → `{unparse(one.new)}`{_amounts(one, old[0], new[0])}" for one in dict.fromkeys(moved)
-    ]
-    return "; ".join(told) + follows
-
-
-def _read_alike(tree: Node, old: LoadedPolicy, new: LoadedPolicy) -> bool:
-    """Whether facts and definitions in a tree mean the same in both policies, so that constants can be compared."""
-    facts = [node.name for node in walk(tree) if isinstance(node, Fact)]
-    names = [node.name for node in walk(tree) if isinstance(node, DefinitionRef)]
-    before, after = _trees(old), _trees(new)
-    return (
-        old.currency == new.currency
-        and all(old.facts.get(name) == new.facts.get(name) for name in facts)
-        and all(
-            name in before and name in after and expanded(before[name], before) == expanded(after[name], after)
-            for name in names
-        )
-    )
-
-
-def _amounts(moved: Moved, old: LoadedPolicy, new: LoadedPolicy) -> str:
-    """` (300.00 → 200.00 CNY)` for a comparison of an amount, ` (90 → 120 days)` for other units."""
-    before, after = _measured(moved.old, old), _measured(moved.new, new)
-    if before is None or after is None or before[1] != after[1]:
-        return ""
-    return f" ({before[0]} → {after[0]} {after[1]})"
-
-
-def _measured(node: Node, policy: LoadedPolicy) -> tuple[str, str] | None:
-    if not isinstance(node, Call) or len(node.args) != 2:
-        return None
-    constants = [arg for arg in node.args if isinstance(arg, Literal) and type(arg.value) is int]
-    units = [_unit(arg, policy) for arg in node.args if isinstance(arg, Fact | LineField)]
-    if len(constants) != 1 or len(units) != 1 or not units[0]:
-        return None
-    number = int(constants[0].value)
-    return _amount(number, units[0], policy.currency)
-
-
-def _amount(number: int, unit: str, currency: str) -> tuple[str, str]:
-    return (to_decimal_text(number, currency), currency) if unit == "minor units" else (str(number), unit)
-
-
-def _unit(node: Fact | LineField, policy: LoadedPolicy) -> str:
-    spec = policy.facts.get(node.name) if isinstance(node, Fact) else LINE_FIELDS.get(node.name)
-    return spec.unit if spec else ""
 
 
 # Numbers outside the conditions -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, ScalarValue, fitting, known_lines
 from jitui.policy.language.expression import evaluating_env, value_of
-from jitui.policy.language.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
+from jitui.policy.language.syntax import DefinitionRef, Fact, Fold, LineField, Names, Node, Quantifier, walk
 from jitui.policy.language.unparse import parameters_in
 from jitui.policy.sections import Condition, Definition, RestrictionRule, ShopGate
 
@@ -127,7 +127,7 @@ def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
         match node:
             case Fact(name=name):
                 facts[name] = None
-            case Quantifier():
+            case Quantifier() | Fold():
                 facts[LINES] = None
             case LineField(name=name):
                 fields[name] = None

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from cel_expr_python import cel
 
 from jitui.policy.facts import LINE_FIELDS, FactType
-from jitui.policy.language.syntax import ExpressionFault, Names, Node, read_tree
+from jitui.policy.language.functions import functions
+from jitui.policy.language.syntax import ExpressionFault, Names, Node
+from jitui.policy.language.tree import read_tree
 from jitui.policy.language.wording import compile_faults, written_wrongly
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def check(text: str, names: Names) -> Checked | tuple[ExpressionFault, ...]:
 def evaluating_env(names: Names) -> Env:
     """The environment in which checked expressions are compiled for evaluation."""
     line = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
-    return cel.NewEnv(_line_pool(), variables=_variables(names, cel.Type.List(line)))
+    return cel.NewEnv(_line_pool(), variables=_variables(names, cel.Type.List(line)), extensions=functions())
 
 
 def value_of(program: Expression, data: Any, kind: FactType) -> bool | int | str | None:
@@ -81,7 +83,8 @@ def value_of(program: Expression, data: Any, kind: FactType) -> bool | int | str
 
 
 def _checking_env(names: Names) -> Env:
-    return cel.NewEnv(_line_pool(), variables=_variables(names, cel.Type.List(cel.Type(_LINE))))
+    lines = cel.Type.List(cel.Type(_LINE))
+    return cel.NewEnv(_line_pool(), variables=_variables(names, lines), extensions=functions())
 
 
 def _variables(names: Names, lines: Type) -> Mapping[str, Type]:

@@ -10,6 +10,8 @@ from jitui.policy.language.syntax import (
     Call,
     DefinitionRef,
     Fact,
+    Fold,
+    FoldKind,
     InList,
     LineField,
     Literal,
@@ -40,7 +42,19 @@ def unparse(node: Node) -> str:
             return f"{_operand(value)} in [{', '.join(unparse(word) for word in words)}]"
         case Quantifier(every=every, body=body):
             return f"{LINES}.{'all' if every else 'exists'}(l, {unparse(body)})"
+        case Fold():
+            return _fold(node)
     return _call(node)
+
+
+def _fold(fold: Fold) -> str:
+    where = unparse(fold.where) if fold.where is not None else ""
+    if fold.kind is FoldKind.EXACTLY_ONE:
+        return f"{LINES}.exists_one(l, {where})"
+    counted = f"{LINES}.filter(l, {where})" if where else LINES
+    if fold.body is None:
+        return f"{counted}.size()"
+    return f"{counted}.map(l, {unparse(fold.body)}).sum()"
 
 
 def _call(call: Call) -> str:
@@ -77,6 +91,9 @@ def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
             return replace(node, value=expanded(value, definitions), words=bare, at=0)
         case Quantifier(body=body):
             return replace(node, body=expanded(body, definitions), at=0)
+        case Fold(where=where, body=of_each):
+            parts = (None if one is None else expanded(one, definitions) for one in (where, of_each))
+            return replace(node, where=next(parts), body=next(parts), at=0)
         case Literal():
             return _bare(node)
     return replace(node, at=0)
@@ -139,6 +156,8 @@ def _alike(old: Node, new: Node) -> bool:
             return one is other and len(those) == len(these)
         case Quantifier(every=first), Quantifier(every=second):
             return first is second
+        case Fold(kind=kind), Fold(kind=another):
+            return kind is another and len(children(old)) == len(children(new))
         case InList(), InList():
             return True
     return False

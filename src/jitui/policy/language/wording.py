@@ -41,13 +41,19 @@ _INSTEAD = {
     "‘": "write ' or \" around text",
     "’": "write ' or \" around text",
 }
-_KNOWN_CALLS = ("size", "startsWith", "endsWith", "contains", "all", "exists")
+_KNOWN_CALLS = ("size", "startsWith", "endsWith", "contains", "all", "exists", "exists_one", "filter", "map", "sum")
 _OTHER_NAMES = {
     "any": "exists", "some": "exists", "every": "all", "forall": "all", "length": "size", "len": "size",
-    "count": "size", "includes": "contains", "has": "contains",
+    "count": "size", "includes": "contains", "has": "contains", "total": "sum", "sumOf": "sum", "add": "sum",
+    "where": "filter", "existsOne": "exists_one", "one": "exists_one", "select": "map", "reduce": "sum", "fold": "sum",
 }  # fmt: skip
+_OWN_CALLS = {
+    "sum": "sum() adds up a whole number of each line, as in order.lines.map(l, l.paid_minor).sum()",
+}
+"""Functions that the compiler knows, with how each is called."""
 _CLOCKS = re.compile(r"now|today|date|datetime|time|timestamp|duration|days|hours|.*(_at|_date|_time)", re.IGNORECASE)
 _NULLS = frozenset({"null", "none", "nil", "undefined"})
+_MACRO_BEFORE = re.compile(r"\.\s*(all|exists|exists_one|filter)\s*$")
 _TOKEN = re.compile(
     STRING_OR_COMMENT + r"|(?P<date>(?<![\w.])\d{4}-\d{1,2}-\d{1,2}(?!\d))|(?P<word>[A-Za-z_]\w*)|(?P<other>[^\s\w])",
     re.DOTALL,
@@ -82,9 +88,9 @@ def compile_faults(message: str, text: str, names: Names) -> tuple[ExpressionFau
     for line, column, words in found:
         row = max(int(line) - 1, 0)
         at = sum(len(earlier) + 1 for earlier in lines[:row]) + max(int(column) - 1, 0)
-        if not any(call.first <= at <= call.last for call in calls) or "undeclared reference" not in words:
+        if not any(call.explains(at, words) for call in calls):
             faults.append(_in_our_words(at, words.removesuffix(" [INVALID_ARGUMENT]"), text, names))
-    faults += [ExpressionFault(call.first, f"{call.name}() is not supported{call.hint}; {SUPPORTED}") for call in calls]
+    faults += [call.fault for call in calls]
     return tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.at))
 
 
@@ -97,12 +103,27 @@ class _Token:
 
 @dataclass(frozen=True, slots=True)
 class _UnknownCall:
-    """A call of an unknown function; CEL's other errors between `first` and `last` are consequences of it."""
+    """A call of an unknown function, or a wrong call of one of ours.
+
+    CEL's other errors between `first` and `last` are consequences of it.
+    """
 
     name: str
     first: int
     last: int
     hint: str
+
+    def explains(self, at: int, words: str) -> bool:
+        """Whether an error of the compiler is a consequence of this call."""
+        of_this = "undeclared reference" in words or f"overload for '{self.name}'" in words
+        return self.first <= at <= self.last and of_this
+
+    @property
+    def fault(self) -> ExpressionFault:
+        """What is wrong with the call."""
+        if self.name in _OWN_CALLS:
+            return ExpressionFault(self.first, _OWN_CALLS[self.name])
+        return ExpressionFault(self.first, f"{self.name}() is not supported{self.hint}; {SUPPORTED}")
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -117,6 +138,10 @@ def _is_selected(tokens: list[_Token], place: int) -> bool:
 def _unknown_calls(text: str, found: list[tuple[str, str, str]], names: Names) -> Iterator[_UnknownCall]:
     """Calls of unknown names: as a method, as a function, or in a library such as math.greatest."""
     unknown = {match[1] for _, _, words in found if (match := re.match(r"undeclared reference to '([^']*)'", words))}
+    misused = {
+        match[1] for _, _, words in found if (match := re.match(r"found no matching overload for '(\w+)'", words))
+    }
+    unknown |= misused & set(_OWN_CALLS)
     tokens = list(_tokens(text))
     for place, token in enumerate(tokens[:-1]):
         if token.text not in unknown or token.kind != "word" or tokens[place + 1].text != "(":
@@ -151,6 +176,9 @@ def _in_our_words(at: int, words: str, text: str, names: Names) -> ExpressionFau
         return _no_fact(start_of_name(text, at, match[1]), match[1], names)
     if match := re.match(r"undefined field '([^']*)' not found in struct", words):
         return ExpressionFault(at + 1, f"a line has no field {match[1]}{did_you_mean(match[1], list(LINE_FIELDS))}")
+    if "no matching overload" in words and (macro := _MACRO_BEFORE.search(text[:at])):
+        example = f"order.lines.{macro[1]}(l, l.quantity > 1)"
+        return ExpressionFault(at, f"{macro[1]}() asks what is true or false of a line, as in {example}")
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", words):
         does = match[1].strip("_@").replace("_", " ")
         return ExpressionFault(at, f"{does} does not fit {_types(match[2])}{_for_types(match[2], text)}")

@@ -18,13 +18,14 @@ from jitui.policy.language.syntax import (
     Call,
     DefinitionRef,
     Fact,
+    Fold,
+    FoldKind,
     InList,
     LineField,
     Literal,
     Node,
     Operator,
     children,
-    walk,
 )
 from jitui.policy.loading.parameters import Parameters
 from jitui.policy.loading.written import PERCENT, Written, WrittenExpression, WrittenSentence
@@ -151,8 +152,10 @@ def _measured(node: Node, compared: Node) -> Iterator[tuple[Literal, Node]]:
 def _unit(compared: Node, meaning: Meaning) -> tuple[str, tuple[str, ...]]:
     """The unit of the whole numbers in a comparison, empty when they have several, and their names."""
     names: dict[str, str] = {}
-    for node in walk(compared):
+    for node in _numbers(compared):
         match node:
+            case Fold(kind=FoldKind.COUNT):
+                names["lines"] = "lines"
             case Fact(name=name, type=FactType.INT):
                 names[name] = meaning.facts[name].unit
             case LineField(name=name, type=FactType.INT):
@@ -162,6 +165,14 @@ def _unit(compared: Node, meaning: Meaning) -> tuple[str, tuple[str, ...]]:
                 names |= {spec.name: spec.unit for spec in specs if spec.type is FactType.INT}
     units = set(names.values())
     return (units.pop() if len(units) == 1 else ""), tuple(sorted(names))
+
+
+def _numbers(node: Node) -> Iterator[Node]:
+    """The node and those below it that are part of its number: not what filter() asks of a line."""
+    yield node
+    for child in children(node):
+        if not isinstance(node, Fold) or child is node.body:
+            yield from _numbers(child)
 
 
 def _in_limits(found: Written, parameters: Parameters) -> Iterator[_Occurrence]:

@@ -1,0 +1,117 @@
+"""What is ours, and what the public cases do not ask: one value for each case, in CEL's run time and both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitui.backtest.agreement import Agreement, Batch, compare_batch, policy_text
+from jitui.backtest.engine import Engine
+from jitui.policy import Policy, Verdict, decide
+
+MOST, LEAST = 2**63 - 1, -(2**63)
+Case = tuple[str, Mapping[str, Any], bool | None]
+
+
+def lines(*paid: int | None, **fields: Any) -> Mapping[str, Any]:
+    """An order whose lines have these amounts; None for a line without one."""
+    return {"order.lines": [fields if one is None else {"paid_minor": one, **fields} for one in paid]}
+
+
+def virtual(*flags: bool | None) -> Mapping[str, Any]:
+    """An order with one line for each flag; None for a line of which it is not known. The amounts are 1, 10, 100, …"""
+    return {
+        "order.lines": [
+            {"paid_minor": 10**place} | ({} if one is None else {"virtual": one}) for place, one in enumerate(flags)
+        ]
+    }
+
+
+SUM = "order.lines.map(l, l.paid_minor).sum()"
+SUM_OF_VIRTUAL = "order.lines.filter(l, l.virtual).map(l, l.paid_minor).sum()"
+COUNT = "order.lines.filter(l, l.virtual).size()"
+ONE = "order.lines.exists_one(l, l.virtual)"
+
+SUMS: Sequence[Case] = (
+    (f"{SUM} == 6", lines(1, 2, 3), True),
+    (f"{SUM} == 0", lines(), True),
+    (f"{SUM} == 0", {}, None),
+    (f"{SUM} == 3", lines(1, 2, None), None),
+    (f"{SUM} == 3 || true", lines(1, 2, None), True),
+    (f"{SUM} == {MOST}", lines(MOST), True),
+    (f"{SUM} > 0", lines(MOST, 1), None),
+    (f"{SUM} < 0", lines(LEAST, -1), None),
+    (f"{SUM} == {MOST}", lines(MOST, 1, -1), True),
+    (f"{SUM} == -2", lines(*[MOST, LEAST] * 2), True),
+    ("order.lines.map(l, l.paid_minor + 1).sum() > 0", lines(MOST, 0), None),
+    ("order.lines.map(l, l.paid_minor / (l.paid_minor - 1)).sum() == 2", lines(2, 1), None),
+    ("order.lines.map(l, order.paid_minor).sum() == 10", {**lines(1, 2), "order.paid_minor": 5}, True),
+    ("order.lines.map(l, order.paid_minor).sum() == 10", lines(1, 2), None),
+    ("order.lines.map(l, order.paid_minor).sum() == 0", lines(), True),
+    ("order.lines.map(l, 1).sum() == order.lines.size()", lines(None, None), True),
+    (f"{SUM_OF_VIRTUAL} == 101", virtual(True, False, True), True),
+    (f"{SUM_OF_VIRTUAL} == 0", virtual(False, False), True),
+    (f"{SUM_OF_VIRTUAL} == 1", virtual(True, None), None),
+    (f"{SUM_OF_VIRTUAL} == 0", {"order.lines": [{"virtual": False}]}, True),
+    (f"{SUM_OF_VIRTUAL} == 0", {"order.lines": [{"virtual": True}]}, None),
+    ("order.lines.map(l, l.virtual, l.paid_minor).sum() == 10", virtual(False, True), True),
+    ("order.lines.filter(l, l.virtual).filter(m, m.paid_minor > 5).map(k, k.paid_minor).sum() == 10",
+     virtual(True, True), True),
+    (f"{SUM} == {SUM_OF_VIRTUAL} * 2", virtual(False, False), False),
+)  # fmt: skip
+
+COUNTS: Sequence[Case] = (
+    (f"{COUNT} <= 1", virtual(True, False), True),
+    (f"{COUNT} <= 1", virtual(True, True), False),
+    (f"{COUNT} == 0", virtual(), True),
+    (f"{COUNT} == 0", {}, None),
+    (f"size({COUNT.removesuffix('.size()')}) == 1", virtual(True, False), True),
+    # Other than exists(), one line of which it is not known is not absorbed, whatever the others say.
+    (f"{COUNT} >= 1", virtual(True, None), None),
+    (f"{COUNT} >= 1", virtual(None, True, True), None),
+    ("order.lines.exists(l, l.virtual)", virtual(True, None), True),
+    ("order.lines.filter(l, l.virtual && l.paid_minor > 5).size() == 1", virtual(True, True), True),
+    # The second filter asks nothing of a line that the first one left out.
+    ("order.lines.filter(l, l.virtual).filter(m, m.quantity > 1).size() == 0", virtual(False), True),
+    ("order.lines.filter(l, l.virtual).filter(m, m.quantity > 1).size() == 0", virtual(True), None),
+    (ONE, virtual(True, False), True),
+    (ONE, virtual(True, True), False),
+    (ONE, virtual(False), False),
+    (ONE, virtual(), False),
+    (ONE, {}, None),
+    (ONE, virtual(True, None), None),
+    (ONE, virtual(True, True, None), None),
+    (f"!{ONE}", virtual(True, True), True),
+)
+
+CASES = (*SUMS, *COUNTS)
+
+
+@pytest.mark.parametrize(("expression", "row", "expected"), CASES)
+def test_the_run_time_has_the_value(expression: str, row: Mapping[str, Any], expected: bool | None) -> None:
+    (found,) = decide(_policy([expression]), row).conditions
+    assert found.verdict is {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.UNKNOWN}[expected]
+
+
+def test_duckdb_has_the_values(duckdb_engine: Engine, tmp_path: Path) -> None:
+    _agrees(duckdb_engine, tmp_path)
+
+
+@pytest.mark.xdist_group("spark")
+def test_spark_has_the_values(spark_engine: Engine, tmp_path: Path) -> None:
+    _agrees(spark_engine, tmp_path)
+
+
+def _agrees(engine: Engine, work: Path) -> None:
+    """Every expression on every row is what the run time says, which the test above holds to the cases."""
+    expressions = list(dict.fromkeys(expression for expression, _, _ in CASES))
+    found = Agreement()
+    compare_batch(Batch((_policy(expressions),), tuple(row for _, row, _ in CASES)), [engine], work, found)
+    assert not found.disagreements, str(found.disagreements[0])
+
+
+def _policy(expressions: Sequence[str]) -> Policy:
+    return Policy.from_text(policy_text(expressions, {}))
