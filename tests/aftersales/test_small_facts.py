@@ -74,3 +74,15 @@ def test_a_feature_that_was_not_counted_is_unknown_although_its_history_is_known
         time_zone=ZoneInfo(TIME_ZONE),
     )
     assert not {feature.name for feature in DEFAULT_POLICY.features if facts.get(feature.name) is not None}
+
+
+@on_both_stores
+async def test_a_decision_has_its_moment_in_the_platforms_time_zone(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    ticket = await market.asked(buyer, "o-1")
+    decision = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    assert decision is not None
+    at = decision.decided_at.astimezone(ZoneInfo(TIME_ZONE))
+    found = [decision.facts[name] for name in ("request.hour", "request.weekday", "request.date")]
+    assert found == [at.hour, int(f"{at:%w}"), f"{at:%Y-%m-%d}"]

@@ -32,8 +32,12 @@ class Calendar:
 
     def day(self, moment_us: Any) -> Any:
         """The local day of a time, in days since 1970."""
-        local = moment_us + _stepwise(moment_us, self.by_moment)
+        local = self.local_us(moment_us)
         return self.engine.divide(local + _SHIFT_DAYS * DAY_US, ibis.literal(DAY_US, "int64")) - _SHIFT_DAYS
+
+    def local_us(self, moment_us: Any) -> Any:
+        """What the clocks of the zone show, in microseconds since their 1970."""
+        return moment_us + _stepwise(moment_us, self.by_moment)
 
     def midnight_us(self, day: Any) -> Any:
         """The time at which a local day begins."""

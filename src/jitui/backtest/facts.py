@@ -19,9 +19,11 @@ from jitui.backtest.as_of import Completeness, Knowledge, feature_facts
 from jitui.backtest.calendar import DAY_US, Calendar, calendar
 from jitui.backtest.engine import Engine
 from jitui.backtest.gaps import GAPS, lost_categories, with_gaps
+from jitui.backtest.moments import with_moments
 from jitui.backtest.schema import DEGREES
 from jitui.policy import CLOCKS_DIFFER_SECONDS, LINE_FIELDS, Feature, Policy
 from jitui.policy.facts import LINES
+from jitui.policy.moments import MOMENTS
 from jitui.policy.selection import held_out_below
 
 SECOND_US = 1_000_000
@@ -72,6 +74,7 @@ def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequenc
     counted = [features[name] for name in names if name in features and name not in believed]
     rows = _with_features(engine, tables, rows, counted, policy.currency, choice)
     rows = _with_logged(rows, logged, [name for name in names if name in believed])
+    rows = with_moments(engine, rows, [name for name in names if name in MOMENTS], choice.time_zone)
     rows = _without_other_currencies(policy, rows, [name for name in names if name in rows.columns], believed)
     rows = _with_unrecorded_departures(engine, tables, rows)
     rows = with_gaps(engine, tables.get(GAPS), rows, derived, counted, LEFT_UNRECORDED)

@@ -100,6 +100,19 @@ _ROWS = (
     _spec("buyer.restricted", _BOOL, "restrictions", "the service is withdrawn from this buyer"),
     _spec("request.amount_minor", _INT, "request", "what this request would refund", MONEY),
     _spec("request.whole_order", _BOOL, "request", "every unit of every line of the order is asked for, none left out"),
+    _spec("request.hour", _INT, "request", "hour of the day when it is decided, in the platform's time zone: 0 to 23"),
+    _spec(
+        "request.weekday",
+        _INT,
+        "request",
+        "day of the week when it is decided, in the platform's time zone: 0 is Sunday, 1 Monday, … 6 Saturday",
+    ),
+    _spec(
+        "request.date",
+        _STRING,
+        "request",
+        "date when it is decided, in the platform's time zone, as 2025-01-26; < and > order dates",
+    ),
     _spec(
         "order.paid_minor",
         _INT,

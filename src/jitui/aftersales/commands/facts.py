@@ -42,6 +42,7 @@ from jitui.policy import (
     caps_facts,
     held_out,
 )
+from jitui.policy.moments import moment_facts
 from jitui.text import spelled_alike
 
 USAGE_MAX_AGE = timedelta(seconds=10)
@@ -150,6 +151,7 @@ def gather_facts(
         "buyer.restricted": inputs.restricted,
         "request.amount_minor": amount_minor,
         "request.whole_order": _is_whole_order(snapshot.lines, asked),
+        **moment_facts(now, time_zone),
         "order.paid_minor": captured_minor(snapshot.tenders),
         "order.currency": order.currency,
         "order.shipment": snapshot.fulfillment.value,

@@ -159,7 +159,8 @@ STRING_OR_COMMENT = r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r'[^']*'|r"[^"]*"|'(?:\\.|
 """Matches strings and comments; it is tried first, so that their content is not read as a part of the expression."""
 NO_CLOCK = (
     "a condition has no clock: compare an age, as in order.age_seconds < 3600 or buyer.account_age_days >= 90 "
-    "(an hour is 3600 seconds)"
+    "(an hour is 3600 seconds), or the moment of the request: request.hour, request.weekday (0 is Sunday) and "
+    "request.date, as in request.date >= '2025-01-26'"
 )
 MAX_DEPTH = 60
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from jitui.policy.facts import LINE_FIELDS, LINES, NUL, FactType
 from jitui.policy.language.macros import Macro, macro_of
+from jitui.policy.language.moment_faults import moment_faults
 from jitui.policy.language.syntax import (
     MAX_DEPTH,
     NO_CLOCK,
@@ -78,7 +79,7 @@ class _Reader:
         except Unsupported as unsupported:
             self.faults.append(unsupported.fault)
             return None
-        self.faults += _enum_faults(node, self.names) if node else ()
+        self.faults += (*_enum_faults(node, self.names), *moment_faults(node)) if node else ()
         return node
 
     def supported(self, expr: Any, variable: str | None, depth: int) -> Node | None:
