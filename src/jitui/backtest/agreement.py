@@ -36,6 +36,8 @@ _STRINGS = ("order.currency", "buyer.nick")
 _ENUMS = {"order.shipment": ("unshipped", "shipped"), "buyer.tier": ("gold", "银")}
 _EDGES = (0, 1, -1, 2, 3, 7, 100, 30_000, 2**31, 2**53 + 1, 2**62, -(2**62), 2**63 - 1, -(2**63), 2**63 - 2)
 _PARAMETERS = (0, 1, -1, 2, 7, 100, 30_000, 10**15, -(10**15))
+_LISTS = {"few": "['', CNY, 中文, 'a''b', 'x\\y']", "numbers": "[0, 7, -1, 30000, 4611686018427387904]"}
+_LISTS |= {"words": "[unshipped, shipped]"}
 _TEXTS: tuple[str, ...] = ("", "a", "ab", " a", "CNY", "cny", "中文", "文", "é", "e\u0301", "🤦🏼")
 _TEXTS += ("a'b", 'a"b', "a\\b", "\\", "%", "_", "x\ny")
 # In UTF-16 order the last of these comes before the second, in code point order after it.
@@ -212,6 +214,8 @@ def policy_text(
         *(f"  {name}: {text}" for name, text in _FEATURES.items()),
         "attributes:",
         *(f"  {name}: {text}" for name, text in _ATTRIBUTES.items()),
+        "lists:",
+        *(f"  {name}: {words}" for name, words in _LISTS.items()),
     ]
     if parameters:
         lines += ["parameters:", *(f"  {name}: {value}" for name, value in parameters.items())]
@@ -289,6 +293,9 @@ class _Writer:
 
     def _among(self, depth: int) -> str:
         name, words = self.random.choice(list(_ENUMS.items()))
+        if self.random.random() < 0.25:
+            named = [f"({self.number(depth - 1)} in numbers)", f"({self.text(depth - 1)} in few)"]
+            return self.random.choice([*named, "(order.shipment in words)"])
         if self.random.random() < 0.4:
             listed = ", ".join(_cel_text(word) for word in words[: self.random.randint(1, 2)])
             return f"({name} in [{listed}])"

@@ -65,11 +65,11 @@ def shared_conditions(policy: LoadedPolicy, beside: LoadedPolicy) -> frozenset[s
 
 def _say_the_same(policy: LoadedPolicy, beside: LoadedPolicy, reads: Reads) -> bool:
     defined, there = ({one.name: one.when for one in either.definitions} for either in (policy, beside))
-    values, theirs = policy.programs.parameters, beside.programs.parameters
+    values, theirs = policy.programs.constants, beside.programs.constants
     return (
         all(defined.get(name) == there.get(name) for name in reads.definitions)
         and all(policy.facts.get(name) == beside.facts.get(name) for name in reads.facts)
-        and all(values.get(name) == theirs.get(name) for name in reads.parameters)
+        and all(values.get(name) == theirs.get(name) for name in (*reads.parameters, *reads.lists))
     )
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from jitui.money import to_decimal_text
 from jitui.policy.facts import FactSpec
 from jitui.policy.language.syntax import Node
-from jitui.policy.language.unparse import expanded, parameters_in
+from jitui.policy.language.unparse import expanded, lists_in, parameters_in
 from jitui.policy.model import LoadedPolicy
-from jitui.policy.rewritten import rewritten, trees_of
+from jitui.policy.rewritten import few_words, rewritten, trees_of, words_moved
 from jitui.policy.sections import (
     Cap,
     Condition,
@@ -55,6 +55,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
         *_header(old, new),
         *_texts(old, new),
         *_parameters(old, new),
+        *_lists(old, new),
         *_attributes(old, new),
         *_features(old, new),
         *_definitions(old, new),
@@ -99,6 +100,23 @@ def _parameters(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
         others = [key for one in given for key in (*one.limits, *one.shown_in)]
         what = _before_after(name, before, after, lambda one: str(one.value))
         yield PolicyChange(f"parameters.{name}", what, decides, tuple(dict.fromkeys((*rules, *others))))
+
+
+def _lists(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
+    """The lists whose words differ, with the rules and sentences that use them; their order means nothing."""
+    before, after = ({one.name: one for one in policy.lists} for policy in (old, new))
+    for name in dict.fromkeys((*before, *after)):
+        one, other = before.get(name), after.get(name)
+        if one and other and set(one.words) == set(other.words):
+            continue
+        rules = tuple(dict.fromkeys((*_readers(old, name), *_readers(new, name))))
+        shown = [key for given in (one, other) if given for key in given.shown_in]
+        if one and other:
+            what = words_moved(one.words, other.words)
+        else:
+            what = _before_after(name, before, after, lambda given: few_words(given.words))
+        decides = any(_decides_otherwise(old, new, rule) for rule in rules)
+        yield PolicyChange(f"lists.{name}", what, decides, tuple(dict.fromkeys((*rules, *shown))))
 
 
 def _limits_something(key: str, old: LoadedPolicy, new: LoadedPolicy) -> bool:
@@ -205,13 +223,13 @@ def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any)
     same = expanded(one.tree, whole[0]) == expanded(other.tree, whole[1])
     if before != after:
         what = rewritten((old, one.tree), (new, other.tree), *whole, more, less) if not same else None
-        by = "by its parameters: " if _when(one) == _when(other) else ""
+        by = f"by its {_constants_moved(old, new, one.tree)}: " if _when(one) == _when(other) else ""
         what = what or f"{_when(one)} → {_when(other)}" + (_SAME if same else "")
         yield PolicyChange(name, f"{by}{what}", not same)
     elif not same:
         what = rewritten((old, one.tree), (new, other.tree), *whole, more, less)
         yield PolicyChange(name, f"by its definitions: {what or 'they changed'}", decides=True)
-    elif parameters_in(one.tree) != parameters_in(other.tree):
+    elif _constants_named(one.tree) != _constants_named(other.tree):
         yield PolicyChange(name, f"{_when(one)} → {_when(other)}{_SAME}", decides=False)
     if isinstance(one, Condition):
         if one.public != other.public:
@@ -227,6 +245,17 @@ def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any)
             means = more if other.for_days > one.for_days else less
             yield PolicyChange(f"{name}.for", f"{one.for_days}d → {other.for_days}d: {means}", decides=True)
         yield from _words(f"{name}.text", one.text, other.text)
+
+
+def _constants_named(tree: Node) -> tuple[str, ...]:
+    return (*parameters_in(tree), *lists_in(tree))
+
+
+def _constants_moved(old: LoadedPolicy, new: LoadedPolicy, tree: Node) -> str:
+    """Which constants of a rule with the same text differ: its parameters, its lists, or both."""
+    before, after = old.programs.constants, new.programs.constants
+    found = (("parameters", parameters_in(tree)), ("lists", lists_in(tree)))
+    return " and ".join(kind for kind, names in found if any(before.get(name) != after.get(name) for name in names))
 
 
 # Gates ------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from jitui.policy.sections import (
     Feature,
     Gates,
     Guards,
+    NamedList,
     Parameter,
     RestrictionRule,
     Review,
@@ -39,6 +40,7 @@ class LoadedPolicy:
     notice: Text
     legal_basis: Text
     parameters: tuple[Parameter, ...]
+    lists: tuple[NamedList, ...]
     attributes: Mapping[str, FactSpec]
     """Of the buyer."""
     shop_attributes: Mapping[str, FactSpec]

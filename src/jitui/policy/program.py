@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, ScalarValue, fitting, known_lines
 from jitui.policy.language.expression import evaluating_env, value_of
 from jitui.policy.language.syntax import DefinitionRef, Fact, Fold, LineField, Names, Node, Quantifier, walk
-from jitui.policy.language.unparse import parameters_in
+from jitui.policy.language.unparse import lists_in, parameters_in
 from jitui.policy.sections import Condition, Definition, RestrictionRule, ShopGate
 
 if TYPE_CHECKING:
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The facts, line fields, definitions and parameters that an expression reads, also through its definitions."""
+    """The facts, line fields, definitions, parameters and lists that an expression reads, also through definitions."""
 
     facts: tuple[str, ...]
     line_fields: tuple[str, ...]
     definitions: tuple[str, ...]
     parameters: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every variable that the expression reads."""
-        return self.facts + self.definitions + self.parameters
+        return self.facts + self.definitions + self.parameters + self.lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Programs:
     env: Env
     specs: Mapping[str, FactSpec]
     parameters: Mapping[str, int]
+    lists: Mapping[str, tuple[ScalarValue, ...]]
+    constants: Mapping[str, int | list[ScalarValue]]
     conditions: tuple[Program, ...]
     condition_definitions: tuple[Program, ...]
     condition_reads: Reads
@@ -100,6 +103,8 @@ def compile_programs(
         env,
         names.facts,
         names.parameters,
+        names.lists,
+        {**names.parameters, **{name: list(words) for name, words in names.lists.items()}},
         of_conditions,
         needed(condition_reads),
         condition_reads,
@@ -123,6 +128,7 @@ def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
     fields: dict[str, None] = {}
     names: dict[str, None] = {}
     parameters = dict.fromkeys(parameters_in(tree))
+    lists = dict.fromkeys(lists_in(tree))
     for node in walk(tree):
         match node:
             case Fact(name=name):
@@ -137,7 +143,8 @@ def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
                 facts |= dict.fromkeys(inner.facts)
                 fields |= dict.fromkeys(inner.line_fields)
                 parameters |= dict.fromkeys(inner.parameters)
-    return Reads(tuple(facts), tuple(fields), tuple(names), tuple(parameters))
+                lists |= dict.fromkeys(inner.lists)
+    return Reads(tuple(facts), tuple(fields), tuple(names), tuple(parameters), tuple(lists))
 
 
 def union_of(programs: Iterable[Program]) -> Reads:
@@ -148,6 +155,7 @@ def union_of(programs: Iterable[Program]) -> Reads:
         tuple(dict.fromkeys(name for read in reads for name in read.line_fields)),
         tuple(dict.fromkeys(name for read in reads for name in read.definitions)),
         tuple(dict.fromkeys(name for read in reads for name in read.parameters)),
+        tuple(dict.fromkeys(name for read in reads for name in read.lists)),
     )
 
 
@@ -177,8 +185,8 @@ def evaluate(
     rules: tuple[Program, ...],
 ) -> tuple[bool | None, ...]:
     """The value of each rule, None for unknown. An unknown definition is left out, like an unknown fact."""
-    # A parameter is a variable for the run time: its compiler knows no named constants.
-    data: dict[str, KnownValue | list[dict[str, ScalarValue]]] = {**programs.parameters, **known}
+    # A parameter or list is a variable for the run time: its compiler knows no named constants.
+    data: dict[str, KnownValue | list[ScalarValue] | list[dict[str, ScalarValue]]] = {**programs.constants, **known}
     lines = data.get(LINES)
     if isinstance(lines, tuple):
         data[LINES] = list(lines)  # the run time accepts a list, and no other sequence

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jitui.money import to_decimal_text
 from jitui.policy.facts import LINE_FIELDS
-from jitui.policy.language.syntax import Call, DefinitionRef, Fact, Fold, FoldKind, LineField, Literal, Node, walk
+from jitui.policy.language.syntax import (
+    Call,
+    DefinitionRef,
+    Fact,
+    Fold,
+    FoldKind,
+    InList,
+    LineField,
+    Literal,
+    Node,
+    walk,
+)
 from jitui.policy.language.unparse import Moved, expanded, moved_constants, unparse
 from jitui.policy.model import LoadedPolicy
+
+_FEW_WORDS = 6
 
 
 def trees_of(policy: LoadedPolicy) -> dict[str, Node]:
@@ -32,9 +45,32 @@ def rewritten(
     signs = {one.sign for one in moved} if _read_alike(before, old[0], new[0]) else {0}
     follows = {frozenset({1}): f": {more}", frozenset({-1}): f": {less}"}.get(frozenset(signs), "")
     told = [
-        f"`{unparse(one.old)}` → `{unparse(one.new)}`{_amounts(one, old[0], new[0])}" for one in dict.fromkeys(moved)
+        _words_moved(one) or f"`{unparse(one.old)}` → `{unparse(one.new)}`{_amounts(one, old[0], new[0])}"
+        for one in dict.fromkeys(moved)
     ]
     return "; ".join(told) + follows
+
+
+def _words_moved(moved: Moved) -> str:
+    """What came to the words of a long `in` and what went; empty for anything else."""
+    old, new = moved.old, moved.new
+    if not isinstance(old, InList) or not isinstance(new, InList) or max(len(old.words), len(new.words)) <= _FEW_WORDS:
+        return ""
+    words = words_moved([unparse(word) for word in old.words], [unparse(word) for word in new.words])
+    return f"`{unparse(old.value)} in …` {words}"
+
+
+def words_moved(old: Sequence[object], new: Sequence[object]) -> str:
+    """`now with a, b, without c`; of many words their number."""
+    come, gone = ([word for word in one if word not in other] for one, other in ((new, old), (old, new)))
+    parts = [f"{how} {few_words(words)}" for how, words in (("with", come), ("without", gone)) if words]
+    return f"now {', '.join(parts)}"
+
+
+def few_words(words: Sequence[object]) -> str:
+    """The first words, and how many there are more."""
+    shown = ", ".join(str(word) for word in words[:_FEW_WORDS])
+    return f"{shown} and {len(words) - _FEW_WORDS} more" if len(words) > _FEW_WORDS else shown
 
 
 def _read_alike(tree: Node, old: LoadedPolicy, new: LoadedPolicy) -> bool:

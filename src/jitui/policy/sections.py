@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from jitui.policy.facts import FactType
+from jitui.policy.facts import FactType, ScalarValue
 from jitui.policy.language.syntax import Node
 
 OTHER_FACTORS = "other_factors"
@@ -28,6 +28,15 @@ class Parameter:
     value: int
     shown_in: tuple[str, ...]
     limits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedList:
+    """Words or whole numbers under one name, for the right side of `in`; `shown_in` are the sentences that show it."""
+
+    name: str
+    words: tuple[ScalarValue, ...]
+    shown_in: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,8 @@ def _variables(names: Names, lines: Type) -> Mapping[str, Type]:
     facts = {name: _SCALAR_TYPES.get(spec.type, lines) for name, spec in names.facts.items()}
     # A definition with a fault gets the type DYN, which fits everywhere, so its fault is reported only once.
     definitions = {name: _SCALAR_TYPES[kind] if kind else cel.Type.DYN for name, kind in names.definitions.items()}
-    return facts | definitions | dict.fromkeys(names.parameters, cel.Type.INT)
+    lists = {name: cel.Type.List(_SCALAR_TYPES[names.type_of_list(name)]) for name in names.lists}
+    return facts | definitions | dict.fromkeys(names.parameters, cel.Type.INT) | lists
 
 
 @cache

@@ -90,12 +90,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class InList:
-    """Whether a value is one of some literals; unknown when the value is unknown."""
+    """Whether a value is one of some literals; unknown when the value is unknown.
+
+    `name` is that of the list, when the words are those of a named list.
+    """
 
     value: Node
     words: tuple[Literal, ...]
     at: int
     type: FactType = FactType.BOOL
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +192,25 @@ def walk(node: Node) -> Iterator[Node]:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names that an expression may use; a definition with a fault has no type, and a parameter is its value."""
+    """The names that an expression may use.
+
+    A definition with a fault has no type; a parameter is its value, and a list its words, all of one type.
+    """
 
     facts: Mapping[str, FactSpec]
     definitions: Mapping[str, FactType | None]
     parameters: Mapping[str, int] = field(default_factory=dict)
+    lists: Mapping[str, tuple[ScalarValue, ...]] = field(default_factory=dict)
 
     def reserved(self, variable: str) -> bool:
-        """Whether a line variable with this name would hide a fact, a definition or a parameter."""
+        """Whether a line variable with this name would hide a fact, a definition, a parameter or a list."""
         roots = {name.split(".", 1)[0] for name in self.facts}
-        return variable in roots or variable in self.definitions or variable in self.parameters
+        return any(variable in names for names in (roots, self.definitions, self.parameters, self.lists))
+
+    def type_of_list(self, name: str) -> FactType:
+        """The type of a list's words; text for a list all of whose words have faults."""
+        words = self.lists[name]
+        return FactType.INT if words and isinstance(words[0], int) else FactType.STRING
 
 
 def start_of_name(text: str, at: int, name: str) -> int:

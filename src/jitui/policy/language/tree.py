@@ -142,6 +142,8 @@ class _Reader:
             return DefinitionRef(name, kind, at)
         if name in self.names.parameters:
             return Literal(self.names.parameters[name], FactType.INT, at, name)
+        if name in self.names.lists:
+            raise Unsupported(at, f"{name} is a list: it stands on the right of `in`, as in order.currency in {name}")
         if name in self.names.facts:
             return Fact(name, self.names.facts[name].type, at)
         raise Unsupported(at, f"{name} is not a fact; {SUPPORTED}")
@@ -183,8 +185,10 @@ class _Reader:
 
     def in_list(self, at: int, operands: list[Any], variable: str | None, depth: int) -> InList | None:
         value, words = operands
+        if words.ident_expr.name in self.names.lists:
+            return self.in_named_list(at, value, words, variable, depth)
         if not words.HasField("list_expr") or not words.list_expr.elements:
-            raise Unsupported(at, "the right side of `in` is a list of values, as in ['a', 'b']")
+            raise Unsupported(at, "the right side of `in` is a list of values, as in ['a', 'b'], or the name of a list")
         left = self.node(value, variable, depth + 1)
         elements = words.list_expr.elements
         literals = [word for element in elements if (word := self.word(element)) is not None]
@@ -192,6 +196,16 @@ class _Reader:
             return None
         _check_operands(Operator.EQUAL, (left, *literals), at)
         return InList(left, tuple(literals), at)
+
+    def in_named_list(self, at: int, value: Any, words: Any, variable: str | None, depth: int) -> InList | None:
+        name, place = words.ident_expr.name, self.at(words)
+        left = self.node(value, variable, depth + 1)
+        if left is None or not self.names.lists[name]:
+            return None
+        kind = self.names.type_of_list(name)
+        literals = tuple(Literal(word, kind, place) for word in self.names.lists[name])
+        _check_operands(Operator.EQUAL, (left, literals[0]), at)
+        return InList(left, literals, at, name=name)
 
     def word(self, expr: Any) -> Literal | None:
         if expr.HasField("const_expr"):
@@ -251,7 +265,7 @@ class _Reader:
         if variable is not None:
             raise Unsupported(at, f"{_MACROS} inside one another are not supported: write a definition for one")
         if self.names.reserved(macro.variable):
-            taken = "the name of a fact, a definition or a parameter"
+            taken = "the name of a fact, a definition, a parameter or a list"
             raise Unsupported(at, f"{macro.variable} is {taken}: give the line another name")
         return macro
 
@@ -289,8 +303,8 @@ def _check_operands(operator: Operator, args: tuple[Node, ...], at: int) -> None
 def _enum_faults(node: Node, names: Names) -> Iterator[ExpressionFault]:
     """Faults for words that an enum does not have, and for comparisons that order enum words."""
     match node:
-        case InList(value=value, words=words):
-            yield from _word_faults(_enum_of(value, names), words)
+        case InList(value=value, words=words, name=name):
+            yield from _word_faults(_enum_of(value, names), words, f"the list {name} has " if name else "")
         case Call(operator=operator, args=(left, right)) if operator in _EQUALITY:
             for side, other in ((left, right), (right, left)):
                 if isinstance(other, Literal):
@@ -300,11 +314,12 @@ def _enum_faults(node: Node, names: Names) -> Iterator[ExpressionFault]:
                 yield ExpressionFault(node.at, f"{', '.join(enum)} have no order: use == or in")
 
 
-def _word_faults(enum: tuple[str, ...], words: tuple[Literal, ...]) -> Iterator[ExpressionFault]:
+def _word_faults(enum: tuple[str, ...], words: tuple[Literal, ...], listed: str = "") -> Iterator[ExpressionFault]:
     for word in words:
         if enum and word.value not in enum:
             hint = did_you_mean(str(word.value), enum)
-            yield ExpressionFault(word.at, f"'{word.value}' is none of {', '.join(enum)}{hint}")
+            is_none = f"{listed}'{word.value}', which" if listed else f"'{word.value}'"
+            yield ExpressionFault(word.at, f"{is_none} is none of {', '.join(enum)}{hint}")
 
 
 def _enum_of(node: Node, names: Names) -> tuple[str, ...]:

@@ -38,6 +38,8 @@ def unparse(node: Node) -> str:
             return name
         case LineField(name=name):
             return f"l.{name}"
+        case InList(value=value, name=str(name)):
+            return f"{_operand(value)} in {name}"
         case InList(value=value, words=words):
             return f"{_operand(value)} in [{', '.join(unparse(word) for word in words)}]"
         case Quantifier(every=every, body=body):
@@ -88,7 +90,7 @@ def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
             return replace(node, args=tuple(expanded(arg, definitions) for arg in args), at=0)
         case InList(value=value, words=words):
             bare = tuple(sorted({_bare(word) for word in words}, key=lambda word: (str(word.type), word.value)))
-            return replace(node, value=expanded(value, definitions), words=bare, at=0)
+            return replace(node, value=expanded(value, definitions), words=bare, at=0, name=None)
         case Quantifier(body=body):
             return replace(node, body=expanded(body, definitions), at=0)
         case Fold(where=where, body=of_each):
@@ -101,6 +103,11 @@ def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
 
 def _bare(literal: Literal) -> Literal:
     return replace(literal, at=0, parameter=None)
+
+
+def lists_in(node: Node) -> tuple[str, ...]:
+    """The lists that a tree names, in the order of appearance, without those of its definitions."""
+    return tuple(one.name for one in walk(node) if isinstance(one, InList) and one.name is not None)
 
 
 def parameters_in(node: Node) -> tuple[str, ...]:

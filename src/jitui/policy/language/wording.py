@@ -12,7 +12,8 @@ from jitui.policy.problems import did_you_mean
 
 _CEL_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _TOO_DEEP = "too long or too deep for CEL: split it into definitions"
-_WORDS = {"int": "a whole number", "bool": "true or false", "string": "text", "double": "a decimal number"}
+_WORDS = {"int": "a whole number", "bool": "true or false", "string": "text", "double": "a decimal number",
+          "list of int": "a list of whole numbers", "list of string": "a list of text"}  # fmt: skip
 _WHOLE = "amounts are whole minor units: write 30000 for 300.00"
 _NO_NULL = "no fact is null: one that is not known makes the condition unknown by itself"
 _INSTEAD = {
@@ -202,11 +203,12 @@ def _no_fact(at: int, name: str, names: Names) -> ExpressionFault:
         return ExpressionFault(at, f"there is no fact {name}: {_NO_NULL}")
     if _CLOCKS.fullmatch(last):
         return ExpressionFault(at, f"there is no fact {name}: {NO_CLOCK}")
-    known = [*names.facts, *names.definitions, *names.parameters]
+    known = [*names.facts, *names.definitions, *names.parameters, *names.lists]
     return ExpressionFault(at, f"there is no fact {name}{did_you_mean(name, known)}")
 
 
 def _types(signature: str) -> str:
+    signature = re.sub(r"list\((string|int)\)", r"list of \1", signature)
     parts = re.sub(r"^[^(]*\.\(|[()]", "", signature).split(", ")
     return " and ".join(_WORDS.get(part, "a line" if part == "jitui.Line" else part) for part in parts)
 

@@ -55,7 +55,9 @@ def _parameters(found: Written, meaning: Meaning) -> Iterator[tuple[Place, str]]
         return
     used = {name for one in found.expressions for name in reads_of(one.tree, meaning.definitions).parameters}
     used |= {reference.name for one in found.sentences for reference in one.references()}
+    used |= {name for one in found.expressions for name in reads_of(one.tree, meaning.definitions).lists}
     used |= {one.leaf.value for one in found.limits}
-    for name, key in parameters.keys.items():
-        if name not in used:
-            yield key.place, f"nothing uses the parameter {name}: leave it out"
+    for kind, keys in (("parameter", parameters.keys), ("list", parameters.list_keys)):
+        for name, key in keys.items():
+            if name not in used:
+                yield key.place, f"nothing uses the {kind} {name}: leave it out"

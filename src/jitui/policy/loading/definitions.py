@@ -33,7 +33,7 @@ def check_definitions(
     definitions = []
     for name in _in_order(notes, texts):
         leaf = texts[name]
-        checked = check(leaf.value, Names(facts, types, parameters.values))
+        checked = check(leaf.value, Names(facts, types, parameters.values, parameters.lists))
         if isinstance(checked, Checked):
             types[name] = checked.type
             definitions.append(Definition(name, leaf.value, checked.type, checked.tree))
@@ -63,6 +63,9 @@ def _readable(
             notes.add(
                 key.place, f"{key.value} is already the parameter of line {line}: give the definition another name"
             )
+        elif key.value in parameters.list_keys:
+            line = parameters.list_keys[key.value].place.line
+            notes.add(key.place, f"{key.value} is already the list of line {line}: give the definition another name")
         elif leaf is not None:
             texts[key.value] = leaf
     return texts

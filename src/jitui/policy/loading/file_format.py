@@ -281,6 +281,7 @@ _ATTRIBUTES = MapKind(
         (NameKind(SHOP_NAME, f"shop.x: {NAME}", tuple(FACTS), WORDS_OF_CEL), _ATTRIBUTE_TYPE),
     )
 )
+_LIST_NUMBER = IntegerKind(-(10**18) + 1, 10**18 - 1)
 _OWN_NAME = NameKind(IDENTIFIER, NAME, (*TAKEN_BY_CEL, *FIRST_WORDS))
 
 POLICY = PolicySection(
@@ -331,6 +332,13 @@ POLICY = PolicySection(
             "Whole numbers with a name. Expressions, sentences, caps and the hold-out use them by name, so that a "
             "number that several places share is written once.",
             "{limit_minor: 30000}",
+            NONE,
+        ),
+        PolicyField(
+            "lists",
+            MapKind(((_OWN_NAME, ListKind(EitherKind((TextKind(), _LIST_NUMBER)), least=1)),)),
+            "Words, or whole numbers, under one name, for the right side of `in`. Sentences show them by that name.",
+            "{cold_regions: [CN-54, CN-65]}",
             NONE,
         ),
         PolicyField(

@@ -34,6 +34,7 @@ from jitui.policy.loading.field_readers import (
 from jitui.policy.loading.file_kinds import PolicySection
 from jitui.policy.loading.gate_section import read_gates
 from jitui.policy.loading.guards_section import read_guards
+from jitui.policy.loading.lists import lists_used, read_lists
 from jitui.policy.loading.parameters import Parameters, number, read_parameters
 from jitui.policy.loading.repeated_numbers import Meaning
 from jitui.policy.loading.sentences import SentenceReader, sentence_reader
@@ -95,7 +96,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     found = _section(notes, root, form.POLICY)
     policy_id, version = read(notes, found, "policy", slug), read(notes, found, "version", string)
     effective_from, currency = read(notes, found, "effective_from", date), read(notes, found, "currency", _currency)
-    parameters = read_parameters(notes, found.get("parameters"))
+    parameters = read_lists(notes, found.get("lists"), read_parameters(notes, found.get("parameters")))
     sentence = sentence_reader(parameters, currency)
     title, notice = read(notes, found, "title", sentence), read(notes, found, "notice", sentence)
     legal_basis = _legal_basis(notes, found.get("legal_basis"))
@@ -125,6 +126,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         notice=notice or {},
         legal_basis=legal_basis,
         parameters=parameters_used(parameters, texts),
+        lists=lists_used(parameters, texts),
         attributes={name: spec for name, spec in attributes.items() if spec and not name.startswith("shop.")},
         shop_attributes={name: spec for name, spec in attributes.items() if spec and name.startswith("shop.")},
         features=tuple(feature for feature in features.values() if feature),
@@ -283,7 +285,7 @@ def _vocabulary(
     reads: dict[str, Reads] = {}
     for definition in definitions:
         reads[definition.name] = reads_of(definition.tree, reads)
-    return _Vocabulary(Names(facts, types, parameters.values), definitions, reads)
+    return _Vocabulary(Names(facts, types, parameters.values, parameters.lists), definitions, reads)
 
 
 def _feature_spec(feature: Feature) -> FactSpec:

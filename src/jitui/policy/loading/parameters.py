@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from jitui.policy.facts import ScalarValue
 from jitui.policy.loading import file_format as form
 from jitui.policy.loading.field_readers import Notes, entries, integer
 from jitui.policy.loading.file_kinds import IDENTIFIER, IntegerKind, in_words
@@ -17,15 +18,17 @@ _NAME = re.compile(IDENTIFIER)
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The parameters of a file by name, with the keys that name them; a value with a fault is read as 0.
+    """The parameters of a file by name, with the keys that name them, and its lists; a value with a fault is read as 0.
 
-    `given`: the file has the section. Without it no brace in a sentence has a meaning, because files that are older
-    than the section show braces to people.
+    `given`: the file has one of the two sections. Without them no brace in a sentence has a meaning, because files that
+    are older than the sections show braces to people.
     """
 
     given: bool
     values: Mapping[str, int]
     keys: Mapping[str, Scalar]
+    lists: Mapping[str, tuple[ScalarValue, ...]] = field(default_factory=dict)
+    list_keys: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 def read_parameters(notes: Notes, node: Node | None) -> Parameters:

@@ -138,7 +138,7 @@ def _measured(node: Node, compared: Node) -> Iterator[tuple[Literal, Node]]:
     if isinstance(node, Literal):
         yield node, compared
         return
-    if isinstance(node, InList):
+    if isinstance(node, InList) and node.name is None:
         yield from ((word, node.value) for word in node.words)
     is_comparison = isinstance(node, Call) and node.operator in _COMPARISONS
     is_product = isinstance(node, Call) and node.operator in _FACTORS

@@ -1,4 +1,4 @@
-"""Sentences that are shown to people, with the values of parameters: `under {limit_minor|money}`.
+"""Sentences that are shown to people, with the values of parameters and lists: `under {limit_minor|money}`.
 
 They are rendered when the policy is loaded, so that whatever shows or stores a sentence has finished text.
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("money", "number")
 _LOCALES = {"zh": "zh_CN", "en": "en"}
+_BETWEEN_WORDS = {"zh": "、", "en": ", "}
 _BRACES = re.compile(r"\{\{|\}\}|\{(?P<inside>[^{}]*)\}|[{}]")
 _REFERENCE = re.compile(r"\s*(?P<name>[^|\s]*)\s*(?:\|\s*(?P<format>.*?)\s*)?", re.DOTALL)
 
@@ -97,6 +98,8 @@ def _rendered(notes: Notes, leaf: Scalar, language: str, parameters: Parameters,
                 fault = _fault(part, parameters)
                 if fault:
                     notes.add(leaf.place_of(part.at), fault)
+                elif part.name in parameters.lists:
+                    shown.append(_BETWEEN_WORDS[language].join(map(str, parameters.lists[part.name])))
                 else:
                     shown.append(_value(parameters.values[part.name], part.format, language, currency))
     return "".join(shown)
@@ -104,8 +107,10 @@ def _rendered(notes: Notes, leaf: Scalar, language: str, parameters: Parameters,
 
 def _fault(reference: Reference, parameters: Parameters) -> str:
     name, form = reference.name, reference.format
+    if name in parameters.lists:
+        return f"{name} is a list, which is shown by {{{name}}} alone" if form is not None else ""
     if name not in parameters.values:
-        hint = did_you_mean(name, list(parameters.values))
+        hint = did_you_mean(name, [*parameters.values, *parameters.lists])
         return f"there is no parameter {name or 'without a name'}{hint}; {{{{ and }}}} show braces"
     if form is not None and form not in FORMATS:
         hint = did_you_mean(form, FORMATS) or f": {name} is shown by {{{name}}}, {{{name}|number}} or {{{name}|money}}"
