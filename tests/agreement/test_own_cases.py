@@ -87,7 +87,36 @@ COUNTS: Sequence[Case] = (
     (f"!{ONE}", virtual(True, True), True),
 )
 
-CASES = (*SUMS, *COUNTS)
+KNOWN: Sequence[Case] = (
+    ("known(order.currency)", {"order.currency": "CNY"}, True),
+    ("known(order.currency)", {"order.currency": ""}, True),
+    ("known(order.currency)", {}, False),
+    ("known(order.currency)", {"order.currency": "a\0b"}, False),
+    ("known(order.shipment)", {"order.shipment": "shipped"}, True),
+    ("known(order.shipment)", {"order.shipment": "elsewhere"}, False),
+    ("known(buyer.vip)", {"buyer.vip": False}, True),
+    ("known(order.paid_minor)", {"order.paid_minor": 0}, True),
+    ("!known(order.paid_minor)", {}, True),
+    ("known(order.paid_minor) == known(buyer.vip)", {"buyer.vip": True}, False),
+    ("known(order.paid_minor) in [true]", {}, False),
+    ("known(order.lines)", lines(), True),
+    ("known(order.lines)", {}, False),
+    ("known(buyer.level) ? buyer.level > 3 : true", {}, True),
+    ("known(buyer.level) ? buyer.level > 3 : true", {"buyer.level": 2}, False),
+    ("known(buyer.level) && buyer.level > 3", {}, False),
+    # of a row of which no one has it, and of a field that no line has
+    ("known(request.whole_order)", {}, False),
+    ("order.lines.exists(l, known(l.item_id))", lines(1), False),
+    ("order.lines.all(l, known(l.virtual))", virtual(True, False), True),
+    ("order.lines.all(l, known(l.virtual))", virtual(True, None), False),
+    ("order.lines.all(l, known(l.virtual))", virtual(), True),
+    ("order.lines.all(l, known(l.virtual))", {}, None),
+    ("order.lines.all(l, known(l.sku))", {"order.lines": [{"sku": "a\0b"}]}, False),
+    ("order.lines.filter(l, known(l.virtual) && l.virtual).size() == 1", virtual(True, None), True),
+    ("order.lines.map(l, known(l.virtual) ? l.paid_minor : 0).sum() == 1", virtual(True, None), True),
+)
+
+CASES = (*SUMS, *COUNTS, *KNOWN)
 
 
 @pytest.mark.parametrize(("expression", "row", "expected"), CASES)

@@ -13,6 +13,7 @@ from jitui.policy.language.syntax import (
     Fold,
     FoldKind,
     InList,
+    Known,
     LineField,
     Literal,
     Node,
@@ -52,6 +53,11 @@ def read(node: Node, facts: Facts, line: LineValues | None = None) -> Value:
         case LineField(name=name):
             assert line is not None
             return line.get(name)
+        case Known(of=LineField(name=name)):
+            assert line is not None
+            return line.get(name) is not None
+        case Known(of=of):
+            return facts.get(of.name) is not None
         case InList(value=inner, words=words):
             found = read(inner, facts, line)
             return None if found is None else any(found == word.value for word in words)

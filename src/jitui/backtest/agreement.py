@@ -36,7 +36,7 @@ _STRINGS = ("order.currency", "buyer.nick")
 _ENUMS = {"order.shipment": ("unshipped", "shipped"), "buyer.tier": ("gold", "银")}
 _EDGES = (0, 1, -1, 2, 3, 7, 100, 30_000, 2**31, 2**53 + 1, 2**62, -(2**62), 2**63 - 1, -(2**63), 2**63 - 2)
 _PARAMETERS = (0, 1, -1, 2, 7, 100, 30_000, 10**15, -(10**15))
-_LISTS = {"few": "['', CNY, 中文, 'a''b', 'x\\y']", "numbers": "[0, 7, -1, 30000, 4611686018427387904]"}
+_LISTS = {"few": "[' a', CNY, 中文, 'a''b', 'a\\b']", "numbers": "[0, 7, -1, 30000, 9007199254740993]"}
 _LISTS |= {"words": "[unshipped, shipped]"}
 _TEXTS: tuple[str, ...] = ("", "a", "ab", " a", "CNY", "cny", "中文", "文", "é", "e\u0301", "🤦🏼")
 _TEXTS += ("a'b", 'a"b', "a\\b", "\\", "%", "_", "x\ny")
@@ -260,6 +260,7 @@ class _Writer:
             lambda: self._searched(depth),
             lambda: self._quantified(depth),
             lambda: self._of_lines("exists_one", depth) or self._truth_name(),
+            self._known,
             self._truth_name,
         ]
         return pick(options)()
@@ -324,6 +325,10 @@ class _Writer:
 
     def _summed(self, depth: int) -> str:
         return self._of_lines("map", depth, ".sum()")
+
+    def _known(self) -> str:
+        fields = ["l.sku", "l.quantity", "l.item_id", "l.virtual"] * 2 if self.in_lines else []
+        return f"known({self.random.choice([*_INTS, *_BOOLS, *_STRINGS, *_ENUMS, LINES, *fields])})"
 
     def _truth_name(self) -> str:
         lines = ["l.customised", "l.virtual"] * 2 if self.in_lines else []

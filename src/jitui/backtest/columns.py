@@ -23,6 +23,7 @@ from jitui.policy.language.syntax import (
     Fold,
     FoldKind,
     InList,
+    Known,
     LineField,
     Literal,
     Node,
@@ -79,6 +80,12 @@ class Reading:
                 return self.table[definition_column(name)]
             case LineField(name=name, type=kind):
                 return _text(line[name], kind) if name in line.type().names else _unknown(kind)
+            case Known(of=LineField(name=name)) if name not in line.type().names:
+                return ibis.literal(False)
+            case Known(of=Fact(type=FactType.LINES)):
+                return _is_known(self._lines())
+            case Known(of=of):
+                return _is_known(self.value(of, line))
             case InList(value=inner, words=words):
                 among = self.value(inner, line).isin([self.value(word) for word in words])
                 # as a case expression, because Spark cannot compare a bare IN with anything
@@ -171,6 +178,11 @@ class Reading:
         if operator is Operator.DIVIDE:
             return _when((right == -1, _negated(left)), (right != 0, self.engine.divide(left, divisor)))
         return _when((right == -1, left.nullif(INT64_MIN) * 0), (right != 0, left % divisor))
+
+
+def _is_known(value: Value) -> Value:
+    # as a case expression: a bare test for NULL is no operand that every engine compares
+    return ibis.cases((value.notnull(), ibis.literal(True)), else_=ibis.literal(False))
 
 
 def _text(column: Value, kind: FactType) -> Value:

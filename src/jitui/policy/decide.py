@@ -126,6 +126,8 @@ def _unknown_names(program: Program, known: Mapping[str, KnownValue]) -> list[st
     lines = known.get(LINES)
     if isinstance(lines, tuple) and LINES in program.reads.facts:
         names += [f"{LINES}.{field}" for field in program.reads.line_fields if any(field not in line for line in lines)]
+    if program.reads.only_tested:
+        return [name for name in names if name not in program.reads.only_tested]
     return names
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, ScalarValue, fitting, known_lines
 from jitui.policy.language.expression import evaluating_env, value_of
-from jitui.policy.language.syntax import DefinitionRef, Fact, Fold, LineField, Names, Node, Quantifier, walk
+from jitui.policy.language.known import PREFIX, without_known
+from jitui.policy.language.syntax import DefinitionRef, Fact, Fold, Known, LineField, Names, Node, Quantifier, walk
 from jitui.policy.language.unparse import lists_in, parameters_in
 from jitui.policy.sections import Condition, Definition, RestrictionRule, ShopGate
 
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The facts, line fields, definitions, parameters and lists that an expression reads, also through definitions."""
+    """The facts, line fields, definitions, parameters and lists that an expression reads, also through definitions.
+
+    `tested` are the facts of which it asks whether they are known. `only_tested` are those of which it reads no value,
+    and fields of lines as `order.lines.sku`: that one of them is unknown makes nothing unknown.
+    """
 
     facts: tuple[str, ...]
     line_fields: tuple[str, ...]
     definitions: tuple[str, ...]
     parameters: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    tested: tuple[str, ...] = ()
+    only_tested: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,6 +65,7 @@ class Programs:
     parameters: Mapping[str, int]
     lists: Mapping[str, tuple[ScalarValue, ...]]
     constants: Mapping[str, int | list[ScalarValue]]
+    tested: Mapping[str, str]
     conditions: tuple[Program, ...]
     condition_definitions: tuple[Program, ...]
     condition_reads: Reads
@@ -77,16 +85,23 @@ def compile_programs(
     gates: tuple[ShopGate, ...] = (),
 ) -> Programs:
     """Compile checked expressions for evaluation; `definitions` are in the order of their dependencies."""
-    env = evaluating_env(names)
+    texts = [one.when for one in definitions] + [one.when for one in conditions] + [one.when for one in restrictions]
+    texts += [when for gate in gates for when in (gate.leave_when, gate.return_when)]
+    tested = {fact: PREFIX + fact for text in texts for fact in without_known(text, names).facts}
+    env = evaluating_env(names, tested)
+
+    def compiled(when: str) -> Expression:
+        return env.compile(without_known(when, names).text)
+
     known: dict[str, Reads] = {}
     named: list[Program] = []
     for definition in definitions:
         reads = reads_of(definition.tree, known)
         known[definition.name] = reads
-        named.append(Program(definition.name, env.compile(definition.when), definition.type, reads))
+        named.append(Program(definition.name, compiled(definition.when), definition.type, reads))
 
     def program(name: str, when: str, tree: Node) -> Program:
-        return Program(name, env.compile(when), FactType.BOOL, reads_of(tree, known), _whole(tree))
+        return Program(name, compiled(when), FactType.BOOL, reads_of(tree, known), _whole(tree))
 
     def needed(reads: Reads) -> tuple[Program, ...]:
         return tuple(one for one in named if one.id in reads.definitions)
@@ -105,6 +120,7 @@ def compile_programs(
         names.parameters,
         names.lists,
         {**names.parameters, **{name: list(words) for name, words in names.lists.items()}},
+        tested,
         of_conditions,
         needed(condition_reads),
         condition_reads,
@@ -129,14 +145,23 @@ def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
     names: dict[str, None] = {}
     parameters = dict.fromkeys(parameters_in(tree))
     lists = dict.fromkeys(lists_in(tree))
+    tested: dict[str, None] = {}
+    valued: set[str] = set()
     for node in walk(tree):
         match node:
             case Fact(name=name):
                 facts[name] = None
+                valued.add(name)
             case Quantifier() | Fold():
                 facts[LINES] = None
+                valued.add(LINES)
             case LineField(name=name):
                 fields[name] = None
+                valued.add(_of_lines(name))
+            case Known(of=Fact(name=name)):
+                facts[name] = tested[name] = None
+            case Known(of=of):
+                fields[of.name] = None
             case DefinitionRef(name=name):
                 inner = definitions[name]
                 names |= dict.fromkeys((*inner.definitions, name))
@@ -144,18 +169,34 @@ def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
                 fields |= dict.fromkeys(inner.line_fields)
                 parameters |= dict.fromkeys(inner.parameters)
                 lists |= dict.fromkeys(inner.lists)
-    return Reads(tuple(facts), tuple(fields), tuple(names), tuple(parameters), tuple(lists))
+                tested |= dict.fromkeys(inner.tested)
+                valued |= {*inner.facts, *map(_of_lines, inner.line_fields)} - set(inner.only_tested)
+    only_tested = tuple(name for name in (*facts, *map(_of_lines, fields)) if name not in valued)
+    named = (tuple(facts), tuple(fields), tuple(names), tuple(parameters), tuple(lists))
+    return Reads(*named, tuple(tested), only_tested)
+
+
+def _of_lines(field: str) -> str:
+    return f"{LINES}.{field}"
 
 
 def union_of(programs: Iterable[Program]) -> Reads:
     """What any of these reads."""
     reads = [program.reads for program in programs]
+
+    def valued(name: str) -> bool:
+        return any(
+            name not in read.only_tested and name in (*read.facts, *map(_of_lines, read.line_fields)) for read in reads
+        )
+
     return Reads(
         tuple(dict.fromkeys(name for read in reads for name in read.facts)),
         tuple(dict.fromkeys(name for read in reads for name in read.line_fields)),
         tuple(dict.fromkeys(name for read in reads for name in read.definitions)),
         tuple(dict.fromkeys(name for read in reads for name in read.parameters)),
         tuple(dict.fromkeys(name for read in reads for name in read.lists)),
+        tuple(dict.fromkeys(name for read in reads for name in read.tested)),
+        tuple(name for name in dict.fromkeys(name for read in reads for name in read.only_tested) if not valued(name)),
     )
 
 
@@ -187,6 +228,8 @@ def evaluate(
     """The value of each rule, None for unknown. An unknown definition is left out, like an unknown fact."""
     # A parameter or list is a variable for the run time: its compiler knows no named constants.
     data: dict[str, KnownValue | list[ScalarValue] | list[dict[str, ScalarValue]]] = {**programs.constants, **known}
+    for name, companion in programs.tested.items():
+        data[companion] = name in known
     lines = data.get(LINES)
     if isinstance(lines, tuple):
         data[LINES] = list(lines)  # the run time accepts a list, and no other sequence

@@ -13,6 +13,7 @@ from jitui.policy.language.syntax import (
     Fold,
     FoldKind,
     InList,
+    Known,
     LineField,
     Literal,
     Node,
@@ -75,7 +76,8 @@ def few_words(words: Sequence[object]) -> str:
 
 def _read_alike(tree: Node, old: LoadedPolicy, new: LoadedPolicy) -> bool:
     """Whether facts and definitions in a tree mean the same in both policies, so that constants can be compared."""
-    facts = [node.name for node in walk(tree) if isinstance(node, Fact)]
+    read = [node.of if isinstance(node, Known) else node for node in walk(tree)]
+    facts = [node.name for node in read if isinstance(node, Fact)]
     names = [node.name for node in walk(tree) if isinstance(node, DefinitionRef)]
     before, after = trees_of(old), trees_of(new)
     return (

@@ -8,7 +8,7 @@ error, which `&&`, `||`, all() and exists() absorb by Kleene's rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from cel_expr_python import cel
 
 from jitui.policy.facts import LINE_FIELDS, FactType
 from jitui.policy.language.functions import functions
+from jitui.policy.language.known import PREFIX, without_known
 from jitui.policy.language.syntax import ExpressionFault, Names, Node
 from jitui.policy.language.tree import read_tree
 from jitui.policy.language.wording import compile_faults, written_wrongly
@@ -54,11 +55,14 @@ def check(text: str, names: Names) -> Checked | tuple[ExpressionFault, ...]:
         return (ExpressionFault(0, f"over {MAX_CHARACTERS} characters: split the expression into definitions"),)
     if wrong := written_wrongly(text):
         return wrong
+    run = without_known(text, names)
+    if run.faults:
+        return run.faults
     try:
-        compiled = _checking_env(names).compile(text)
+        compiled = _checking_env(names, run.facts).compile(run.text)
     except RuntimeError as error:  # the binding raises RuntimeError for every compile error
-        return compile_faults(str(error), text, names)
-    tree = read_tree(compiled.serialize(), text, names)
+        return compile_faults(str(error), run.text, names)
+    tree = read_tree(compiled.serialize(), run.text, names)
     if isinstance(tree, tuple):
         return tree
     if tree.type is FactType.LINES:
@@ -66,10 +70,11 @@ def check(text: str, names: Names) -> Checked | tuple[ExpressionFault, ...]:
     return Checked(text, tree.type, tree)
 
 
-def evaluating_env(names: Names) -> Env:
-    """The environment in which checked expressions are compiled for evaluation."""
+def evaluating_env(names: Names, tested: Iterable[str] = ()) -> Env:
+    """The environment in which checked expressions are compiled for evaluation; `tested` are the facts of `known()`."""
     line = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
-    return cel.NewEnv(_line_pool(), variables=_variables(names, cel.Type.List(line)), extensions=functions())
+    variables = _variables(names, cel.Type.List(line), tested)
+    return cel.NewEnv(_line_pool(), variables=variables, extensions=functions())
 
 
 def value_of(program: Expression, data: Any, kind: FactType) -> bool | int | str | None:
@@ -82,17 +87,18 @@ def value_of(program: Expression, data: Any, kind: FactType) -> bool | int | str
     return value if result.type() == _SCALAR_TYPES[kind] else None
 
 
-def _checking_env(names: Names) -> Env:
+def _checking_env(names: Names, tested: Iterable[str]) -> Env:
     lines = cel.Type.List(cel.Type(_LINE))
-    return cel.NewEnv(_line_pool(), variables=_variables(names, lines), extensions=functions())
+    return cel.NewEnv(_line_pool(), variables=_variables(names, lines, tested), extensions=functions())
 
 
-def _variables(names: Names, lines: Type) -> Mapping[str, Type]:
+def _variables(names: Names, lines: Type, tested: Iterable[str]) -> Mapping[str, Type]:
     facts = {name: _SCALAR_TYPES.get(spec.type, lines) for name, spec in names.facts.items()}
     # A definition with a fault gets the type DYN, which fits everywhere, so its fault is reported only once.
     definitions = {name: _SCALAR_TYPES[kind] if kind else cel.Type.DYN for name, kind in names.definitions.items()}
     lists = {name: cel.Type.List(_SCALAR_TYPES[names.type_of_list(name)]) for name in names.lists}
-    return facts | definitions | dict.fromkeys(names.parameters, cel.Type.INT) | lists
+    known = dict.fromkeys((PREFIX + name for name in tested), cel.Type.BOOL)
+    return facts | definitions | dict.fromkeys(names.parameters, cel.Type.INT) | lists | known
 
 
 @cache

@@ -79,6 +79,15 @@ class LineField:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Whether a fact has a value, or a field of the line that is visited; never unknown itself."""
+
+    of: Fact | LineField
+    at: int
+    type: FactType = FactType.BOOL
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """An operator and its operands; division and remainder truncate towards zero, and an overflow is unknown."""
 
@@ -136,7 +145,7 @@ class Fold:
     type: FactType
 
 
-Node = Literal | Fact | DefinitionRef | LineField | Call | InList | Quantifier | Fold
+Node = Literal | Fact | DefinitionRef | LineField | Known | Call | InList | Quantifier | Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +166,7 @@ class Unsupported(Exception):
 
 SUPPORTED = (
     "supported are comparisons, integer arithmetic, && || ! ?:, in, startsWith, endsWith, contains, size, "
-    "all, exists, exists_one, filter(…).size() and map(…).sum() of order.lines, definitions and parameters"
+    "all, exists, exists_one, filter(…).size() and map(…).sum() of order.lines, known, definitions, parameters, lists"
 )
 STRING_OR_COMMENT = r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r'[^']*'|r"[^"]*"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|//[^\n]*"""
 """Matches strings and comments; it is tried first, so that their content is not read as a part of the expression."""

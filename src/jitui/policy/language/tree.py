@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jitui.policy.facts import LINE_FIELDS, LINES, NUL, FactType
+from jitui.policy.language.known import PREFIX
 from jitui.policy.language.macros import Macro, macro_of
 from jitui.policy.language.moment_faults import moment_faults
 from jitui.policy.language.syntax import (
@@ -19,6 +20,7 @@ from jitui.policy.language.syntax import (
     Fold,
     FoldKind,
     InList,
+    Known,
     LineField,
     Literal,
     Names,
@@ -144,19 +146,21 @@ class _Reader:
             return Literal(self.names.parameters[name], FactType.INT, at, name)
         if name in self.names.lists:
             raise Unsupported(at, f"{name} is a list: it stands on the right of `in`, as in order.currency in {name}")
+        if name.startswith(PREFIX) and (of := name.removeprefix(PREFIX)) in self.names.facts:
+            return Known(Fact(of, self.names.facts[of].type, at), at)
         if name in self.names.facts:
             return Fact(name, self.names.facts[name].type, at)
         raise Unsupported(at, f"{name} is not a fact; {SUPPORTED}")
 
-    def select(self, expr: Any, variable: str | None) -> LineField:
+    def select(self, expr: Any, variable: str | None) -> LineField | Known:
         selected = expr.select_expr
         at = self.at(expr)
-        if selected.test_only:
-            raise Unsupported(at, f"has() is not supported: an unknown field makes the condition unknown; {SUPPORTED}")
         if variable is None or selected.operand.ident_expr.name != variable:
             raise Unsupported(at, f"fields are read only from a line, inside a macro of order.lines; {SUPPORTED}")
         spec = LINE_FIELDS[selected.field]
-        return LineField(spec.name, spec.type, at)
+        field = LineField(spec.name, spec.type, at)
+        # only known() can have made a test of it: has() itself is refused where it is written
+        return Known(field, at) if selected.test_only else field
 
     def call(self, expr: Any, variable: str | None, depth: int) -> Node | None:
         call = expr.call_expr

@@ -13,6 +13,7 @@ from jitui.policy.language.syntax import (
     Fold,
     FoldKind,
     InList,
+    Known,
     LineField,
     Literal,
     Node,
@@ -38,6 +39,8 @@ def unparse(node: Node) -> str:
             return name
         case LineField(name=name):
             return f"l.{name}"
+        case Known(of=of):
+            return f"known({unparse(of)})"
         case InList(value=value, name=str(name)):
             return f"{_operand(value)} in {name}"
         case InList(value=value, words=words):
@@ -98,6 +101,8 @@ def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
             return replace(node, where=next(parts), body=next(parts), at=0)
         case Literal():
             return _bare(node)
+        case Known(of=of):
+            return replace(node, of=replace(of, at=0), at=0)
     return replace(node, at=0)
 
 

@@ -73,7 +73,7 @@ def written_wrongly(text: str) -> tuple[ExpressionFault, ...]:
         if token.kind == "date":
             faults.append(ExpressionFault(token.at, f"{token.text} is a subtraction here: {NO_CLOCK}"))
         elif token.text == "has" and following and following.text == "(" and not _is_selected(tokens, place):
-            message = f"has() is not supported: an unknown field makes the condition unknown; {SUPPORTED}"
+            message = "has() is not supported: whether a fact or a field of a line has a value is known(…)"
             faults.append(ExpressionFault(following.at, message))
     return tuple(faults)
 
@@ -197,6 +197,8 @@ def _in_our_words(at: int, words: str, text: str, names: Names) -> ExpressionFau
 
 def _no_fact(at: int, name: str, names: Names) -> ExpressionFault:
     last = name.rsplit(".", 1)[-1]
+    if name.startswith("known."):
+        return ExpressionFault(at, f"there is no fact {name}: whether a fact is known is known({name[6:]})")
     if name.lower() in ("true", "false"):
         return ExpressionFault(at, f"there is no fact {name}; did you mean {name.lower()}?")
     if name.lower() in _NULLS:

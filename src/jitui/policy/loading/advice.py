@@ -35,7 +35,7 @@ def advice(
 
 
 def _missing_safeguards(programs: Programs, caps: Caps) -> Iterator[str]:
-    reads = programs.condition_reads.facts
+    reads = set(programs.condition_reads.facts) - set(programs.condition_reads.only_tested)
     for name, why in _SAFEGUARDS.items():
         if name not in reads:
             yield f"no condition reads {name}: {why}"
