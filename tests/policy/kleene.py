@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
@@ -16,6 +17,7 @@ from jitui.policy.language.syntax import (
     Known,
     LineField,
     Literal,
+    Matches,
     Node,
     Operator,
     Quantifier,
@@ -61,6 +63,11 @@ def read(node: Node, facts: Facts, line: LineValues | None = None) -> Value:
         case InList(value=inner, words=words):
             found = read(inner, facts, line)
             return None if found is None else any(found == word.value for word in words)
+        case Matches(value=inner, portable=pattern):
+            text = read(inner, facts, line)
+            # the portable signs are those of Python too, but for a character by its number and for the end of the text
+            python = re.sub(r"\\x\{([0-9a-f]+)\}", lambda found: f"\\U{int(found[1], 16):08x}", pattern)
+            return None if text is None else re.search(python.replace(r"\z", r"\Z"), str(text)) is not None
         case Quantifier(every=every, body=body):
             lines = facts.get("order.lines")
             if not isinstance(lines, (list, tuple)):

@@ -26,6 +26,7 @@ from jitui.policy.language.syntax import (
     Known,
     LineField,
     Literal,
+    Matches,
     Node,
     Operator,
     Quantifier,
@@ -90,6 +91,8 @@ class Reading:
                 among = self.value(inner, line).isin([self.value(word) for word in words])
                 # as a case expression, because Spark cannot compare a bare IN with anything
                 return among.cases((True, True), (False, False), else_=ibis.null("boolean"))
+            case Matches(value=inner, portable=pattern):
+                return self.value(inner, line).re_search(pattern)
             case Quantifier():
                 return self._quantifier(node)
             case Fold():

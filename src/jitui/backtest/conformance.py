@@ -27,7 +27,7 @@ from jitui.errors import NotConfigured
 from jitui.policy import FactSpec, FactType
 from jitui.policy.facts import ScalarValue
 from jitui.policy.language.expression import Checked, check, evaluating_env, value_of
-from jitui.policy.language.syntax import Call, Fact, InList, Literal, Names, Node
+from jitui.policy.language.syntax import Call, Fact, InList, Literal, Matches, Names, Node
 
 CASES_FILE = Path(__file__).resolve().parents[3] / ".venv" / "frontend" / "cel-conformance.json"
 """Where `make setup` puts the cases."""
@@ -308,7 +308,7 @@ class _Columns:
                 return Fact(name, kind, node.at)
             case Call(args=args):
                 return replace(node, args=tuple(self.renamed(arg, case, lifted) for arg in args))
-            case InList(value=value):
+            case InList(value=value) | Matches(value=value):
                 return replace(node, value=self.renamed(value, case, lifted))
         return node
 

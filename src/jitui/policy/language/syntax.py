@@ -112,6 +112,20 @@ class InList:
 
 
 @dataclass(frozen=True, slots=True)
+class Matches:
+    """Whether a part of a text matches a pattern, or the whole between `^` and `$`.
+
+    `pattern` is as it was written, `portable` in signs that mean the same in every engine.
+    """
+
+    value: Node
+    pattern: str
+    portable: str
+    at: int
+    type: FactType = FactType.BOOL
+
+
+@dataclass(frozen=True, slots=True)
 class Quantifier:
     """`order.lines.all(...)`, true for no lines, or `order.lines.exists(...)`, false for no lines."""
 
@@ -145,7 +159,7 @@ class Fold:
     type: FactType
 
 
-Node = Literal | Fact | DefinitionRef | LineField | Known | Call | InList | Quantifier | Fold
+Node = Literal | Fact | DefinitionRef | LineField | Known | Call | InList | Matches | Quantifier | Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +179,7 @@ class Unsupported(Exception):
 
 
 SUPPORTED = (
-    "supported are comparisons, integer arithmetic, && || ! ?:, in, startsWith, endsWith, contains, size, "
+    "supported are comparisons, integer arithmetic, && || ! ?:, in, startsWith, endsWith, contains, matches, size, "
     "all, exists, exists_one, filter(…).size() and map(…).sum() of order.lines, known, definitions, parameters, lists"
 )
 STRING_OR_COMMENT = r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r'[^']*'|r"[^"]*"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|//[^\n]*"""
@@ -183,7 +197,7 @@ def children(node: Node) -> tuple[Node, ...]:
     match node:
         case Call(args=args):
             return args
-        case InList(value=value):
+        case InList(value=value) | Matches(value=value):
             return (value,)
         case Quantifier(body=body):
             return (body,)

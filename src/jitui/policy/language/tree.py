@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from jitui.policy.facts import LINE_FIELDS, LINES, NUL, FactType
 from jitui.policy.language.known import PREFIX
 from jitui.policy.language.macros import Macro, macro_of
 from jitui.policy.language.moment_faults import moment_faults
+from jitui.policy.language.patterns import PatternRefused, for_engines
 from jitui.policy.language.syntax import (
     MAX_DEPTH,
     NO_CLOCK,
@@ -23,6 +25,7 @@ from jitui.policy.language.syntax import (
     Known,
     LineField,
     Literal,
+    Matches,
     Names,
     Node,
     Operator,
@@ -32,6 +35,7 @@ from jitui.policy.language.syntax import (
 )
 from jitui.policy.problems import did_you_mean
 
+_OPENING = re.compile(r"""(?P<raw>[rR])?('{3}|"{3}|'|")""")
 _PRIMITIVES = {1: FactType.BOOL, 2: FactType.INT, 5: FactType.STRING}
 _CALLS = {
     f"_{word}_": Operator(word) for word in ("&&", "||", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%")
@@ -169,6 +173,8 @@ class _Reader:
         operands += call.args
         if call.function == "@in":
             return self.in_list(at, operands, variable, depth)
+        if call.function == "matches":
+            return self.matches(at, operands, variable, depth)
         if call.function == "sum":
             return self.fold(FoldKind.SUM, operands[0], variable, depth + 1)
         if call.function == "size" and operands[0].HasField("comprehension_expr"):
@@ -186,6 +192,27 @@ class _Reader:
         if kind is None:
             raise Unsupported(at, f"{operator} here gives a value that no condition can use; {SUPPORTED}")
         return Call(operator, args, kind, at)
+
+    def matches(self, at: int, operands: list[Any], variable: str | None, depth: int) -> Matches | None:
+        value, pattern = operands
+        if not pattern.HasField("const_expr"):
+            raise Unsupported(
+                self.at(pattern), "matches() takes a pattern that is written out, as in order.currency.matches('^C')"
+            )
+        left, written = self.node(value, variable, depth + 1), self.node(pattern, variable, depth + 1)
+        if left is None or not isinstance(written, Literal):
+            return None
+        text = str(written.value)
+        try:
+            return Matches(left, text, for_engines(text), at)
+        except PatternRefused as refused:
+            raise Unsupported(self.in_literal(written.at, refused.at), str(refused)) from None
+
+    def in_literal(self, at: int, offset: int) -> int:
+        """The place of a character of a text; that of the text itself where escapes come before it."""
+        opening = _OPENING.match(self.text, at)
+        before = self.text[opening.end() : opening.end() + offset] if opening else ""
+        return opening.end() + offset if opening and (opening["raw"] or "\\" not in before) else at
 
     def in_list(self, at: int, operands: list[Any], variable: str | None, depth: int) -> InList | None:
         value, words = operands

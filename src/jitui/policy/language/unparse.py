@@ -16,6 +16,7 @@ from jitui.policy.language.syntax import (
     Known,
     LineField,
     Literal,
+    Matches,
     Node,
     Operator,
     Quantifier,
@@ -33,7 +34,7 @@ def unparse(node: Node) -> str:
         case Literal(parameter=str(name)):
             return name
         case Literal(value=value):
-            escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+            escaped = str(value).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
             return f"'{escaped}'" if isinstance(value, str) else str(value).lower()
         case Fact(name=name) | DefinitionRef(name=name):
             return name
@@ -41,6 +42,8 @@ def unparse(node: Node) -> str:
             return f"l.{name}"
         case Known(of=of):
             return f"known({unparse(of)})"
+        case Matches(value=value, pattern=pattern):
+            return f"{_operand(value)}.matches({unparse(Literal(pattern, FactType.STRING, 0))})"
         case InList(value=value, name=str(name)):
             return f"{_operand(value)} in {name}"
         case InList(value=value, words=words):
@@ -94,6 +97,8 @@ def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
         case InList(value=value, words=words):
             bare = tuple(sorted({_bare(word) for word in words}, key=lambda word: (str(word.type), word.value)))
             return replace(node, value=expanded(value, definitions), words=bare, at=0, name=None)
+        case Matches(value=value):
+            return replace(node, value=expanded(value, definitions), at=0)
         case Quantifier(body=body):
             return replace(node, body=expanded(body, definitions), at=0)
         case Fold(where=where, body=of_each):
