@@ -116,7 +116,28 @@ KNOWN: Sequence[Case] = (
     ("order.lines.map(l, known(l.virtual) ? l.paid_minor : 0).sum() == 1", virtual(True, None), True),
 )
 
-CASES = (*SUMS, *COUNTS, *KNOWN)
+EXTREMES: Sequence[Case] = (
+    ("math.greatest(order.paid_minor, buyer.level) == 5", {"order.paid_minor": 5, "buyer.level": -7}, True),
+    ("math.least(order.paid_minor, buyer.level) == -7", {"order.paid_minor": 5, "buyer.level": -7}, True),
+    ("math.greatest(order.paid_minor, 3, 9, -1) == 9", {"order.paid_minor": 5}, True),
+    (f"math.least(order.paid_minor, 3) == {LEAST}", {"order.paid_minor": LEAST}, True),
+    ("math.greatest(order.paid_minor) == 5", {"order.paid_minor": 5}, True),
+    # Other than in SQL, where the greatest of 5 and NULL is 5.
+    ("math.greatest(order.paid_minor, buyer.level) == 5", {"order.paid_minor": 5}, None),
+    ("math.least(order.paid_minor, buyer.level, 0) == 0", {"buyer.level": 7}, None),
+    ("math.greatest(order.paid_minor + 1, 3) > 0", {"order.paid_minor": MOST}, None),
+    ("order.lines.all(l, math.least(l.paid_minor, 2) == 2)", lines(2, 3), True),
+    ("order.lines.map(l, math.greatest(l.paid_minor, 0)).sum() == 3", lines(-5, 3), True),
+    ("buyer.nick.lowerAscii() == 'abz'", {"buyer.nick": "AbZ"}, True),
+    # Only the letters of ASCII become others: not É, not the sign of Kelvin, nor an I with a dot.
+    ("buyer.nick.lowerAscii() == 'É\u212aİß@['", {"buyer.nick": "É\u212aİß@["}, True),
+    ("buyer.nick.lowerAscii() == ''", {"buyer.nick": ""}, True),
+    ("buyer.nick.lowerAscii() == ''", {}, None),
+    ("buyer.nick.lowerAscii().contains('vip')", {"buyer.nick": "A VIP 文"}, True),
+    ("buyer.nick.lowerAscii() in ['a', 'b']", {"buyer.nick": "B"}, True),
+)
+
+CASES = (*SUMS, *COUNTS, *KNOWN, *EXTREMES)
 
 
 @pytest.mark.parametrize(("expression", "row", "expected"), CASES)

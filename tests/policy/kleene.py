@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from string import ascii_lowercase, ascii_uppercase
 
 from jitui.policy.facts import FactType, ScalarValue
 from jitui.policy.language.syntax import (
@@ -114,6 +115,11 @@ def _strict(operator: Operator, args: list[ScalarValue]) -> Value:
         return not args[0]
     if operator is Operator.SIZE:
         return len(str(args[0]))
+    if operator is Operator.LOWER_ASCII:
+        return str(args[0]).translate(dict(zip(map(ord, ascii_uppercase), ascii_lowercase, strict=True)))
+    if operator in (Operator.GREATEST, Operator.LEAST):
+        numbers = [int(arg) for arg in args]
+        return max(numbers) if operator is Operator.GREATEST else min(numbers)
     if operator is Operator.NEGATE:
         return _int64(-int(args[0]))
     left, right = args

@@ -31,6 +31,8 @@ def comparisons(ints: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 def int_terms(names: tuple[str, ...]) -> st.SearchStrategy[str]:
     leaves = st.sampled_from(names) | small_ints.map(str) | st.just("size(order.lines)")
+    extreme = st.builds("math.{}({}, {})".format, st.sampled_from(["least", "greatest"]), leaves, leaves)
+    leaves |= extreme
     arithmetic = st.builds("({} {} {})".format, leaves, st.sampled_from(["+", "-", "*", "/", "%"]), leaves)
     return leaves | arithmetic | st.builds("(-({}))".format, leaves)
 
@@ -43,6 +45,7 @@ def texts(names: tuple[str, ...]) -> st.SearchStrategy[str]:
         st.builds("{}.{}({})".format, leaf, methods, literal)
         | st.builds("({} {} {})".format, leaf, st.sampled_from(["==", "!=", "<", ">="]), literal)
         | st.builds("({} in ['a', {}])".format, leaf, literal)
+        | st.builds("({}.lowerAscii() == {})".format, leaf, literal)
         | st.builds("({}.size() > {})".format, leaf, st.sampled_from(["0", "1"]))
     )
 

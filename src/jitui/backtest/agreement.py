@@ -273,6 +273,7 @@ class _Writer:
             lambda: f"({self.number(depth - 1)} {pick('+-*/%')} {self.number(depth - 1)})",
             lambda: f"({self.number(depth - 1)} {pick('+-*/%')} {self._edge()})",
             lambda: f"-({self.number(depth - 1)})",
+            lambda: self._extreme(depth),
             lambda: f"({self.truth(depth - 1)} ? {self.number(depth - 1)} : {self.number(depth - 1)})",
             lambda: f"size({self.text(depth - 1)})",
             lambda: f"size({LINES})",
@@ -284,9 +285,14 @@ class _Writer:
 
     def text(self, depth: int) -> str:
         if depth > 0 and self.random.random() < 0.3:
-            return f"({self.truth(depth - 1)} ? {self.text(depth - 1)} : {self.text(depth - 1)})"
+            chosen = f"({self.truth(depth - 1)} ? {self.text(depth - 1)} : {self.text(depth - 1)})"
+            return self.random.choice([chosen, f"{self.text(depth - 1)}.lowerAscii()"])
         names = [*_STRINGS, *self._defined("string"), *(["l.sku", "l.category_id"] if self.in_lines else [])]
         return self.random.choice(names) if self.random.random() < 0.7 else self._literal()
+
+    def _extreme(self, depth: int) -> str:
+        numbers = [self.number(depth - 1) for _ in range(self.random.randint(1, 3))]
+        return f"math.{self.random.choice(['least', 'greatest'])}({', '.join(numbers)})"
 
     def _compared(self, kind: str, depth: int) -> str:
         operator = self.random.choice(["==", "!=", "<", "<=", ">", ">="])

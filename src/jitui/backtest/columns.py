@@ -9,6 +9,7 @@ negation wrongly, so a negation is written as a comparison with false.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import ibis
@@ -155,6 +156,10 @@ class Reading:
                 return test.cases((True, yes), (False, no), else_=ibis.null(_SQL_TYPES[node.type]))
             case Operator.SIZE, [text]:
                 return text.length().cast("int64")
+            case Operator.LOWER_ASCII, [text]:
+                return text.translate(ascii_uppercase, ascii_lowercase)
+            case ((Operator.GREATEST | Operator.LEAST), values):
+                return _bound(node.args, values, lambda *all_of: _extreme(node.operator, all_of))
             case Operator.NEGATE, [value]:
                 return _negated(value)
             case ((Operator.DIVIDE | Operator.REMAINDER), [left, right]):
@@ -191,6 +196,14 @@ def _is_known(value: Value) -> Value:
 def _text(column: Value, kind: FactType) -> Value:
     """A text; one with NUL is unknown, as online."""
     return _when((column.contains(NUL) == False, column), kind="string") if kind is FactType.STRING else column  # noqa: E712
+
+
+def _extreme(operator: Operator, values: Sequence[Value]) -> Value:
+    """The greatest or least value; an engine's own function leaves out what is NULL."""
+    known = values[0].notnull()
+    for value in values[1:]:
+        known &= value.notnull()
+    return _when((known, ibis.greatest(*values) if operator is Operator.GREATEST else ibis.least(*values)))
 
 
 def _negated(value: Value) -> Value:

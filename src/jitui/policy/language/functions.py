@@ -1,4 +1,8 @@
-"""The functions that expressions have beside those of CEL's standard library: `sum`."""
+"""The functions that expressions have beside those of CEL's standard library.
+
+`sum` is ours. `math.greatest`, `math.least` and `lowerAscii` are those of CEL's extensions, which come as a whole; the
+tree refuses every other function of them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from collections.abc import Iterable
 from functools import cache
 
 from cel_expr_python import cel
+from cel_expr_python.ext.ext_math import ExtMath
+from cel_expr_python.ext.ext_strings import ExtStrings
 
 _INT64_LIMIT = 2**63
 
@@ -16,7 +22,7 @@ def functions() -> tuple[cel.CelExtensionBase, ...]:
     overload = cel.Overload(
         "jitui_list_sum", return_type=cel.Type.INT, parameters=[cel.Type.List(cel.Type.INT)], is_member=True, impl=_sum
     )
-    return (cel.CelExtension("jitui", [cel.FunctionDecl("sum", [overload])]),)
+    return (cel.CelExtension("jitui", [cel.FunctionDecl("sum", [overload])]), ExtMath(), ExtStrings())
 
 
 def _sum(numbers: Iterable[int]) -> int:

@@ -36,6 +36,9 @@ class Operator(StrEnum):
     STARTS_WITH = "startsWith"
     ENDS_WITH = "endsWith"
     CONTAINS = "contains"
+    GREATEST = "math.greatest"
+    LEAST = "math.least"
+    LOWER_ASCII = "lowerAscii"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,7 @@ class Unsupported(Exception):
 
 SUPPORTED = (
     "supported are comparisons, integer arithmetic, && || ! ?:, in, startsWith, endsWith, contains, matches, size, "
+    "lowerAscii, math.least, math.greatest, "
     "all, exists, exists_one, filter(…).size() and map(…).sum() of order.lines, known, definitions, parameters, lists"
 )
 STRING_OR_COMMENT = r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r'[^']*'|r"[^"]*"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|//[^\n]*"""

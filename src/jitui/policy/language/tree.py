@@ -42,6 +42,10 @@ _CALLS = {
 }
 _CALLS |= {"!_": Operator.NOT, "-_": Operator.NEGATE, "_?_:_": Operator.CONDITIONAL}
 _CALLS |= {word: Operator(word) for word in ("size", "startsWith", "endsWith", "contains")}
+_CALLS["lowerAscii"] = Operator.LOWER_ASCII
+_EXTREMES = {"math.@max": Operator.GREATEST, "math.@min": Operator.LEAST}
+_INSTEAD_OF_EXTREME = "ask all() or exists() of them, as in order.lines.all(l, l.paid_minor <= 30000)"
+_STANDARD = re.compile(r"_.*|u?int|double|string|bytes|bool|dyn|type|get[A-Z]\w*")
 _EQUALITY = (Operator.EQUAL, Operator.NOT_EQUAL)
 _ORDERING = (Operator.LESS, Operator.LESS_OR_EQUAL, Operator.GREATER, Operator.GREATER_OR_EQUAL)
 _ARITHMETIC = (
@@ -173,6 +177,8 @@ class _Reader:
         operands += call.args
         if call.function == "@in":
             return self.in_list(at, operands, variable, depth)
+        if call.function in _EXTREMES:
+            return self.extreme(at, _EXTREMES[call.function], operands, variable, depth)
         if call.function == "matches":
             return self.matches(at, operands, variable, depth)
         if call.function == "sum":
@@ -181,8 +187,7 @@ class _Reader:
             return self.fold(FoldKind.COUNT, operands[0], variable, depth + 1)
         operator = _CALLS.get(call.function)
         if operator is None or (operator is Operator.SIZE and len(operands) != 1):
-            instead = NO_CLOCK if call.function in ("timestamp", "duration") else SUPPORTED
-            raise Unsupported(at, f"{call.function.strip('_@')} is not supported; {instead}")
+            raise Unsupported(at, _not_supported(call.function))
         nodes = [self.node(operand, variable, depth + 1) for operand in operands]
         args = tuple(node for node in nodes if node is not None)
         if len(args) < len(nodes):
@@ -192,6 +197,21 @@ class _Reader:
         if kind is None:
             raise Unsupported(at, f"{operator} here gives a value that no condition can use; {SUPPORTED}")
         return Call(operator, args, kind, at)
+
+    def extreme(
+        self, at: int, operator: Operator, operands: list[Any], variable: str | None, depth: int
+    ) -> Call | None:
+        """The greatest or the least of one or more numbers; several of them arrive as one list."""
+        if operands[0].HasField("list_expr"):
+            operands = operands[0].list_expr.elements
+        if operands[0].HasField("comprehension_expr"):
+            raise Unsupported(at, f"of no lines there is no number to give: {_INSTEAD_OF_EXTREME}")
+        args = [node for operand in operands if (node := self.node(operand, variable, depth + 1)) is not None]
+        if len(args) < len(operands):
+            return None
+        if {arg.type for arg in args} != {FactType.INT}:
+            raise Unsupported(at, f"{operator}() takes whole numbers, as in {operator}(order.paid_minor, 0)")
+        return Call(operator, tuple(args), FactType.INT, at)
 
     def matches(self, at: int, operands: list[Any], variable: str | None, depth: int) -> Matches | None:
         value, pattern = operands
@@ -317,6 +337,17 @@ def _all_of(wheres: list[Node]) -> Node | None:
         no = Literal(False, FactType.BOOL, other.at)
         first = Call(Operator.CONDITIONAL, (first, other, no), FactType.BOOL, other.at)
     return first
+
+
+def _not_supported(function: str) -> str:
+    name = function.replace("@", "").strip("_")
+    if function in ("timestamp", "duration") or function.startswith("get"):
+        return f"{name} is not supported; {NO_CLOCK}"
+    if _STANDARD.fullmatch(function):
+        return f"{name} is not supported; {SUPPORTED}"
+    return (
+        f"{name} is not supported: of CEL's extensions there are math.least, math.greatest and lowerAscii; {SUPPORTED}"
+    )
 
 
 def _check_operands(operator: Operator, args: tuple[Node, ...], at: int) -> None:

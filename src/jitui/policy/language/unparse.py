@@ -24,6 +24,7 @@ from jitui.policy.language.syntax import (
     walk,
 )
 
+_CALLED = (Operator.SIZE, Operator.GREATEST, Operator.LEAST, Operator.LOWER_ASCII)
 _METHODS = (Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.CONTAINS)
 _RISING_RIGHT = {Operator.LESS: 1, Operator.LESS_OR_EQUAL: 1, Operator.GREATER: -1, Operator.GREATER_OR_EQUAL: -1}
 
@@ -75,13 +76,17 @@ def _call(call: Call) -> str:
             return f"size({unparse(call.args[0])})"
         case Operator.CONDITIONAL:
             return "{} ? {} : {}".format(*(_operand(arg) for arg in call.args))
+        case Operator.GREATEST | Operator.LEAST:
+            return f"{call.operator}({', '.join(unparse(arg) for arg in call.args)})"
+        case Operator.LOWER_ASCII:
+            return f"{_operand(call.args[0])}.lowerAscii()"
         case operator if operator in _METHODS:
             return f"{_operand(call.args[0])}.{operator}({unparse(call.args[1])})"
     return f" {call.operator} ".join(_operand(arg) for arg in call.args)
 
 
 def _operand(node: Node) -> str:
-    simple = not isinstance(node, Call | InList) or (isinstance(node, Call) and node.operator is Operator.SIZE)
+    simple = not isinstance(node, Call | InList) or (isinstance(node, Call) and node.operator in _CALLED)
     return unparse(node) if simple else f"({unparse(node)})"
 
 

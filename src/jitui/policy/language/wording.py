@@ -42,13 +42,32 @@ _INSTEAD = {
     "‘": "write ' or \" around text",
     "’": "write ' or \" around text",
 }
-_KNOWN_CALLS = ("size", "startsWith", "endsWith", "contains", "all", "exists", "exists_one", "filter", "map", "sum")
+_EXTREMES = {"math.@max": "math.greatest", "math.@min": "math.least"}
+_LIBRARIES = ("math", "strings")
+_KNOWN_CALLS = (
+    "size",
+    "startsWith",
+    "endsWith",
+    "contains",
+    "matches",
+    "lowerAscii",
+    "all",
+    "exists",
+    "exists_one",
+    "filter",
+    "map",
+    "sum",
+)
 _OTHER_NAMES = {
     "any": "exists", "some": "exists", "every": "all", "forall": "all", "length": "size", "len": "size",
     "count": "size", "includes": "contains", "has": "contains", "total": "sum", "sumOf": "sum", "add": "sum",
+    "max": "math.greatest", "greatest": "math.greatest", "maximum": "math.greatest", "min": "math.least",
+    "least": "math.least", "minimum": "math.least", "lower": "lowerAscii", "toLowerCase": "lowerAscii",
+    "lowercase": "lowerAscii", "toLower": "lowerAscii", "like": "matches", "regex": "matches", "match": "matches",
     "where": "filter", "existsOne": "exists_one", "one": "exists_one", "select": "map", "reduce": "sum", "fold": "sum",
 }  # fmt: skip
 _OWN_CALLS = {
+    "lowerAscii": "lowerAscii() stands after a text, as in order.currency.lowerAscii() == 'cny'",
     "sum": "sum() adds up a whole number of each line, as in order.lines.map(l, l.paid_minor).sum()",
 }
 """Functions that the compiler knows, with how each is called."""
@@ -147,7 +166,7 @@ def _unknown_calls(text: str, found: list[tuple[str, str, str]], names: Names) -
     for place, token in enumerate(tokens[:-1]):
         if token.text not in unknown or token.kind != "word" or tokens[place + 1].text != "(":
             continue
-        library = place > 1 and tokens[place - 1].text == "." and tokens[place - 2].text in unknown
+        library = place > 1 and tokens[place - 1].text == "." and tokens[place - 2].text in {*unknown, *_LIBRARIES}
         first = tokens[place - 2].at if library else token.at
         name = text[first : token.at + len(token.text)] if library else token.text
         yield _UnknownCall("".join(name.split()), first, _closing(tokens, place + 1), _hint(token.text))
@@ -181,8 +200,12 @@ def _in_our_words(at: int, words: str, text: str, names: Names) -> ExpressionFau
         example = f"order.lines.{macro[1]}(l, l.quantity > 1)"
         return ExpressionFault(at, f"{macro[1]}() asks what is true or false of a line, as in {example}")
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", words):
+        if extreme := _EXTREMES.get(match[1]):
+            return ExpressionFault(at, _whole_numbers(extreme))
         does = match[1].strip("_@").replace("_", " ")
         return ExpressionFault(at, f"{does} does not fit {_types(match[2])}{_for_types(match[2], text)}")
+    if match := re.match(r"(math\.(?:greatest|least))\(\) ", words):
+        return ExpressionFault(at, _whole_numbers(match[1]))
     if "recursion depth" in words:
         return ExpressionFault(at, _TOO_DEEP)
     if words.startswith("Syntax error: ") and "<EOF>" in words.split(" expecting ")[0]:
@@ -193,6 +216,10 @@ def _in_our_words(at: int, words: str, text: str, names: Names) -> ExpressionFau
     if words.startswith("reserved identifier: if"):
         return ExpressionFault(at, "if is not supported: write a ? b : c")
     return ExpressionFault(at, f"{words}; {SUPPORTED}")
+
+
+def _whole_numbers(extreme: str) -> str:
+    return f"{extreme}() takes whole numbers, at least one, as in {extreme}(order.paid_minor, 0)"
 
 
 def _no_fact(at: int, name: str, names: Names) -> ExpressionFault:
