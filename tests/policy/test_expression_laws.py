@@ -15,7 +15,7 @@ from tests.policy.kleene import read
 
 NAMES = Names(FACTS, {})
 TESTED = ("order.paid_minor", "shop.covered", "order.currency", "order.lines")
-ENV = evaluating_env(NAMES, TESTED)
+ENV = evaluating_env(NAMES, "math", TESTED)
 INTS = ("order.paid_minor", "order.age_seconds", "request.amount_minor")
 BOOLS = ("shop.covered", "buyer.selected", "service.paused")
 LINE_INTS, LINE_BOOLS = ("l.quantity", "l.paid_minor"), ("l.customised", "l.virtual")

@@ -260,7 +260,7 @@ def _same(one: object, other: object) -> bool:
 
 def read_online(one: Included) -> ScalarValue | None:
     """The value that CEL's run time gives; None for an error."""
-    env = evaluating_env(_names(one.case))
+    env = evaluating_env(_names(one.case), one.case.text)
     return value_of(env.compile(one.case.text), env.Activation(dict(one.case.bindings)), one.checked.type)
 
 

@@ -88,7 +88,7 @@ def compile_programs(
     texts = [one.when for one in definitions] + [one.when for one in conditions] + [one.when for one in restrictions]
     texts += [when for gate in gates for when in (gate.leave_when, gate.return_when)]
     tested = {fact: PREFIX + fact for text in texts for fact in without_known(text, names).facts}
-    env = evaluating_env(names, tested)
+    env = evaluating_env(names, "\n".join(texts), tested)
 
     def compiled(when: str) -> Expression:
         return env.compile(without_known(when, names).text)

@@ -17,7 +17,7 @@ from cel_expr_python import cel
 
 from jitui.policy.facts import LINE_FIELDS, FactType
 from jitui.policy.language.functions import functions
-from jitui.policy.language.known import PREFIX, without_known
+from jitui.policy.language.known import PREFIX, Rewritten, without_known
 from jitui.policy.language.syntax import ExpressionFault, Names, Node
 from jitui.policy.language.tree import read_tree
 from jitui.policy.language.wording import compile_faults, written_wrongly
@@ -59,7 +59,7 @@ def check(text: str, names: Names) -> Checked | tuple[ExpressionFault, ...]:
     if run.faults:
         return run.faults
     try:
-        compiled = _checking_env(names, run.facts).compile(run.text)
+        compiled = _checking_env(names, run).compile(run.text)
     except RuntimeError as error:  # the binding raises RuntimeError for every compile error
         return compile_faults(str(error), run.text, names)
     tree = read_tree(compiled.serialize(), run.text, names)
@@ -70,11 +70,14 @@ def check(text: str, names: Names) -> Checked | tuple[ExpressionFault, ...]:
     return Checked(text, tree.type, tree)
 
 
-def evaluating_env(names: Names, tested: Iterable[str] = ()) -> Env:
-    """The environment in which checked expressions are compiled for evaluation; `tested` are the facts of `known()`."""
+def evaluating_env(names: Names, text: str, tested: Iterable[str] = ()) -> Env:
+    """The environment in which checked expressions are compiled for evaluation.
+
+    `text` has all of them, and `tested` are the facts of their `known()`.
+    """
     line = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
     variables = _variables(names, cel.Type.List(line), tested)
-    return cel.NewEnv(_line_pool(), variables=variables, extensions=functions())
+    return cel.NewEnv(_line_pool(), variables=variables, extensions=functions(text))
 
 
 def value_of(program: Expression, data: Any, kind: FactType) -> bool | int | str | None:
@@ -87,9 +90,9 @@ def value_of(program: Expression, data: Any, kind: FactType) -> bool | int | str
     return value if result.type() == _SCALAR_TYPES[kind] else None
 
 
-def _checking_env(names: Names, tested: Iterable[str]) -> Env:
+def _checking_env(names: Names, run: Rewritten) -> Env:
     lines = cel.Type.List(cel.Type(_LINE))
-    return cel.NewEnv(_line_pool(), variables=_variables(names, lines, tested), extensions=functions())
+    return cel.NewEnv(_line_pool(), variables=_variables(names, lines, run.facts), extensions=functions(run.text))
 
 
 def _variables(names: Names, lines: Type, tested: Iterable[str]) -> Mapping[str, Type]:
