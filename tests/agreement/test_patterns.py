@@ -154,3 +154,10 @@ def test_a_pattern_means_what_cel_says(pattern: str, text: str, expected: str) -
 def test_what_is_written_for_the_engines_is_in_the_subset_again(pattern: str) -> None:
     written = for_engines(pattern.replace("+?", "+"))
     assert re.fullmatch(r"[\x20-\x7e]*", written)
+
+
+def test_four_unbounded_signs_are_taken_and_a_choice_more_is_not() -> None:
+    assert for_engines("a*b+c*d{2,}")
+    for one_more in ("a*b+c*d{2,}e?", "a*b+c*d{2,}(e|f)", "a*b*c*d*e*"):
+        with pytest.raises(PatternRefused, match="too many ways"):
+            for_engines(one_more)

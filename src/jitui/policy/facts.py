@@ -133,7 +133,7 @@ _ROWS = (
     _spec("order.age_seconds", _INT, "order", "time since the order was placed", "seconds"),
     _spec("order.paid_age_seconds", _INT, "tenders", "time since the first capture", "seconds"),
     _spec("order.freight_minor", _INT, "order", "freight that the buyer paid", MONEY),
-    _spec(LINES, FactType.LINES, "order", "the lines of the order; read with all() and exists()"),
+    _spec(LINES, FactType.LINES, "order", "the lines of the order; read with macros such as all() and filter()"),
     _spec(
         "shop.covered",
         _BOOL,
