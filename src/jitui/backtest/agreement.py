@@ -40,6 +40,7 @@ _LISTS = {"few": "[' a', CNY, 中文, 'a''b', 'a\\b']", "numbers": "[0, 7, -1, 3
 _LISTS |= {"words": "[unshipped, shipped]"}
 _TEXTS: tuple[str, ...] = ("", "a", "ab", " a", "CNY", "cny", "中文", "文", "é", "e\u0301", "🤦🏼")
 _TEXTS += ("a'b", 'a"b', "a\\b", "\\", "%", "_", "x\ny")
+_PATTERNS = ("", "a$", "^.$", "^[A-Z]{3}$", "\\s", "\\W", "(文|b)?y", "^(ab)+$", "[^a]$", "[🤐-🤦]")
 # In UTF-16 order the last of these comes before the second, in code point order after it.
 _TEXTS += ("\x7f", "～", "a\x00b", "ß", "SS", "🤦")
 
@@ -311,6 +312,8 @@ class _Writer:
         return f"({self.text(depth - 1)} in [{self._literal()}, {self._literal()}])"
 
     def _searched(self, depth: int) -> str:
+        if self.random.random() < 0.25:
+            return f"{self.text(depth - 1)}.matches({_cel_text(self.random.choice(_PATTERNS))})"
         function = self.random.choice(["startsWith", "endsWith", "contains"])
         return f"{self.text(depth - 1)}.{function}({self.text(depth - 1)})"
 
