@@ -51,6 +51,10 @@ REGRESSIONS = {
     # Spark's grammar cannot compare the result of IN with anything: `x IN ('a') = FALSE` does not parse.
     "an_in_that_is_negated": "!(order.shipment in ['unshipped'])",
     "an_in_that_is_compared": "(buyer.nick in ['a', '文']) == buyer.vip",
+    # `x <> y RLIKE 'a'` is `(x <> y) RLIKE 'a'` in Spark.
+    "a_pattern_that_is_compared": "known(order.currency) != buyer.nick.matches('[^a]$')",
+    # Spark's greatest() takes two values at least.
+    "the_greatest_of_one": "math.greatest(order.paid_minor) > 3 || math.least(request.amount_minor) < 0",
     # A comparison with a NULL literal becomes IS NULL in Ibis: a fact that no row has could have approved.
     "a_fact_that_no_row_has": "order.freight_minor != 0",
     "a_line_field_that_no_line_has": "order.lines.all(l, l.item_id != 'x')",

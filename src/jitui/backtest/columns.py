@@ -89,11 +89,9 @@ class Reading:
             case Known(of=of):
                 return _is_known(self.value(of, line))
             case InList(value=inner, words=words):
-                among = self.value(inner, line).isin([self.value(word) for word in words])
-                # as a case expression, because Spark cannot compare a bare IN with anything
-                return among.cases((True, True), (False, False), else_=ibis.null("boolean"))
+                return _comparable(self.value(inner, line).isin([self.value(word) for word in words]))
             case Matches(value=inner, portable=pattern):
-                return self.value(inner, line).re_search(pattern)
+                return _comparable(self.value(inner, line).re_search(pattern))
             case Quantifier():
                 return self._quantifier(node)
             case Fold():
@@ -188,6 +186,11 @@ class Reading:
         return _when((right == -1, left.nullif(INT64_MIN) * 0), (right != 0, left % divisor))
 
 
+def _comparable(test: Value) -> Value:
+    """A test by IN or RLIKE as a case expression: Spark's grammar compares a bare one with nothing."""
+    return test.cases((True, True), (False, False), else_=ibis.null("boolean"))
+
+
 def _is_known(value: Value) -> Value:
     # as a case expression: a bare test for NULL is no operand that every engine compares
     return ibis.cases((value.notnull(), ibis.literal(True)), else_=ibis.literal(False))
@@ -200,6 +203,8 @@ def _text(column: Value, kind: FactType) -> Value:
 
 def _extreme(operator: Operator, values: Sequence[Value]) -> Value:
     """The greatest or least value; an engine's own function leaves out what is NULL."""
+    if len(values) == 1:
+        return values[0]  # Spark's function takes two at least
     known = values[0].notnull()
     for value in values[1:]:
         known &= value.notnull()
