@@ -38,6 +38,7 @@ currency: CNY
 title: {zh: 题, en: Title}
 legal_basis: {zh: 规则, en: Rules, url: "https://example.com/rules"}
 parameters: {spare: -3}
+lists: {homes: [CN-54]}
 attributes: {buyer.level: int, buyer.member: bool, buyer.tier: {enum: [gold, silver]}, shop.score: int}
 features:
   buyer.orders: {count: order_paid, over: 90d}

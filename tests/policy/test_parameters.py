@@ -145,7 +145,7 @@ def test_a_section_without_parameters_gives_braces_their_meaning() -> None:
         ("good && order", "limit_minor && order", 16, 23, "&& does not fit a whole number and true or false"),
         ("good && order", "order.currency == limit_minor && order", 16, 26, "== does not fit text and a whole number"),
         ("&& order.paid_minor < limit_minor", "&& order.lines.all(share, share.virtual)", 16, 34,
-         "share is the name of a fact, a definition or a parameter"),
+         "share is the name of a fact, a definition"),
         ("percent: share", "percent: shar", 21, 31, "there is no parameter shar; did you mean share?"),
         ("percent: share", "percent: limit_minor", 21, 31,
          "hold_out_percent is a whole number from 0 to 100, and the parameter limit_minor is 30000"),

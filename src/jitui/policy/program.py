@@ -63,7 +63,6 @@ class Programs:
     env: Env
     specs: Mapping[str, FactSpec]
     parameters: Mapping[str, int]
-    lists: Mapping[str, tuple[ScalarValue, ...]]
     constants: Mapping[str, int | list[ScalarValue]]
     tested: Mapping[str, str]
     conditions: tuple[Program, ...]
@@ -85,10 +84,7 @@ def compile_programs(
     gates: tuple[ShopGate, ...] = (),
 ) -> Programs:
     """Compile checked expressions for evaluation; `definitions` are in the order of their dependencies."""
-    texts = [one.when for one in definitions] + [one.when for one in conditions] + [one.when for one in restrictions]
-    texts += [when for gate in gates for when in (gate.leave_when, gate.return_when)]
-    tested = {fact: PREFIX + fact for text in texts for fact in without_known(text, names).facts}
-    env = evaluating_env(names, "\n".join(texts), tested)
+    tested, env = _environment(names, definitions, conditions, restrictions, gates)
 
     def compiled(when: str) -> Expression:
         return env.compile(without_known(when, names).text)
@@ -118,7 +114,6 @@ def compile_programs(
         env,
         names.facts,
         names.parameters,
-        names.lists,
         {**names.parameters, **{name: list(words) for name, words in names.lists.items()}},
         tested,
         of_conditions,
@@ -131,6 +126,20 @@ def compile_programs(
         needed(gate_reads),
         gate_reads,
     )
+
+
+def _environment(
+    names: Names,
+    definitions: tuple[Definition, ...],
+    conditions: tuple[Condition, ...],
+    restrictions: tuple[RestrictionRule, ...],
+    gates: tuple[ShopGate, ...],
+) -> tuple[dict[str, str], Env]:
+    """The companions of the facts of which `known()` asks, and the environment for all expressions."""
+    texts = [one.when for one in definitions] + [one.when for one in conditions] + [one.when for one in restrictions]
+    texts += [when for gate in gates for when in (gate.leave_when, gate.return_when)]
+    tested = {fact: PREFIX + fact for text in texts for fact in without_known(text, names).facts}
+    return tested, evaluating_env(names, "\n".join(texts), tested)
 
 
 def _whole(tree: Node) -> str | None:

@@ -106,9 +106,8 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     conditions = _conditions(notes, found.get("conditions"), words, sentence)
     restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
     gates = _gates(notes, found.get("gates"), words, sentence)
-    selection = _selection(notes, found.get("selection"), parameters)
+    selection, review = _selection(notes, found.get("selection"), parameters), read(notes, found, "review", _review)
     caps, guards = _caps(notes, found.get("caps"), parameters), read_guards(notes, found.get("guards"))
-    review = read(notes, found, "review", _review)
     if notes.problems or review is None:
         return None
     programs = compile_programs(words.names, words.definitions, conditions, restrictions, gates.shops)
