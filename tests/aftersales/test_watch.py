@@ -325,3 +325,22 @@ async def test_every_condition_of_the_database_is_a_task_and_a_line_of_the_log(
         "roll_up_stale",
         "worker_silent",
     ]
+
+
+async def test_a_change_that_nobody_confirmed_in_time_is_a_task_until_it_is(market: Market) -> None:
+    await execute(
+        market,
+        "INSERT INTO confirmation (confirmation_id, action, subject, done_by, done_at, reason, confirm_by)"
+        " VALUES (gen_random_uuid(), 'pause.set', 'platform', 'ada', %s, 'A fault.', %s)",
+        NOW,
+        NOW + AN_HOUR,
+    )
+    watch = Watch(reads_ledger=False)
+    await watch.look(looking(market), NOW + AN_HOUR)
+    assert "change_unconfirmed" not in await tasks(market)
+    for at in (NOW + AN_HOUR + timedelta(seconds=1), NOW + 2 * AN_HOUR):
+        await watch.look(looking(market), at)
+        assert (await tasks(market))["change_unconfirmed"] == [TaskState.OPEN]
+    await execute(market, "DELETE FROM confirmation")
+    await watch.look(looking(market), NOW + 3 * AN_HOUR)
+    assert (await tasks(market))["change_unconfirmed"] == [TaskState.RESOLVED]

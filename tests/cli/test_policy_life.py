@@ -182,3 +182,77 @@ def test_a_shadow_is_one_persons_and_what_is_live_is_not_retired(
     assert ada("retire", "next", "--reason", "A mistake.").code == 0
     blocked = ada("propose", file, "--reason", "Again.")
     assert blocked.code == 1 and "retired" in blocked.out
+
+
+# Looking back, and the mode ---------------------------------------------------------------------------------------
+
+
+def test_a_text_is_shown_with_who_proposed_and_approved_it_and_what_became_of_it(
+    jitui: Jitui, office: Callable[[str], Person], file: str
+) -> None:
+    ada, bo = office("ada"), office("bo")
+    proposal = ada("propose", file, "--reason", "The rule of June.", "--json").json["proposal_id"]
+    assert jitui("policy", "show", "next", "--json").json["state"] == "proposed"
+    assert bo("approve", proposal, "--yes").code == 0
+    assert ada("publish", proposal).code == 0
+    found = jitui("policy", "show", "next", "--json").json
+    assert (found["state"], [row["action"] for row in found["log"]]) == ("live", ["publish"])
+    (made,) = found["proposals"]
+    assert (made["state"], made["proposed_by"], made["approved_by"]) == ("executed", "ada", "bo")
+    shown = jitui("policy", "show", "next").out
+    assert "by ada, approved by bo" in shown and "The rule of June." in shown
+    assert bo("rollback", "--reason", "More incidents.").code == 0
+    rows = jitui("policy", "log", "--json").json["log"]
+    assert [(row["action"], row["version"], row["by"]) for row in rows[:2]] == [
+        ("roll_back", DEFAULT_POLICY.version, "bo"),
+        ("publish", "next", "ada"),
+    ]
+    assert len(jitui("policy", "log", "--limit", "1", "--json").json["log"]) == 1
+    assert [row["version"] for row in jitui("policy", "log", "--version", "next", "--json").json["log"]] == ["next"]
+    printed = jitui("policy", "log").out
+    assert "roll back live" in printed and "More incidents." in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    unknown = jitui("policy", "show", "nowhere")
+    assert unknown.code == 2 and "jitui policy list" in unknown.err
+
+
+def test_only_who_made_a_proposal_withdraws_it(office: Callable[[str], Person], file: str) -> None:
+    ada, bo = office("ada"), office("bo")
+    proposal = ada("propose", file, "--reason", "The rule of June.", "--json").json["proposal_id"]
+    assert bo("withdraw", proposal, "--reason", "No.").code != 0
+    assert ada("withdraw", proposal, "--reason", "A mistake.", "--json").json["state"] == "withdrawn"
+    assert ada("withdraw", proposal, "--reason", "Again.").code == 1
+
+
+def test_the_mode_for_one_person_ends_when_two_are_there_who_can_approve(jitui: Jitui) -> None:
+    assert jitui("migrate", "--single-person").code == 0
+    assert "one person is enough" in jitui("doctor").out
+    alone = jitui("migrate", "--two-people", "--yes")
+    assert alone.code == 2 and "nobody could" in alone.err
+    for name, role in (("bo", "operator"), ("di", "support"), ("ed", "admin")):
+        assert jitui("people", "add", name, "--role", role).code == 0
+    assert "only bo could" in jitui("migrate", "--two-people", "--yes").err
+    assert jitui("people", "add", "cy", "--role", "operator").code == 0
+    assert "Nobody could propose" in jitui("migrate", "--two-people", "--yes").err
+    assert jitui("policy", "list", "--json").json["single_person"] is True
+    assert jitui("people", "add", "ada", "--role", "risk").code == 0
+    assert jitui("migrate", "--two-people", "--single-person", "--yes").code == 2
+    assert jitui("migrate", "--two-people", "--yes").code == 0
+    assert jitui("policy", "list", "--json").json["single_person"] is False
+    assert jitui("migrate", "--two-people", "--yes").code == 0, "said again it changes nothing"
+    assert "a second person approves" in jitui("doctor").out
+    for name in ("ada", "bo"):
+        assert jitui("people", "disable", name).code == 0
+    assert "only cy could" in " ".join(jitui("doctor").out.split())
+
+
+def test_doctor_says_what_was_not_confirmed_in_time(
+    jitui: Jitui, office: Callable[[str], Person], settings: dict[str, str]
+) -> None:
+    office("ada")
+    assert jitui("pause", "--reason", "A fault.").code == 0
+    assert "not confirmed" not in jitui("doctor").out
+    with psycopg.connect(settings["JITUI_DATABASE_URL"]) as connection:
+        connection.execute("UPDATE confirmation SET confirm_by = now() - interval '1 second'")
+    said = jitui("doctor")
+    assert said.code == 1 and "pause.set by command line not confirmed, overdue for" in " ".join(said.out.split())

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jitui.adapters.postgres.queries import PostgresQueries
+from jitui.aftersales.governance.confirmations import ConfirmRefusal
 from jitui.aftersales.governance.pauses import Lifter, LiftRefusal, lift_pause, propose_lift
 from jitui.aftersales.governance.proposals import Proposal, ProposalRefusal, ProposalState
 from jitui.aftersales.governance.publishing import NotAlone
 from jitui.aftersales.governance.registry import Pause, Scope, later_pause
+from jitui.aftersales.model.task import TaskKind
+from jitui.aftersales.operations.conditions import Expected, standing_tasks
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.governance.desk import ADA, BO, Desk
 
@@ -120,3 +124,19 @@ async def test_an_ended_pause_makes_an_unknown_region_matter_no_more(market: Mar
         await market.paid_order(buyer, f"o-{number}", now=moment)
         reasons.append((await market.asked(buyer, f"o-{number}", now=moment)).review_reason)
     assert reasons == ["pause_unknown", None]
+
+
+async def test_what_nobody_confirms_within_a_day_is_a_task_until_somebody_does(desk: Desk) -> None:
+    await desk.registry.set_pause(pause(desk.now))
+    (waiting,) = await desk.confirmations.open(limit=10)
+
+    async def open_tasks(at: datetime) -> list[object]:
+        state = await PostgresQueries(desk.pool).operations(at)
+        standing = standing_tasks(state, (), Expected({}, timedelta(seconds=10)), at)
+        return [task.evidence["done_by"] for task in standing if task.kind is TaskKind.CHANGE_UNCONFIRMED]
+
+    assert await open_tasks(waiting.confirm_by) == []  # it may be confirmed until then
+    late = waiting.confirm_by + timedelta(microseconds=1)
+    assert await open_tasks(late) == [ADA]
+    assert not isinstance(await desk.confirmations.confirm(waiting.confirmation_id, by=BO, now=late), ConfirmRefusal)
+    assert await open_tasks(late + HOUR) == []

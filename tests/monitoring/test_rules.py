@@ -87,6 +87,7 @@ CASES = {
     "JituiWebhooksGivenUp": task("webhook_dead_letter"),
     "JituiWebhookEndpointPaused": task("webhook_endpoint_paused"),
     "JituiComplaintOverdue": task("complaint_overdue"),
+    "JituiChangeUnconfirmed": task("change_unconfirmed"),
     "JituiCanaryEnded": task("canary_ended"),
     "JituiCanarySignal": task("canary_signal"),
     "JituiApiKeyEnds": Case(

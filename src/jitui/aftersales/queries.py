@@ -96,6 +96,17 @@ class OverdueComplaint:
 
 
 @dataclass(frozen=True, slots=True)
+class UnconfirmedChange:
+    """What one person did at once and nobody confirmed in time."""
+
+    confirmation_id: UUID
+    action: str
+    subject: str
+    done_by: str
+    confirm_by: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Imbalance:
     """Orders of one currency whose ledger and payments differ, and by how much together; see `UnbalancedOrder`."""
 
@@ -158,6 +169,7 @@ class OperationsState:
     overdue_appeals: OverdueAppeals | None = None
     overdue_complaints: tuple[OverdueComplaint, ...] = ()
     canary: CanaryTrouble | None = None
+    unconfirmed: tuple[UnconfirmedChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from jitui.errors import BadInput
-from jitui.identity.access import Role
+from jitui.identity.access import ROLE_GRANTS, Permission, Role
 
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1_000
@@ -68,6 +68,24 @@ class Way(StrEnum):
     PASSWORD = "password"
     OPENID = "openid"
     SAMPLE = "sample"
+
+
+def missing_second_person(accounts: Sequence[Account]) -> str | None:
+    """What is missing for two people to approve each other's policies, in a sentence; None: nothing is.
+
+    Two may approve, and one of them may propose: who proposes never approves.
+    """
+    able = [
+        one.person
+        for one in accounts
+        if one.disabled_at is None and Permission.POLICIES_APPROVE in ROLE_GRANTS[one.person.role]
+    ]
+    if len(able) < 2:
+        there = f"only {able[0].name} could" if able else "nobody could"
+        return f"Two people approve, and {there}: add people with the role risk or operator."
+    if not any(Permission.POLICIES_PROPOSE in ROLE_GRANTS[one.role] for one in able):
+        return "Nobody could propose a policy: one of the two needs the role risk."
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,9 @@ SELECT json_build_object(
     'overdue_complaints', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
         SELECT complaint_id, shop_id, answer_by FROM complaint
         WHERE state = 'open' AND answer_by < %(now)s::timestamptz ORDER BY answer_by LIMIT 100) x),
+    'unconfirmed', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
+        SELECT confirmation_id, action, subject, done_by, confirm_by FROM confirmation
+        WHERE confirmed_at IS NULL AND confirm_by < %(now)s::timestamptz ORDER BY confirm_by LIMIT 100) x),
     'canary', (
         SELECT json_build_object('publication', p.publication, 'version', p.version,
             'ended_for', CASE WHEN p.action = 'stop' THEN p.reason END,

@@ -46,6 +46,7 @@ class TaskKind(StrEnum):
     WEBHOOK_ENDPOINT_PAUSED = "webhook_endpoint_paused"
     CANARY_ENDED = "canary_ended"
     CANARY_SIGNAL = "canary_signal"
+    CHANGE_UNCONFIRMED = "change_unconfirmed"
 
 
 class TaskState(StrEnum):

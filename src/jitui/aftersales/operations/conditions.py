@@ -35,6 +35,7 @@ WATCHED = frozenset(
         TaskKind.COMPLAINT_OVERDUE,
         TaskKind.CANARY_ENDED,
         TaskKind.CANARY_SIGNAL,
+        TaskKind.CHANGE_UNCONFIRMED,
     }
 )
 """Kinds whose tasks are opened and closed by looking."""
@@ -64,6 +65,7 @@ def standing_tasks(
         *_overdue_appeals(state, now),
         *_complaints(state, now),
         *_canary(state.canary, now),
+        *_unconfirmed(state, now),
     )
 
 
@@ -205,6 +207,19 @@ def _canary(found: CanaryTrouble | None, now: datetime) -> Iterator[NewTask]:
     elif found.signals:
         evidence = {**about, "signals": list(found.signals)}
         yield _task(TaskKind.CANARY_SIGNAL, str(found.publication), evidence, now)
+
+
+def _unconfirmed(state: OperationsState, now: datetime) -> Iterator[NewTask]:
+    """What one person did to narrow payments, and no second person confirmed within a day."""
+    for change in state.unconfirmed:
+        evidence = {
+            "confirmation": str(change.confirmation_id),
+            "action": change.action,
+            "subject": change.subject,
+            "done_by": change.done_by,
+            "confirm_by": change.confirm_by.isoformat(),
+        }
+        yield _task(TaskKind.CHANGE_UNCONFIRMED, str(change.confirmation_id), evidence, now)
 
 
 def _task(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Protocol
 
+    from jitui.adapters.postgres.pool import Pool
     from jitui.aftersales.operations.probe import ProviderProblem
     from jitui.aftersales.ports import Publication
     from jitui.aftersales.provider import PaymentProvider
@@ -195,6 +196,7 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
 
     async with make_pool(url, max_size=1) as pool:
         live = await PostgresPolicies(pool).publication(None, documents=True)
+        approvals = await _approvals(pool)
         queries, now = PostgresQueries(pool), utc_now()
         health = await queries.health(now)
         payouts = await PostgresPayoutHold(pool, Path()).status()
@@ -203,8 +205,22 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
         ending = await PostgresKeys(pool).ending_soon(now)
     is_stale = any(task.kind == "roll_up_stale" for task in standing)
     rolled_up = () if is_stale else (_roll_up(health, now, settings.usage_max_age),)
-    found = (_policy(live), _payouts(payouts), *rolled_up, _queue(health), _keys(ending, now))
+    found = (_policy(live), approvals, _payouts(payouts), *rolled_up, _queue(health), _keys(ending, now))
     return *found, *operations(state, standing, now)
+
+
+async def _approvals(pool: Pool) -> DoctorFinding:
+    """Who approves policies."""
+    from jitui.adapters.postgres.people import PostgresPeople
+    from jitui.adapters.postgres.policies import PostgresPolicies
+    from jitui.identity.people import missing_second_person
+
+    if await PostgresPolicies(pool).single_person():
+        return DoctorFinding("approvals", Level.OK, "one person is enough; `jitui migrate --two-people` ends that")
+    missing = missing_second_person(await PostgresPeople(pool).accounts())
+    if missing is not None:
+        return DoctorFinding("approvals", Level.ABSENT, missing, "docs/how-to/people.md says how.")
+    return DoctorFinding("approvals", Level.OK, "a second person approves, and there are enough of them")
 
 
 async def _webhooks(url: str, settings: Settings) -> DoctorFinding:

@@ -112,6 +112,11 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
             signals = " and ".join(map(str, _list(told["signals"])))
             found = f"the share of version {told['version']} is not raised: {signals} above its bound"
             return DoctorFinding("canary", Level.FAILED, found, "Look at its requests; end it, or wait.")
+        case TaskKind.CHANGE_UNCONFIRMED:
+            found = (
+                f"{told['action']} by {told['done_by']} not confirmed, overdue for {_lasts(told, 'confirm_by', now)}"
+            )
+            return DoctorFinding("approvals", Level.FAILED, found, "`jitui policy confirm` lists and confirms it.")
         case _:
             return DoctorFinding(
                 "workers", Level.FAILED, f"none at work; refunds that wait: {told['refunds']}", RUN_A_WORKER

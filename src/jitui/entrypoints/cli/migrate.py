@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ def migrate(
             help="An installation for one person, who publishes alone; said once, with a new database.",
         ),
     ] = False,
+    two_people: Annotated[
+        bool,
+        typer.Option(
+            "--two-people", help="From now on a second person approves; there is no way back. Needs two who can."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --two-people: do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the database to this version, forward only, and publish a first policy when none ever was.
@@ -37,8 +45,12 @@ def migrate(
 
     Running it again changes nothing.
     """
+    if two_people:
+        _check_two_people(single_person=single_person, current=current, yes=yes)
     before, after, policy = _show() if current else _migrate(iso_amounts, single_person=single_person)
     needed = _newest()
+    if two_people:
+        _end_single_person()
     if as_json:
         print_json({"before": before, "revision": after, "needed": needed, "policy": policy})
         return
@@ -46,6 +58,31 @@ def migrate(
     echo(f"Database: revision {after or 'none'}{moved}; this version needs {needed}.")
     if not current:
         echo(f"Policy in force: {policy}.")
+
+
+def _check_two_people(*, single_person: bool, current: bool, yes: bool) -> None:
+    """Raises BadInput for words that contradict it; ends the command when the answer is no."""
+    from jitui.errors import BadInput
+
+    if single_person or current:
+        raise BadInput("--two-people stands alone.", path="--two-people")
+    if not yes and not typer.confirm("From now on nobody publishes alone; there is no way back. Go on?", err=True):
+        raise typer.Exit(FAILED)
+
+
+def _end_single_person() -> None:
+    """Switch the mode off. Raises BadInput where two people who could approve each other are not there."""
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.errors import BadInput
+    from jitui.identity.people import missing_second_person
+
+    async def work(service: Service) -> None:
+        missing = missing_second_person(await service.people.accounts())
+        if missing is not None:
+            raise BadInput(missing, path="--two-people")
+        await service.policies.end_single_person(by="command line", now=service.clock())
+
+    with_app(work)
 
 
 def _newest() -> str:

@@ -26,8 +26,10 @@ from jitui.entrypoints.cli.policy_life import (
     schedule,
     shadow,
     stop,
+    withdraw,
 )
 from jitui.entrypoints.cli.policy_list import list_texts, pull, push
+from jitui.entrypoints.cli.policy_log import log, show
 from jitui.entrypoints.cli.policy_schema import schema
 from jitui.entrypoints.cli.policy_shadow import shadow_report
 from jitui.entrypoints.cli.policy_test import run_cases
@@ -48,8 +50,10 @@ policy.command("test")(run_cases)
 policy.command()(diff)
 policy.command()(schema)
 policy.command()(publish)
-for step in (propose, approve, reject, schedule, shadow, canary, stop, cancel, rollback, retire, confirm, push, pull):
+for step in (propose, approve, reject, withdraw, schedule, shadow, canary, stop, cancel, rollback, retire, confirm):
     policy.command()(step)
+for kept in (push, pull, show, log):
+    policy.command()(kept)
 policy.command("list")(list_texts)
 policy.command("shadow-report")(shadow_report)
 

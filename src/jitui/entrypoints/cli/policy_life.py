@@ -105,6 +105,20 @@ def reject(proposal: ProposalId, reason: Why, as_json: Json = False) -> None:
     tell(as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
 
 
+def withdraw(proposal: ProposalId, reason: Why, as_json: Json = False) -> None:
+    """Take back what one proposed oneself; others reject it."""
+    from jitui.aftersales.governance.proposals import ProposalState
+    from jitui.identity.access import Permission
+
+    async def work(service: Service, by: Acting) -> object:
+        found = await _find(service, proposal)
+        return await service.proposals.close(
+            found.proposal_id, ProposalState.WITHDRAWN, by=by.name, now=service.clock(), reason=reason
+        )
+
+    tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
+
+
 def schedule(
     proposal: ProposalId,
     at: Annotated[str, typer.Option(metavar="TIME", help="From when on it decides; now: as soon as published.")],
