@@ -22,6 +22,7 @@ from jitui.policy.facts import (
     SHOP_EVENTS,
     FactSpec,
 )
+from jitui.policy.loading import caps_format as caps
 from jitui.policy.loading import file_format as form
 from jitui.policy.loading import gate_format as gates
 from jitui.policy.loading.file_kinds import (
@@ -138,8 +139,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "events": _events,
     "condition": lambda: _fields(form.CONDITION),
     "selection": lambda: _fields(form.SELECTION),
-    "caps": lambda: _fields(form.CAPS),
-    "cap": lambda: _fields(form.CAP),
+    "caps": lambda: _fields(caps.CAPS),
+    "cap": lambda: _fields(caps.CAP),
     "guards": lambda: _fields(GUARDS),
     "guard": lambda: _fields(guard_sections()["incident_rate"]),
     "restriction": lambda: _fields(form.RESTRICTION),

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from jitui.adapters.openid_provider import HttpOpenIdProvider
 from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.canary_guards import PostgresCanaryGuards
+from jitui.adapters.postgres.cap_usages import PostgresCapUsages
 from jitui.adapters.postgres.complaints import PostgresComplaints
 from jitui.adapters.postgres.confirmations import PostgresConfirmations
 from jitui.adapters.postgres.feed import PostgresFeed
@@ -51,6 +51,7 @@ from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.governance.appeals import Appeals
 from jitui.aftersales.governance.canary_guard import CanaryGuards
+from jitui.aftersales.governance.cap_usage import CapUsages
 from jitui.aftersales.governance.complaint import Complaints
 from jitui.aftersales.governance.confirmations import Confirmations
 from jitui.aftersales.governance.erasure import PersonalData
@@ -59,6 +60,8 @@ from jitui.aftersales.governance.policies import Policies, install
 from jitui.aftersales.governance.policy_in_force import PolicyInForce
 from jitui.aftersales.governance.proposals import Proposals
 from jitui.aftersales.governance.registry import Registry
+from jitui.aftersales.governance.shipped_policy import DEFAULT_POLICY as DEFAULT_POLICY
+from jitui.aftersales.governance.shipped_policy import default_policy as default_policy
 from jitui.aftersales.model.task import Tasks
 from jitui.aftersales.operations.conditions import Expected
 from jitui.aftersales.operations.workers import Workers
@@ -119,6 +122,7 @@ class Service:
     gates: Gates
     complaints: Complaints
     canary_guards: CanaryGuards
+    cap_usages: CapUsages
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -244,6 +248,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             gates=PostgresGates(pool),
             complaints=PostgresComplaints(pool),
             canary_guards=PostgresCanaryGuards(pool),
+            cap_usages=PostgresCapUsages(pool),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),
@@ -437,14 +442,3 @@ async def install_policy(service: Service) -> bool:
     file = service.settings.policy_file
     policy = default_policy() if file is None else Policy.from_file(file)
     return await install(service.policies, policy, by="installation", now=service.clock())
-
-
-def default_policy() -> Policy:
-    """The policy that ships with Jitui: the published rule (R3)."""
-    in_package = resources.files("jitui") / "policies" / DEFAULT_POLICY
-    if in_package.is_file():
-        return Policy.from_text(in_package.read_text(encoding="utf-8"), DEFAULT_POLICY)
-    return Policy.from_file(Path(__file__).parents[2] / "policies" / DEFAULT_POLICY)
-
-
-DEFAULT_POLICY = "unshipped-instant-refund.yaml"

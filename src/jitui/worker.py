@@ -21,6 +21,7 @@ from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.restriction_rules import check_due
 from jitui.aftersales.commands.review import expire
 from jitui.aftersales.governance.canary_guard import watch_canary
+from jitui.aftersales.governance.cap_usage import look_at_caps
 from jitui.aftersales.governance.erasure import ErasureList, list_as_text, read_list
 from jitui.aftersales.governance.gates import recompute_due
 from jitui.aftersales.governance.publication import LogEntry
@@ -56,6 +57,7 @@ POOL_SECONDS = 5.0
 KEYS_SECONDS = 86_400.0
 AUDIT_SECONDS = 86_400.0
 CANARY_SECONDS = 2.0
+CAPS_SECONDS = 5.0
 MOST_KEYS_NAMED = 20
 FAN_OUT_SECONDS = 0.5
 WEBHOOK_WATCH_SECONDS = 60.0
@@ -105,6 +107,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
             ),
             repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
             repeat("canary", stop, lambda: guard_canary(service), every_seconds=CANARY_SECONDS),
+            repeat("cap_alerts", stop, lambda: alert_of_caps(service), every_seconds=CAPS_SECONDS),
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
             repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),
@@ -281,6 +284,18 @@ async def guard_canary(service: Service) -> bool:
             publication=ended.entry.publication,
             reason=ended.reason,
         )
+    return False
+
+
+async def alert_of_caps(service: Service) -> bool:
+    """Tell operators once when usage has passed a share of a cap of the live policy."""
+    try:
+        policy = await service.policy_in_force.current()
+    except NotConfigured:  # before the first policy there are no caps
+        return False
+    for alert in await look_at_caps(service.cap_usages, policy, service.clock()):
+        about = {"scope": alert.scope.value, "of": alert.ref, "measure": alert.measure.value}
+        log.warning("cap_share_passed", **about, percent=alert.percent, used=alert.used, cap=alert.cap)
     return False
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from jitui.aftersales.commands.facts import decision_query, facts_beside, gather_facts, inputs_beside
 from jitui.aftersales.model.order import LineUnits
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.ports import DecisionInputs, HistoryRecord, Usage, UsageBeside, WindowValue
+from jitui.aftersales.model.usage import Usage, UsageBeside
+from jitui.aftersales.ports import DecisionInputs, HistoryRecord, WindowValue
 from jitui.policy import Policy, decide, outcome_of, verdicts_beside
 from jitui.policy.beside import shared_conditions
 from tests.aftersales.market import DEFAULT_POLICY, HISTORY_KINDS, NOW, TIME_ZONE, memory_market
@@ -29,6 +30,8 @@ EDITS = (
     ("shop.shipped_30d: {count: shipped, over: 30d}", "shop.shipped_30d: {sum: order_paid, over: 30d}"),
     ("hold_out_percent: 2", "hold_out_percent: 60"),
     ("per_buyer: {count: 3, amount_minor: 60000, over: 30d}", "per_buyer: {count: 1, over: 1h}"),
+    ("caps.shop_ok && caps.platform_ok", "caps.shop_ok && caps.category_ok && caps.platform_ok"),
+    ("  per_buyer: {count", "  per_category: {count: 2, amount_minor: 500000, over: 24h}\n  per_buyer: {count"),
     ("id: covered", "id: is_covered"),
     ("currency: CNY", "currency: CNY\nattributes: {buyer.level: int}"),
 )
@@ -53,6 +56,8 @@ def snapshot() -> OrderSnapshot:
 
 
 USAGES = st.builds(Usage, st.integers(0, 4), st.integers(0, 10**7))
+OF_CATEGORIES = st.dictionaries(st.sampled_from(["c1", "c2"]), USAGES)
+AMOUNTS = {"l1": 6450, "l2": 6450}
 
 
 @st.composite
@@ -74,9 +79,12 @@ def read(draw: st.DrawFn, policy: Policy, beside: Policy) -> DecisionInputs:
         buyer_usage=draw(st.none() | USAGES),
         shop_usage=draw(USAGES),
         platform_usage=draw(USAGES),
+        category_usage=draw(OF_CATEGORIES),
         usage_as_of=draw(st.sampled_from([NOW, NOW - timedelta(hours=1)])),
         shop_days_as_of=NOW,
-        usage_beside=None if query.beside is None else draw(st.builds(UsageBeside, st.none() | USAGES, USAGES, USAGES)),
+        usage_beside=None
+        if query.beside is None
+        else draw(st.builds(UsageBeside, st.none() | USAGES, USAGES, USAGES, OF_CATEGORIES)),
     )
 
 
@@ -89,13 +97,14 @@ def test_the_short_way_leads_to_the_same_decision(
     buyer = replace(snapshot().buyer, attributes={"level": data.draw(st.integers(0, 2))})
     order = replace(snapshot(), buyer=buyer)
     asked, whole = (LineUnits("l1", 1), LineUnits("l2", 1)), {"now": NOW, "time_zone": ZONE}
-    facts = gather_facts(policy, order, inputs, asked=asked, amount_minor=12900, **whole)  # type: ignore[arg-type]
+    facts = gather_facts(policy, order, inputs, asked=asked, amount_minor=12900, line_amounts=AMOUNTS, **whole)  # type: ignore[arg-type]
     alone = gather_facts(
         beside,
         order,
         inputs_beside(policy, beside, inputs, NOW, ZONE),
         asked=asked,
         amount_minor=12900,
+        line_amounts=AMOUNTS,
         **whole,  # type: ignore[arg-type]
     )
     found, changed = facts_beside(
@@ -107,6 +116,7 @@ def test_the_short_way_leads_to_the_same_decision(
         now=NOW,
         time_zone=ZONE,
         amount_minor=12900,
+        line_amounts=AMOUNTS,
         usage_max_age=timedelta(seconds=10),
     )
     assert found == alone
@@ -124,6 +134,7 @@ def test_a_condition_is_shared_only_while_everything_that_it_reads_says_the_same
         (1, {"premium_buyer"}),
         (3, {"premium_buyer"}),
         (5, set()),
-        (7, {"covered"}),
+        (7, {"within_caps"}),
+        (9, {"covered"}),
     ):
         assert shared_conditions(DEFAULT_POLICY, version(frozenset({number}))) == every - missing, EDITS[number]

@@ -10,7 +10,8 @@ import pytest
 from jitui.aftersales.commands.facts import decision_query
 from jitui.aftersales.governance.registry import Restriction
 from jitui.aftersales.model.ticket import ApprovedBy
-from jitui.aftersales.ports import DecisionInputs, OrderRef, Usage
+from jitui.aftersales.model.usage import Usage
+from jitui.aftersales.ports import DecisionInputs, OrderRef
 from jitui.ids import lane_of, new_id
 from tests.aftersales.market import NOW, Market, on_both_stores
 

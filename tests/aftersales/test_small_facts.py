@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jitui.aftersales.commands.facts import SHORT_CAP_SECONDS, arm_of, bucket_seconds, gather_facts, is_selected
+from jitui.aftersales.commands.cap_usage import SHORT_CAP_SECONDS, bucket_seconds
+from jitui.aftersales.commands.facts import arm_of, gather_facts, is_selected
 from jitui.aftersales.deciding import BuyersPolicy
 from jitui.aftersales.model.order import Buyer, Order
 from jitui.aftersales.model.snapshot import OrderSnapshot

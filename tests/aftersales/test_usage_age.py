@@ -11,7 +11,7 @@ import pytest
 
 from jitui.adapters.postgres import feed as postgres_feed
 from jitui.adapters.postgres.pool import Connection
-from jitui.aftersales.commands.facts import USAGE_MAX_AGE
+from jitui.aftersales.commands.cap_usage import USAGE_MAX_AGE
 from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.bootstrap import utc_now
 from tests.aftersales.market import NOW, Market

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pyarrow.parquet as pq
 import pytest
 
-from jitui.backtest.caps import CapsReplay
+from jitui.backtest.caps import Asked, CapsReplay
 from jitui.backtest.engine import Engine, EngineName, open_engine
 from jitui.backtest.facts import Choice
 from jitui.backtest.replay import ReplayChoice, Replayed, replay
@@ -165,7 +165,7 @@ def test_caps_in_order_are_what_counting_all_approvals_gives() -> None:
     for _ in range(400):
         now_us += random.choice([0, 1, 60, 600, 3_000]) * 1_000_000
         buyer, shop, amount = random.choice("ab"), random.choice("xy"), random.randint(1, 300)
-        facts = usage.facts(buyer, shop, now_us, amount)
+        facts = usage.facts(Asked(buyer, shop), now_us, amount)
         wanted = {
             "caps.buyer_ok": _fits(caps.per_buyer, [a for a in approved if a[0] == buyer], now_us, amount, 0),
             "caps.shop_ok": _fits(caps.per_shop, [a for a in approved if a[1] == shop], now_us, amount, 60),
@@ -173,7 +173,7 @@ def test_caps_in_order_are_what_counting_all_approvals_gives() -> None:
         }
         assert {name: facts[name] for name in wanted} == wanted
         if all(wanted.values()):
-            usage.approve(buyer, shop, now_us, amount)
+            usage.approve(Asked(buyer, shop), now_us, amount)
             approved.append((buyer, shop, now_us, amount))
     assert 20 < len(approved) < 380
 

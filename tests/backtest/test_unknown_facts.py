@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 import pyarrow.parquet as pq
 import pytest
 
-from jitui.backtest.caps import CapsReplay
+from jitui.backtest.caps import Asked, CapsReplay
 from jitui.backtest.engine import Engine, EngineName, open_engine
 from jitui.backtest.facts import Choice, request_facts
 from jitui.backtest.replay import ReplayChoice, Replayed, replay
 from jitui.backtest.report import money
 from jitui.backtest.source import prepare
 from jitui.backtest.summary import compare, summarise
-from jitui.policy import Cap, Caps, Policy
+from jitui.policy import Cap, Caps, CategoryAmounts, Policy
 from tests.aftersales.test_unknown_facts import FIVE_MINUTES, TOO_FAR, policy
 from tests.backtest.histories import write_csv
 
@@ -151,16 +151,18 @@ def test_an_approval_in_another_currency_counts_in_a_cap_and_its_money_does_not(
     one = policy("order.currency == 'JPY' || (caps.buyer_ok && caps.buyer_used_count >= 3)", caps=caps)
     assert list(decided(engine, folder, one)[1].values()) == ["instant"] * 4 + ["review"] * 2
     replayed = CapsReplay(Caps(Cap(None, 150, 3_600)))
-    replayed.approve("b", "s", 0, None)
-    assert replayed.facts("b", "s", 1, 150) | {"caps.shop_ok": None, "caps.platform_ok": None} == {
+    replayed.approve(Asked("b", "s"), 0, None)
+    assert replayed.facts(Asked("b", "s"), 1, 150) | {"caps.shop_ok": None, "caps.platform_ok": None} == {
         **dict.fromkeys(("caps.shop_ok", "caps.platform_ok")),
         "caps.buyer_ok": True,
         "caps.buyer_used_count": 1,
         **{f"caps.{scope}_used_{what}": 0 for scope in ("shop", "platform") for what in ("count", "minor")},
         "caps.buyer_used_minor": 0,
+        "caps.category_ok": True,
+        **dict.fromkeys(("caps.category_used_count", "caps.category_used_minor")),
     }
-    assert replayed.facts("b", "s", 1, 151)["caps.buyer_ok"] is False
-    assert replayed.facts("b", "s", 1, None)["caps.buyer_ok"] is None
+    assert replayed.facts(Asked("b", "s"), 1, 151)["caps.buyer_ok"] is False
+    assert replayed.facts(Asked("b", "s"), 1, None)["caps.buyer_ok"] is None
 
 
 def test_a_report_adds_up_one_currency_and_shows_each_by_itself(engine: Engine, tmp_path: Path) -> None:
@@ -317,16 +319,56 @@ def test_requests_of_one_moment_meet_the_cap_in_the_order_of_their_ids(engine: E
     assert decided(engine, folder, one)[1] == {"r1": "instant", "r2": "instant", "r3": "review"}
 
 
+LINES_HEAD = "order_id,line_id,category_id,quantity,requested_quantity,paid_minor,customised,virtual,covered"
+
+
+def test_the_caps_of_categories_are_replayed_with_the_amounts_of_their_lines(engine: Engine, tmp_path: Path) -> None:
+    folder = history(
+        tmp_path / "h",
+        requests=[f"r{n},o{n},b,s,{at(ASKED + timedelta(minutes=n))},100,true" for n in range(1, 6)],
+        orders=[order(f"o{n}", "CNY") for n in range(1, 6)],
+    )
+    write_csv(
+        folder,
+        "order_lines",
+        LINES_HEAD,
+        [
+            "o1,l1,apparel,1,1,60,false,false,",
+            "o1,l2,toys,2,1,80,false,false,",  # one of two units is asked for: 0.40
+            "o2,l1,apparel,1,1,41,false,false,",
+            "o3,l1,apparel,1,1,40,false,false,",
+            "o3,l2,books,1,0,999,false,false,",  # nothing of it is asked for
+            "o4,l1,toys,1,1,60,false,false,",
+            "o5,l1,,1,1,1,false,false,",
+        ],
+    )
+    one = policy("caps.category_ok", caps="caps: {per_category: {amount_minor: 100, over: 1h}}")
+    done, outcomes = decided(engine, folder, one)
+    assert outcomes == {"r1": "instant", "r2": "review", "r3": "instant", "r4": "instant", "r5": "review"}
+    fits = {row["request_id"]: row["caps.category_ok"] for row in pq.read_table(done.path).to_pylist()}
+    assert fits == {"r1": True, "r2": False, "r3": True, "r4": True, "r5": None}
+
+
+@pytest.mark.parametrize("window", [3_600, 7_200])
+def test_a_categorys_bucket_counts_until_its_end_has_left_the_window(window: int) -> None:
+    replayed = CapsReplay(Caps(per_category=Cap(1, None, window)))
+    asked, toys = Asked("b", "s"), CategoryAmounts({"toys": None})
+    replayed.approve(asked, 1, None, toys)
+    leaves = 60_000_000 + window * 1_000_000
+    assert replayed.facts(asked, leaves - 1, None, toys)["caps.category_ok"] is False
+    assert replayed.facts(asked, leaves, None, toys)["caps.category_ok"] is True
+
+
 def test_approvals_of_one_moment_all_count_until_the_moment_at_which_they_leave_the_window() -> None:
     usage = CapsReplay(Caps(Cap(9, 900, 3_600), Cap(9, 900, 3_600), Cap(9, 900, 86_400)))
     for amount in (30, 30, 4):
-        usage.approve("b", "s", 7, amount)
+        usage.approve(Asked("b", "s"), 7, amount)
     leaves = 7 + 3_600_000_000
     for moment, wanted in ((7, (3, 64)), (leaves - 1, (3, 64)), (leaves, (0, 0))):
-        facts = usage.facts("b", "s", moment, 1)
+        facts = usage.facts(Asked("b", "s"), moment, 1)
         assert (facts["caps.buyer_used_count"], facts["caps.buyer_used_minor"]) == wanted
     # A shop's bucket of a minute counts whole: until the window has passed the bucket's end.
-    usage.approve("b", "s", leaves, 30)
+    usage.approve(Asked("b", "s"), leaves, 30)
     bucket_leaves = (leaves // 60_000_000 + 1) * 60_000_000 + 3_600_000_000
-    assert usage.facts("b", "s", bucket_leaves - 1, 1)["caps.shop_used_count"] == 1
-    assert usage.facts("b", "s", bucket_leaves, 1)["caps.shop_used_count"] == 0
+    assert usage.facts(Asked("b", "s"), bucket_leaves - 1, 1)["caps.shop_used_count"] == 1
+    assert usage.facts(Asked("b", "s"), bucket_leaves, 1)["caps.shop_used_count"] == 0

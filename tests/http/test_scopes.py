@@ -118,6 +118,7 @@ TABLE: dict[str, Row] = {
     "list_changes": Row("/v1/changes", {P, S}, foreign="empty"),
     "set_pause": Row("/v1/pauses", {P}, {"scope": "shop", "ref": "shop-7", "reason": "Moving."}),
     "list_pauses": Row("/v1/pauses", {P}),
+    "get_caps": Row("/v1/caps", {P}),
     "metrics": Row("/metrics", {P}),
     "lift_pause": Row("/v1/pauses/shop/shop-7", {P}),
     "lift_platform_pause": Row("/v1/pauses/platform", {P}),

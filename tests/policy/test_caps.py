@@ -37,6 +37,7 @@ def test_facts_of_a_policy_without_caps_fit_even_when_usage_is_unknown() -> None
         "caps.buyer_ok": True,
         "caps.shop_ok": True,
         "caps.platform_ok": True,
+        "caps.category_ok": True,
     }
 
 
@@ -54,6 +55,9 @@ def test_unknown_usage_is_an_unknown_fact_and_the_figures_stand_beside() -> None
         "caps.platform_ok": True,
         "caps.platform_used_count": 7,
         "caps.platform_used_minor": 9,
+        "caps.category_ok": True,
+        "caps.category_used_count": None,
+        "caps.category_used_minor": None,
     }
     assert facts.keys() <= FACTS.keys()
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from jitui.policy import Policy, PolicyRefused
-from jitui.policy.difference import PolicyChange, differences
+from jitui.policy.cap_difference import PolicyChange
+from jitui.policy.difference import differences
 from jitui.policy.language.unparse import unparse
 from jitui.policy.loading.yaml_document import Listing, Mapped, Node, Scalar, parse
 from tests.policy.policy_samples import DEFAULT, SMALL, default_policy, small_policy, small_text

@@ -13,7 +13,8 @@ from jsonschema import Draft7Validator
 
 from jitui.policy import FACTS, LINE_FIELDS, Policy
 from jitui.policy.language.expression import MAX_CHARACTERS
-from jitui.policy.loading.file_format import BUYER_FEATURE, CAP, POLICY
+from jitui.policy.loading.caps_format import CAP
+from jitui.policy.loading.file_format import BUYER_FEATURE, POLICY
 from jitui.policy.loading.file_kinds import (
     MAX_ENTRIES,
     EitherKind,

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 from jitui.aftersales.changes import AddTimeline, Change, HoldTender, LedgerEntry, MoveRefund, PutShipment
 from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.usage import Usage
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
-from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
+from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction
 from jitui.aftersales.provider import (
     Capabilities,
     DisputeNotification,

@@ -273,6 +273,7 @@ class OutgoingEventKind(StrEnum):
     TICKET_REOPENED = "ticket.reopened"
     INCIDENT_OPENED = "incident.opened"
     DISPUTE_RECORDED = "dispute.recorded"
+    CAP_SHARE_PASSED = "cap.share_passed"
 
 
 @dataclass(frozen=True, slots=True)

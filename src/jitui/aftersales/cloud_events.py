@@ -21,17 +21,21 @@ _FORMAT = JSONFormat()
 
 
 def event_json(event: OutgoingEvent, *, for_platform: bool) -> bytes:
-    """The event in structured mode. `sequence` sorts as text; events of one `partitionkey`, an order, are in order."""
+    """The event in structured mode. `sequence` sorts as text; events of one `partitionkey`, an order, are in order.
+
+    An event about a cap is of no order: it is the platform's, and its subject is the cap.
+    """
+    of_cap = f"caps/{event.body.get('scope', '')}/{quote(str(event.body.get('ref', '')), safe='')}"
     attributes = {
         "specversion": SPECVERSION_V1_0,
         "id": event.event_id,
-        "source": f"/shops/{quote(event.shop_id, safe='')}",
+        "source": f"/shops/{quote(event.shop_id, safe='')}" if event.order_id else "/platform",
         "type": f"{TYPE_PREFIX}{event.kind}",
-        "subject": f"orders/{quote(event.order_id, safe='')}",
+        "subject": f"orders/{quote(event.order_id, safe='')}" if event.order_id else of_cap,
         "time": event.at,
         "datacontenttype": "application/json",
         "sequence": f"{event.position:0{_POSITION_DIGITS}d}",
-        "partitionkey": event.order_id,
+        "partitionkey": event.order_id or of_cap,
     }
     data = {
         "order_id": event.order_id,

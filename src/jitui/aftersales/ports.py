@@ -14,6 +14,7 @@ from jitui.aftersales.model.order import Funding, Hold, OrderLine
 from jitui.aftersales.model.refund import Attempt, Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import ApprovedBy, TicketState
+from jitui.aftersales.model.usage import Usage, UsageBeside
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.policy import PublicPolicy
 
@@ -138,6 +139,8 @@ class DecisionQuery:
     buyer_cap_from: datetime | None = None
     shop_cap_from: datetime | None = None
     shop_cap_bucket_seconds: int = 60
+    category_cap_from: datetime | None = None
+    category_cap_bucket_seconds: int = 3600
     platform_cap_from: datetime | None = None
     platform_cap_bucket_seconds: int = 3600
     payment: PaymentName | None = None
@@ -160,23 +163,6 @@ class WindowValue:
     amount_minor: int | None
     last_day: date | None
     ahead: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Instant approvals that count against a cap: in all currencies, and the amount in the policy's currency."""
-
-    approvals: int = 0
-    amount_minor: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class UsageBeside:
-    """Usage within the caps of a second policy; None for a buyer whose earlier approvals an erasure took away."""
-
-    buyer: Usage | None = field(default_factory=Usage)
-    shop: Usage = field(default_factory=Usage)
-    platform: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +214,8 @@ class DecisionInputs:
     """Everything that decides in addition to the order snapshot, read under the buyer's lock.
 
     `paused_scopes`, `uncovered_scopes`: those of the scopes *region* and *category* that have a paused (or not covered)
-    region or category. An order whose own region or category is unknown may be in it.
+    region or category. An order whose own region or category is unknown may be in it. `category_usage`: of the order's
+    categories; one that is missing has used nothing.
     """
 
     windows: tuple[WindowValue, ...] = ()
@@ -243,6 +230,7 @@ class DecisionInputs:
     buyer_usage: Usage | None = field(default_factory=Usage)
     shop_usage: Usage = field(default_factory=Usage)
     platform_usage: Usage = field(default_factory=Usage)
+    category_usage: dict[str, Usage] = field(default_factory=dict)
     usage_as_of: datetime | None = None
     shop_days_as_of: datetime | None = None
     payment: KnownPayment = field(default_factory=KnownPayment)

@@ -125,10 +125,14 @@ class CapUse:
 
 @dataclass(frozen=True, slots=True)
 class CapsUsed:
-    """Usage as it was rolled up last; `shop` has the most approvals and the highest amount that any shop has."""
+    """Usage as it was rolled up last; `shop` has the most approvals and the highest amount that any shop has.
+
+    So has `category` of any category.
+    """
 
     platform: CapUse
     shop: CapUse
+    category: CapUse
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,28 @@
 """Replays caps in order: the usage that each request would have found, given what was approved before it.
 
 Usage depends on earlier approvals, so requests are processed one by one, by `asked_at` and then `request_id`. A buyer's
-window is exact. A shop's and the platform's are counted in buckets, as the service's roll-up does: a bucket that is
-partly in the window counts completely. Approvals count in any currency, amounts only in the policy's: `amount_minor` is
-None for another one.
+window is exact. A shop's, a category's and the platform's are counted in buckets, as the service's roll-up does: a
+bucket that is partly in the window counts completely. Approvals count in any currency, amounts only in the policy's:
+`amount_minor` is None for another one.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from jitui.policy import Cap, Caps, CapUsage, FactValue, Usages, caps_facts
+from jitui.policy import (
+    CATEGORIES_UNKNOWN,
+    Cap,
+    Caps,
+    CapUsage,
+    CategoryAmounts,
+    FactValue,
+    Usages,
+    caps_facts,
+    category_amounts,
+)
 
 _SECOND_US = 1_000_000
 SHORT_CAP_SECONDS = 7200
@@ -50,6 +61,14 @@ class _Window:
         self.amount_minor += amount_minor
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose usage a request finds and adds to."""
+
+    buyer_id: str
+    shop_id: str
+
+
 class CapsReplay:
     """The usage of every cap of one policy while its requests are replayed in order."""
 
@@ -57,28 +76,60 @@ class CapsReplay:
         self.caps = caps
         self._buyers: dict[str, _Window] = {}
         self._shops: dict[str, _Window] = {}
+        self._categories: dict[str, _Window] = {}
         self._platform = _Window()
 
-    def facts(self, buyer_id: str, shop_id: str, now_us: int, amount_minor: int | None) -> dict[str, FactValue | None]:
+    def facts(
+        self, asked: Asked, now_us: int, amount_minor: int | None, categories: CategoryAmounts = CATEGORIES_UNKNOWN
+    ) -> dict[str, FactValue | None]:
         """The facts `caps.*` of a request at this time."""
         usages = Usages(
-            _usage(self._buyers.get(buyer_id), now_us),
-            _usage(self._shops.get(shop_id), now_us),
+            _usage(self._buyers.get(asked.buyer_id), now_us),
+            _usage(self._shops.get(asked.shop_id), now_us),
             self._platform.usage(now_us),
+            {one: _usage(self._categories.get(one), now_us) for one in categories.amounts},
         )
-        return caps_facts(self.caps, usages, amount_minor)
+        return caps_facts(self.caps, usages, amount_minor, categories)
 
-    def approve(self, buyer_id: str, shop_id: str, now_us: int, amount_minor: int | None) -> None:
+    def approve(
+        self, asked: Asked, now_us: int, amount_minor: int | None, categories: CategoryAmounts = CATEGORIES_UNKNOWN
+    ) -> None:
         """Count an instant approval from now on."""
         amount = amount_minor or 0
         caps = self.caps
         if caps.per_buyer:
             until = now_us + caps.per_buyer.over_seconds * _SECOND_US
-            self._buyers.setdefault(buyer_id, _Window()).add(until, amount)
+            self._buyers.setdefault(asked.buyer_id, _Window()).add(until, amount)
         if caps.per_shop:
-            self._shops.setdefault(shop_id, _Window()).add(_bucket_leaves_us(caps.per_shop, now_us), amount)
+            self._shops.setdefault(asked.shop_id, _Window()).add(_bucket_leaves_us(caps.per_shop, now_us), amount)
         if caps.platform:
             self._platform.add(_bucket_leaves_us(caps.platform, now_us), amount)
+        if caps.per_category:
+            until = _bucket_leaves_us(caps.per_category, now_us)
+            for category_id, of_category in categories.amounts.items():
+                self._categories.setdefault(category_id, _Window()).add(until, of_category or 0)
+
+
+def asked_by_category(lines: Iterable[Mapping[str, object]] | None, *, in_currency: bool) -> CategoryAmounts:
+    """What a request asks back in each category, of the fact `order.lines`: of each line the share that it asks for.
+
+    None is a history that does not tell the lines.
+    """
+    if lines is None:
+        return CATEGORIES_UNKNOWN
+    asked = [line for line in lines if line.get("requested_quantity") != 0]
+    return category_amounts((_text(line.get("category_id")), _asked(line) if in_currency else None) for line in asked)
+
+
+def _asked(line: Mapping[str, object]) -> int | None:
+    paid, quantity, wanted = (line.get(name) for name in ("paid_minor", "quantity", "requested_quantity"))
+    if isinstance(paid, int) and isinstance(quantity, int) and isinstance(wanted, int) and quantity > 0:
+        return paid * wanted // quantity
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 _NOTHING = CapUsage(0, 0)

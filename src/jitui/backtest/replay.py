@@ -15,19 +15,20 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jitui.backtest.caps import CapsReplay
+from jitui.backtest.caps import Asked, CapsReplay, asked_by_category
 from jitui.backtest.columns import Reading, condition_column, with_definitions
 from jitui.backtest.engine import Engine, EngineName
 from jitui.backtest.facts import CURRENCY, IDENTITY, LEFT_UNRECORDED, Choice, Tables, request_facts
 from jitui.backtest.gaps import GAPS, lost_usage
 from jitui.backtest.schema import TABLES
-from jitui.policy import FactValue, Policy
+from jitui.policy import CAP_SCOPES, FactValue, Policy
+from jitui.policy.facts import LINES
 from jitui.policy.program import Program, evaluate, known_facts
 
 ROWS_A_BATCH = 50_000
-CAPS = ("caps.buyer_ok", "caps.shop_ok", "caps.platform_ok")
+CAPS = ("caps.buyer_ok", "caps.shop_ok", "caps.platform_ok", "caps.category_ok")
 AMOUNT = "request.amount_minor"
-_NO_AMOUNT_USED = dict.fromkeys(f"caps.{scope}_used_minor" for scope in ("buyer", "shop", "platform"))
+_NO_AMOUNT_USED = dict.fromkeys(f"caps.{scope}_used_minor" for scope in CAP_SCOPES.values())
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, and how many requests of how many are finished; 0 of 0 when unknown."""
 
@@ -107,6 +108,8 @@ def _plan(policy: Policy, replay_caps: bool) -> _Plan:
     in_order = tuple(one for one in programs.conditions if replay_caps and _reads_caps(one))
     carried = dict.fromkeys(name for one in in_order for name in one.reads.facts if not name.startswith("caps."))
     carried |= {AMOUNT: None} if in_order else {}
+    if in_order and policy.caps.per_category:
+        carried[LINES] = reads[LINES] = None
     facts = tuple(name for name in reads if not (replay_caps and name.startswith("caps.")))
     bulk = tuple(one for one in programs.conditions if one not in in_order)
     return _Plan(bulk, in_order, facts, tuple(carried))
@@ -192,6 +195,7 @@ class _Deciding:
         self.lost_buyers = lost["buyer"] if policy.caps.per_buyer else frozenset()
         self.lost_shops = lost["shop"] if policy.caps.per_shop else frozenset()
         self.caps = CapsReplay(policy.caps)
+        self.by_category = policy.caps.per_category is not None
         self.ids = [one.id for one in policy.programs.conditions]
         self.in_order = [one.id for one in plan.in_order]
         self.reads = dict.fromkeys(name for one in plan.in_order for name in one.reads.facts)
@@ -206,11 +210,14 @@ class _Deciding:
         fits: list[list[FactValue | None]] = [[] for _ in CAPS]
         outcomes: list[str] = []
         currencies = table["currency"].to_pylist()
-        for place, (now_us, buyer, shop, amount, facts) in enumerate(self._rows(table)):
-            caps = self.caps.facts(buyer, shop, now_us, amount)
-            if currencies[place] != self.policy.currency:
+        for place, (now_us, asked, amount, facts) in enumerate(self._rows(table)):
+            ours = currencies[place] == self.policy.currency
+            lines = facts[LINES][place] if self.by_category else None
+            categories = asked_by_category(lines, in_currency=ours)
+            caps = self.caps.facts(asked, now_us, amount, categories)
+            if not ours:
                 caps |= _NO_AMOUNT_USED
-            caps |= self._lost(caps, buyer, shop)
+            caps |= self._lost(caps, asked)
             known = tuple(caps[name] if name in caps else facts[name][place] for name in self.reads)
             truths = self._cached(known)
             for column, truth in zip(verdicts, truths, strict=True):
@@ -220,24 +227,24 @@ class _Deciding:
             instant = all(column[place] is True for column in passed) and all(truth is True for truth in truths)
             outcomes.append("instant" if instant else "review")
             if instant:
-                self.caps.approve(buyer, shop, now_us, amount)
+                self.caps.approve(asked, now_us, amount, categories)
         for name, fit in zip(CAPS, fits, strict=True):
             table = table.append_column(name, pa.array(fit, pa.bool_()))
         return self._finished(table, verdicts, outcomes)
 
-    def _lost(self, caps: Mapping[str, FactValue | None], buyer: str, shop: str) -> dict[str, FactValue | None]:
+    def _lost(self, caps: Mapping[str, FactValue | None], asked: Asked) -> dict[str, FactValue | None]:
         """Make usage unknown where a request that was set aside may be part of it."""
-        of_buyer, of_shop = buyer in self.lost_buyers, shop in self.lost_shops
+        of_buyer, of_shop = asked.buyer_id in self.lost_buyers, asked.shop_id in self.lost_shops
         scopes = tuple(scope for scope, lost in (("caps.buyer_", of_buyer), ("caps.shop_", of_shop)) if lost)
         return dict.fromkeys(name for name in caps if name.startswith(scopes)) if scopes else {}
 
-    def _rows(self, table: pa.Table) -> Iterator[tuple[int, str, str, int | None, dict[str, list[Any]]]]:
+    def _rows(self, table: pa.Table) -> Iterator[tuple[int, Asked, int | None, dict[str, list[Any]]]]:
         moments = table["asked_at"].cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
         facts = {name: table[name].to_pylist() for name in self.plan.carried if name in table.column_names}
         facts |= {name: [None] * len(moments) for name in self.plan.carried if name not in facts}
         columns = [table["buyer_id"].to_pylist(), table["shop_id"].to_pylist(), facts[AMOUNT]]
         for now_us, buyer, shop, amount in zip(moments, *columns, strict=True):
-            yield now_us, buyer, shop, amount, facts
+            yield now_us, Asked(buyer, shop), amount, facts
 
     def _cached(self, known: tuple[FactValue | None, ...]) -> tuple[bool | None, ...]:
         hashable = not any(isinstance(value, list) for value in known)

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.metrics_core import GaugeMetricFamily
 
+from jitui.aftersales.governance.cap_usage import StandingAlerts
 from jitui.aftersales.model.task import TaskKind
 from jitui.aftersales.model.ticket import Arm
 from jitui.aftersales.operations.conditions import is_alive
@@ -129,18 +130,25 @@ def of_arms(arms: Sequence[ArmFigures], now: datetime) -> Iterator[Metric]:
 
 
 def of_caps(policy: Policy, used: CapsUsed) -> Iterator[Metric]:
-    """How much of each cap is used; a shop's cap by the shop that has used most of it."""
+    """How much of each cap is used; a shop's or category's by the one that has used most."""
     rows: list[tuple[Sequence[str], float]] = []
     for scope, cap, use in (
         ("platform", policy.caps.platform, used.platform),
         ("shop", policy.caps.per_shop, used.shop),
+        ("category", policy.caps.per_category, used.category),
     ):
         if cap is not None and cap.count:
             rows.append(((scope, "count"), use.approvals / cap.count))
         if cap is not None and cap.amount_minor:
             rows.append(((scope, "amount"), use.amount_minor / cap.amount_minor))
-    meaning = "Share of a cap that is used, 1 for all of it; of shops, the one that has used most."
+    meaning = "Share of a cap that is used, 1 for all of it; of shops and categories, the one that has used most."
     yield by_labels("jitui_cap_usage_ratio", meaning, ["scope", "of"], rows)
+
+
+def of_cap_alerts(standing: Sequence[StandingAlerts], now: datetime) -> Iterator[Metric]:
+    """How many alerts of caps stand; which shop or category each is about, `jitui caps` says."""
+    rows = [((one.scope.value, str(one.percent)), float(one.alerts)) for one in standing]
+    yield by_labels("jitui_cap_alerts", "Caps whose usage passed this share.", ["scope", "percent"], rows)
 
 
 SHOWN: Mapping[str, Callable[[Any, datetime], Iterator[Metric]]] = {
@@ -151,5 +159,6 @@ SHOWN: Mapping[str, Callable[[Any, datetime], Iterator[Metric]]] = {
     "keys": of_keys,
     "refund_times": of_refund_times,
     "arms": of_arms,
+    "cap_alerts": of_cap_alerts,
     "caps": lambda known, now: of_caps(known.policy, known.used),
 }

@@ -1,7 +1,16 @@
 """The policy layer: facts in, decision out. Pure: no clock, no database, no environment."""
 
 from jitui.policy.beside import outcome_of, verdicts_beside
-from jitui.policy.caps import CapUsage, Usages, caps_facts, fits_cap
+from jitui.policy.caps import (
+    CAP_SCOPES,
+    CATEGORIES_UNKNOWN,
+    CapUsage,
+    CategoryAmounts,
+    Usages,
+    caps_facts,
+    category_amounts,
+    fits_cap,
+)
 from jitui.policy.decide import (
     ConditionResult,
     Decision,
@@ -53,6 +62,8 @@ from jitui.policy.sections import (
 from jitui.policy.selection import drawn_for_canary, held_out
 
 __all__ = [
+    "CAP_SCOPES",
+    "CATEGORIES_UNKNOWN",
     "CLOCKS_DIFFER_SECONDS",
     "FACTS",
     "LINE_FIELDS",
@@ -60,6 +71,7 @@ __all__ = [
     "Cap",
     "CapUsage",
     "Caps",
+    "CategoryAmounts",
     "Condition",
     "ConditionResult",
     "Decision",
@@ -91,6 +103,7 @@ __all__ = [
     "Usages",
     "Verdict",
     "caps_facts",
+    "category_amounts",
     "decide",
     "decision_from_json",
     "decision_to_json",

@@ -6,17 +6,16 @@ The checked values are compared, not the texts, so comments, layout and the orde
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
-from jitui.money import to_decimal_text
+from jitui.policy.cap_difference import PolicyChange, cap_changes, span
 from jitui.policy.facts import FactSpec
 from jitui.policy.language.syntax import Node
 from jitui.policy.language.unparse import expanded, lists_in, parameters_in
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.rewritten import few_words, rewritten, trees_of, words_moved
 from jitui.policy.sections import (
-    Cap,
     Condition,
     Definition,
     Feature,
@@ -27,17 +26,6 @@ from jitui.policy.sections import (
     ShopGate,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class PolicyChange:
-    """One difference. `name` is the key in the file; `decides`: the same request can be decided differently."""
-
-    name: str
-    what: str
-    decides: bool
-    used_by: tuple[str, ...] = ()
-
-
 _HEADER = {
     "id": ("policy", True, "other buyers are held out"),
     "version": ("version", False, ""),
@@ -45,8 +33,6 @@ _HEADER = {
     "currency": ("currency", True, "every amount means another sum"),
 }
 _SAME = ": the same, written otherwise"
-_CAP_NAMES = ("per_buyer", "per_shop", "platform")
-_CAP_FACTS = {"per_buyer": "caps.buyer_ok", "per_shop": "caps.shop_ok", "platform": "caps.platform_ok"}
 
 
 def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...]:
@@ -61,7 +47,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
         *_definitions(old, new),
         *_rules("conditions", old, new),
         *_selection(old, new),
-        *_caps(old, new),
+        *cap_changes(old, new, _readers),
         *_guards(old, new),
         *_rules("restrictions", old, new),
         *_gates(old, new),
@@ -121,7 +107,9 @@ def _lists(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
 
 def _limits_something(key: str, old: LoadedPolicy, new: LoadedPolicy) -> bool:
     """Whether a cap or share, named by its key in the file, differs and decides."""
-    return any(change.decides and change.name == key for change in (*_selection(old, new), *_caps(old, new)))
+    return any(
+        change.decides and change.name == key for change in (*_selection(old, new), *cap_changes(old, new, _readers))
+    )
 
 
 def _attributes(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
@@ -329,54 +317,6 @@ def _selection(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
         yield PolicyChange("selection.hold_out_percent", what, decides=True)
 
 
-def _caps(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
-    for scope in _CAP_NAMES:
-        before, after = getattr(old.caps, scope), getattr(new.caps, scope)
-        if before == after:
-            continue
-        users = tuple(dict.fromkeys((*_readers(old, _CAP_FACTS[scope]), *_readers(new, _CAP_FACTS[scope]))))
-        name = f"caps.{scope}"
-        if before is None or after is None:
-            cap, state = (after, "added") if before is None else (before, "removed")
-            means = "stricter" if before is None else "looser"
-            yield PolicyChange(name, f"{state}: {_cap(cap)}: {means}", bool(users), users)
-            continue
-        for field in fields(Cap):
-            one, other = getattr(before, field.name), getattr(after, field.name)
-            if one != other:
-                what = f"{_cap_value(field.name, one, old)} → {_cap_value(field.name, other, new)}"
-                key = field.name.removesuffix("_seconds")
-                comparable = key != "amount_minor" or old.currency == new.currency
-                means = _cap_means(field.name, one, other) if comparable else ""
-                yield PolicyChange(f"{name}.{key}", f"{what}{means}", bool(users), users)
-
-
-def _cap(cap: Cap) -> str:
-    limits = [f"{name} {value}" for name, value in (("count", cap.count), ("amount_minor", cap.amount_minor))
-              if value is not None]  # fmt: skip
-    return f"{', '.join(limits)} over {_span(cap.over_seconds)}"
-
-
-def _cap_value(name: str, value: int | None, policy: LoadedPolicy) -> str:
-    if value is None:
-        return "no limit"
-    if name == "over_seconds":
-        return _span(value)
-    return f"{to_decimal_text(value, policy.currency)} {policy.currency}" if name == "amount_minor" else str(value)
-
-
-def _cap_means(name: str, old: int | None, new: int | None) -> str:
-    """Whether the cap became stricter: smaller limits and longer windows are stricter; no limit is the least strict."""
-    infinite = float("inf")
-    one, other = (infinite if value is None else value for value in (old, new))
-    grown = other > one
-    return ": stricter" if grown == (name == "over_seconds") else ": looser"
-
-
-def _span(seconds: int) -> str:
-    return f"{seconds // 86_400}d" if seconds % 86_400 == 0 else f"{seconds // 3_600}h"
-
-
 def _guards(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     """Guards decide no request; they end a canary or hold up its share."""
     for field in fields(Guards):
@@ -392,7 +332,7 @@ def _fields(name: str, old: Any, new: Any, *, decides: bool) -> Iterator[PolicyC
         before, after = getattr(old, field.name), getattr(new, field.name)
         if before != after:
             if field.name.endswith("_seconds"):
-                before, after = _span(before), _span(after)
+                before, after = span(before), span(after)
             yield PolicyChange(f"{name}.{field.name.removesuffix('_seconds')}", f"{before} → {after}", decides)
 
 

@@ -149,6 +149,26 @@ _ROWS = (
     *_cap_specs("buyer", "the buyer"),
     *_cap_specs("shop", "the shop"),
     *_cap_specs("platform", "the platform"),
+    _spec(
+        "caps.category_ok",
+        _BOOL,
+        "caps",
+        "this request fits the cap in each category of its lines; unknown when a line has none; true without a cap",
+    ),
+    _spec(
+        "caps.category_used_count",
+        _INT,
+        "caps",
+        "instant approvals in any currency within the window of the cap, in the category that has most of them",
+        "approvals",
+    ),
+    _spec(
+        "caps.category_used_minor",
+        _INT,
+        "caps",
+        "amount in the policy's currency within the window of the cap, in the category that has most of it",
+        MONEY,
+    ),
 )
 FACTS: Mapping[str, FactSpec] = {row.name: row for row in _ROWS}
 

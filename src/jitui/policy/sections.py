@@ -13,6 +13,7 @@ OTHER_FACTORS = "other_factors"
 """The id of the row that stands for private conditions in an explanation; no condition may have it."""
 
 DAY_SECONDS = 86_400
+DEFAULT_ALERTS = (80, 100)
 Text = Mapping[str, str]
 
 
@@ -147,11 +148,16 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The caps of a policy; None for a scope without a cap."""
+    """The caps of a policy; None for a scope without a cap.
+
+    `alerts_at_percent`: the shares of a cap, in percent and rising, at which operators are told.
+    """
 
     per_buyer: Cap | None = None
     per_shop: Cap | None = None
     platform: Cap | None = None
+    per_category: Cap | None = None
+    alerts_at_percent: tuple[int, ...] = DEFAULT_ALERTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,21 +63,29 @@ SET position = excluded.position, by_database_clock = excluded.by_database_clock
 
 _NEWEST: LiteralString = "SELECT coalesce(max(position), 0) FROM change"
 
+# An approval that an earlier release wrote beside this one does not tell its categories: its lines do.
 _USAGE: LiteralString = """
 WITH approved AS (
-    SELECT c.shop_id, c.at, (c.kind = 'ticket.approved')::int AS approvals,
+    SELECT c.lane, c.order_id, c.ticket_id, c.shop_id, c.at, (c.kind = 'ticket.approved')::int AS approvals,
         (c.body ->> CASE c.kind WHEN 'ticket.approved' THEN 'amount_minor' ELSE 'more_minor' END)::bigint
             AS amount_minor,
-        coalesce(c.body ->> 'currency', '') AS currency
+        coalesce(c.body ->> 'currency', '') AS currency, c.body -> 'categories' AS categories
     FROM change c
     WHERE c.position > %(after)s AND c.position <= %(upto)s
       AND c.kind IN ('ticket.approved', 'ticket.amount_raised') AND c.body ->> 'approved_by' = 'instant_refund'),
+used AS (
+    SELECT 'shop' AS scope, shop_id AS ref, at, currency, approvals, amount_minor FROM approved
+    UNION ALL SELECT 'platform', '', at, currency, approvals, amount_minor FROM approved
+    UNION ALL
+    SELECT 'category', k.key, a.at, a.currency, a.approvals, k.value::bigint
+    FROM approved a CROSS JOIN LATERAL jsonb_each_text(coalesce(a.categories, CASE WHEN a.approvals = 1 THEN (
+        SELECT jsonb_object_agg(l.category_id, l.amount_minor) FROM lines_by_category(a.lane, a.ticket_id) l)
+        END)) k),
 counted AS (
-    SELECT s.scope, CASE s.scope WHEN 'shop' THEN a.shop_id ELSE '' END AS ref, g.bucket_seconds, a.currency,
-        to_timestamp(floor(extract(epoch FROM a.at) / g.bucket_seconds) * g.bucket_seconds) AS bucket,
-        sum(a.approvals) AS approvals, sum(a.amount_minor) AS amount_minor
-    FROM approved a CROSS JOIN (VALUES ('shop'), ('platform')) AS s (scope)
-        CROSS JOIN (VALUES (60), (3600)) AS g (bucket_seconds)
+    SELECT u.scope, u.ref, g.bucket_seconds, u.currency,
+        to_timestamp(floor(extract(epoch FROM u.at) / g.bucket_seconds) * g.bucket_seconds) AS bucket,
+        sum(u.approvals) AS approvals, sum(u.amount_minor) AS amount_minor
+    FROM used u CROSS JOIN (VALUES (60), (3600)) AS g (bucket_seconds)
     GROUP BY 1, 2, 3, 4, 5)
 INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor)
 SELECT scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor FROM counted

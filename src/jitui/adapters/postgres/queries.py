@@ -192,19 +192,20 @@ SELECT json_build_object(
     'first_at', (SELECT min(decided_at) FROM compared), 'last_at', (SELECT max(decided_at) FROM compared))::text
 """
 
-# As the deciding statement reads it (`reading`), for the platform and for all shops at once.
+# As the deciding statement reads it (`reading`), for the platform and for all shops and categories at once.
 _CAPS_USED: LiteralString = """
 WITH used AS (
     SELECT u.scope, sum(u.approvals) AS approvals,
         sum(u.amount_minor) FILTER (WHERE u.currency = %(currency)s::text) AS amount_minor
     FROM usage_bucket u JOIN (VALUES
         ('platform', %(platform_bucket_seconds)s::integer, %(platform_cap_from)s::timestamptz),
+        ('category', %(category_bucket_seconds)s::integer, %(category_cap_from)s::timestamptz),
         ('shop', %(shop_bucket_seconds)s::integer, %(shop_cap_from)s::timestamptz)) w (scope, seconds, since)
         ON u.scope = w.scope AND u.bucket_seconds = w.seconds AND u.bucket > w.since - make_interval(secs => w.seconds)
     GROUP BY u.scope, u.ref)
 SELECT json_object_agg(s.scope, json_build_object('approvals', coalesce(m.approvals, 0)::bigint,
     'amount_minor', coalesce(m.amount_minor, 0)::bigint))::text
-FROM (VALUES ('platform'), ('shop')) s (scope) LEFT JOIN (
+FROM (VALUES ('platform'), ('shop'), ('category')) s (scope) LEFT JOIN (
     SELECT scope, max(approvals) AS approvals, max(amount_minor) AS amount_minor FROM used GROUP BY scope) m
     USING (scope)
 """
@@ -347,6 +348,8 @@ class PostgresQueries:
             "currency": query.currency,
             "platform_cap_from": query.platform_cap_from,
             "platform_bucket_seconds": query.platform_cap_bucket_seconds,
+            "category_cap_from": query.category_cap_from,
+            "category_bucket_seconds": query.category_cap_bucket_seconds,
             "shop_cap_from": query.shop_cap_from,
             "shop_bucket_seconds": query.shop_cap_bucket_seconds,
         }

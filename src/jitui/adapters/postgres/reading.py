@@ -124,7 +124,13 @@ EXISTS (
 
 
 # Approvals count in whatever currency they were, amounts in the policy's alone. `of` begins the parameters' names.
-def _usage(buyer: LiteralString, shop: LiteralString, platform: LiteralString, of: LiteralString = "") -> LiteralString:
+def _usage(
+    buyer: LiteralString,
+    shop: LiteralString,
+    platform: LiteralString,
+    categories: LiteralString,
+    of: LiteralString = "",
+) -> LiteralString:
     return f"""
     '{buyer}', (
         SELECT CASE WHEN NOT {_FORGOTTEN} THEN json_build_object('approvals', count(*), 'amount_minor',
@@ -134,7 +140,19 @@ def _usage(buyer: LiteralString, shop: LiteralString, platform: LiteralString, o
         WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
           AND t.approved_at > %({of}buyer_cap_from)s::timestamptz),
     '{shop}', {_bucket_usage("'shop'", "o.shop_id", "shop", of)},
-    '{platform}', {_bucket_usage("'platform'", "''", "platform", of)}"""
+    '{platform}', {_bucket_usage("'platform'", "''", "platform", of)},
+    '{categories}', (
+        SELECT coalesce(json_object_agg(x.ref, json_build_object('approvals', x.approvals,
+                                                                 'amount_minor', x.amount_minor)), '{{}}')
+        FROM (
+            SELECT u.ref, sum(u.approvals)::bigint AS approvals,
+                coalesce(sum(u.amount_minor) FILTER (WHERE u.currency = %({of}currency)s), 0)::bigint AS amount_minor
+            FROM usage_bucket u
+            WHERE u.scope = 'category' AND u.ref IN (SELECT p.ref FROM places p WHERE p.scope = 'category')
+              AND u.bucket_seconds = %({of}category_bucket_seconds)s::integer
+              AND u.bucket > %({of}category_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)
+            GROUP BY u.ref) x
+        WHERE x.approvals <> 0 OR x.amount_minor <> 0)"""
 
 
 def _bucket_usage(scope: LiteralString, ref: LiteralString, cap: LiteralString, of: LiteralString) -> LiteralString:
@@ -190,7 +208,7 @@ SELECT json_build_object(
         SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('category')) s (scope)
         WHERE EXISTS (SELECT 1 FROM coverage c WHERE c.scope = s.scope AND NOT c.covered)),
     """
-    + _usage("buyer_usage", "shop_usage", "platform_usage")
+    + _usage("buyer_usage", "shop_usage", "platform_usage", "category_usage")
     + """,
     'usage_as_of', (
         SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
@@ -231,7 +249,7 @@ READ_INPUTS_BESIDE = statement(
     _PLACES
     + _INPUTS_OF
     + ", 'usage_beside', json_build_object("
-    + _usage("buyer", "shop", "platform", "beside_")
+    + _usage("buyer", "shop", "platform", "categories", "beside_")
     + ")"
     + _OF_ORDER
 )
@@ -295,6 +313,8 @@ def _cap_params(query: DecisionQuery, of: str) -> dict[str, Value]:
         f"{of}buyer_cap_from": query.buyer_cap_from or query.now,
         f"{of}shop_cap_from": query.shop_cap_from or query.now,
         f"{of}shop_bucket_seconds": query.shop_cap_bucket_seconds,
+        f"{of}category_cap_from": query.category_cap_from or query.now,
+        f"{of}category_bucket_seconds": query.category_cap_bucket_seconds,
         f"{of}platform_cap_from": query.platform_cap_from or query.now,
         f"{of}platform_bucket_seconds": query.platform_cap_bucket_seconds,
     }

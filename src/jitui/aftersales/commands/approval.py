@@ -21,6 +21,7 @@ from jitui.aftersales.changes import (
     move_ticket,
 )
 from jitui.aftersales.commands.allocation import is_last, leaves_no_unit_free, over_funders, over_tenders
+from jitui.aftersales.commands.cap_usage import told_categories
 from jitui.aftersales.model.order import ShipmentStatus
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot, transition
@@ -193,6 +194,7 @@ def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tu
         "amount_minor": ticket.amount_minor,
         "currency": ticket.currency,
         "version": ticket.version,
+        "categories": told_categories(snapshot.lines, {line.line_id: line.amount_minor for line in lines}),
     }
     return (
         Announce(OutgoingEventKind.TICKET_APPROVED, now, ticket.shop_id, approved, ticket.ticket_id),

@@ -11,6 +11,13 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from jitui.aftersales.commands.cap_usage import (
+    USAGE_MAX_AGE,
+    amounts_by_category,
+    cap_windows,
+    usages_of,
+    with_usage_beside,
+)
 from jitui.aftersales.commands.feature_facts import (
     CLOCKS_DIFFER,
     feature_facts,
@@ -29,34 +36,21 @@ from jitui.aftersales.ports import (
     HistoryRecord,
     RuleWindow,
     ScopedRow,
-    Usage,
     WindowValue,
 )
 from jitui.policy import (
     FACTS,
-    CapUsage,
     FactValue,
     Feature,
     Policy,
-    Usages,
     caps_facts,
     held_out,
 )
 from jitui.policy.moments import moment_facts
 from jitui.text import spelled_alike
 
-USAGE_MAX_AGE = timedelta(seconds=10)
-"""Usage of shops and the platform that was rolled up longer ago is unknown, so without a worker no cap is met.
-
-INVARIANT: the caps of shops and the platform can be exceeded only by what is approved within this time.
-"""
-
-
 _BESIDE = "beside "
 """Begins the names of the windows that only a second policy reads."""
-
-SHORT_CAP_SECONDS = 7200
-"""Caps over windows up to this long are counted in buckets of one minute, longer ones in buckets of one hour."""
 
 
 def decision_query(
@@ -92,7 +86,7 @@ def inputs_beside(
     usage = inputs.usage_beside
     if usage is None:
         return inputs
-    return replace(inputs, buyer_usage=usage.buyer, shop_usage=usage.shop, platform_usage=usage.platform)
+    return with_usage_beside(inputs, usage)
 
 
 def _query_of(
@@ -105,26 +99,16 @@ def _query_of(
     of: Policy,
 ) -> DecisionQuery:
     """The query with the caps of `policy`, and the restriction rules of `of`."""
-    caps = policy.caps
     return DecisionQuery(
         windows=windows,
         now=now,
         ahead_from=now + CLOCKS_DIFFER,
         currency=policy.currency,
-        buyer_cap_from=_cap_from(caps.per_buyer.over_seconds, now) if caps.per_buyer else None,
-        shop_cap_from=_cap_from(caps.per_shop.over_seconds, now) if caps.per_shop else None,
-        shop_cap_bucket_seconds=bucket_seconds(caps.per_shop.over_seconds) if caps.per_shop else 60,
-        platform_cap_from=_cap_from(caps.platform.over_seconds, now) if caps.platform else None,
-        platform_cap_bucket_seconds=bucket_seconds(caps.platform.over_seconds) if caps.platform else 3600,
+        **cap_windows(policy.caps, now),
         policy_id=of.id if of.restrictions else "",
         rule_windows=rules,
         time_zone=time_zone.key,
     )
-
-
-def bucket_seconds(over_seconds: int) -> int:
-    """The length of the buckets in which usage is counted, for a cap over this window."""
-    return 60 if over_seconds <= SHORT_CAP_SECONDS else 3600
 
 
 def gather_facts(
@@ -137,12 +121,14 @@ def gather_facts(
     now: datetime,
     time_zone: ZoneInfo,
     cap_amount_minor: int | None = None,
+    line_amounts: Mapping[str, int] | None = None,
     usage_max_age: timedelta = USAGE_MAX_AGE,
 ) -> dict[str, FactValue]:
     """The facts for one request; unknown ones are absent.
 
-    `cap_amount_minor`: the part of `amount_minor` that the caps do not count yet, if it is less. INVARIANT: no amount
-    is known for an order in another currency than the policy's.
+    `cap_amount_minor`: the part of `amount_minor` that the caps do not count yet, if it is less; `line_amounts`: how
+    much of that each line has, None for unknown. INVARIANT: no amount is known for an order in another currency than
+    the policy's.
     """
     order, buyer = snapshot.order, snapshot.buyer
     in_currency = order.currency == policy.currency
@@ -165,8 +151,9 @@ def gather_facts(
     }
     known.update(buyer_facts(policy, buyer, inputs, now, time_zone))
     uncounted_minor = amount_minor if cap_amount_minor is None else cap_amount_minor
-    usages = _usages(inputs, now, usage_max_age)
-    known.update(caps_facts(policy.caps, usages, uncounted_minor if in_currency else None))
+    usages = usages_of(inputs, now, usage_max_age)
+    categories = amounts_by_category(snapshot.lines, line_amounts, in_currency=in_currency)
+    known.update(caps_facts(policy.caps, usages, uncounted_minor if in_currency else None, categories))
     return {
         name: value
         for name, value in known.items()
@@ -197,6 +184,7 @@ def facts_beside(
     now: datetime,
     time_zone: ZoneInfo,
     amount_minor: int,
+    line_amounts: Mapping[str, int],
     usage_max_age: timedelta,
 ) -> tuple[dict[str, FactValue], frozenset[str]]:
     """The facts of a second policy of the same currency, and the names of those that differ from the first one's.
@@ -208,7 +196,7 @@ def facts_beside(
     own_windows = _windows_beside(policy, beside, now.astimezone(time_zone).date())
     usage = inputs.usage_beside
     if usage is not None:
-        inputs = replace(inputs, buyer_usage=usage.buyer, shop_usage=usage.shop, platform_usage=usage.platform)
+        inputs = with_usage_beside(inputs, usage)
     known: dict[str, FactValue | None] = {"buyer.selected": is_selected(beside, buyer.buyer_id, inputs.selection)}
     known.update((one.name, facts.get(one.name)) for one in beside.deciding_features if one.name not in own_windows)
     if own_windows:
@@ -216,7 +204,9 @@ def facts_beside(
         as_of = inputs.shop_days_as_of
         known.update(window_facts(own_windows, values, records, as_of, buyer, now, time_zone))
     known.update(_attribute_facts(beside, buyer))
-    known.update(caps_facts(beside.caps, _usages(inputs, now, usage_max_age), amount_minor if in_currency else None))
+    usages = usages_of(inputs, now, usage_max_age)
+    categories = amounts_by_category(snapshot.lines, line_amounts, in_currency=in_currency)
+    known.update(caps_facts(beside.caps, usages, amount_minor if in_currency else None, categories))
     found: dict[str, FactValue] = {name: value for name, value in facts.items() if name in FACTS and name not in known}
     found |= {
         name: value
@@ -278,10 +268,6 @@ def _windows_beside(policy: Policy, beside: Policy, today: date) -> Mapping[str,
     own = feature_windows(policy.deciding_features, today, policy.currency)
     windows = feature_windows(beside.deciding_features, today, beside.currency)
     return {window.name: replace(window, name=_BESIDE + window.name) for window in windows if window not in own}
-
-
-def _cap_from(over_seconds: int, now: datetime) -> datetime:
-    return now - timedelta(seconds=over_seconds)
 
 
 def _age(since: datetime | None, now: datetime) -> timedelta | None:
@@ -378,24 +364,3 @@ def _attribute_facts(policy: Policy, buyer: Buyer) -> dict[str, FactValue | None
         for name in policy.attributes
         if name.startswith("buyer.")
     }
-
-
-def usage_is_fresh(as_of: datetime | None, now: datetime, max_age: timedelta) -> bool:
-    """Whether usage is not older than `max_age`.
-
-    A time ahead of now shows a wrong clock, so such usage is not fresh.
-    """
-    return as_of is not None and timedelta(0) <= now - as_of <= max_age
-
-
-def _usages(inputs: DecisionInputs, now: datetime, max_age: timedelta) -> Usages:
-    fresh = usage_is_fresh(inputs.usage_as_of, now, max_age)
-    return Usages(
-        buyer=_used(inputs.buyer_usage) if inputs.buyer_usage is not None else None,
-        shop=_used(inputs.shop_usage) if fresh else None,
-        platform=_used(inputs.platform_usage) if fresh else None,
-    )
-
-
-def _used(usage: Usage) -> CapUsage:
-    return CapUsage(usage.approvals, usage.amount_minor)

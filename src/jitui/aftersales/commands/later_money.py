@@ -32,6 +32,7 @@ from jitui.aftersales.changes import (
 )
 from jitui.aftersales.commands.allocation import net_paid, refundable_minor
 from jitui.aftersales.commands.approval import queue_refunds
+from jitui.aftersales.commands.cap_usage import told_categories
 from jitui.aftersales.commands.facts import arm_of, decision_query, gather_facts, history_read, inputs_beside
 from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of, record_decision, requested_body
 from jitui.aftersales.commands.restriction_rules import decide_under_rules
@@ -167,7 +168,7 @@ def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Change,
         *_line_raises(more),
         move_ticket(raised),
         AddTimeline((_event(snapshot, more.ticket, raised, now),)),
-        _announce_raise(raised, more, now),
+        _announce_raise(snapshot, raised, more, now),
     )
 
 
@@ -206,6 +207,7 @@ def _decide_again(
         asked=[LineUnits(line_id, quantity) for line_id, quantity in units.items()],
         amount_minor=sum(more.ticket.amount_minor + more.amount_minor for more in mores),
         cap_amount_minor=sum(more.amount_minor for more in mores),
+        line_amounts=_line_amounts(mores),
         now=now,
         time_zone=decision_settings.time_zone,
         usage_max_age=decision_settings.usage_max_age,
@@ -254,7 +256,7 @@ def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) 
     state = state_from(apply_all(snapshot, changes).refunds_of(ticket.ticket_id))
     raised = replace(_raised(ticket, more), state=state, closed_at=None)
     event = _event(snapshot, ticket, raised, now)
-    told = (_announce_raise(raised, more, now),)
+    told = (_announce_raise(snapshot, raised, more, now),)
     if raised.state is ticket.state:
         return (*changes, *told, move_ticket(raised), AddTimeline((event,)))
     # The ticket was refunded before; the feed and the buyer's history now say that it is not.
@@ -338,11 +340,16 @@ def _new_ticket(
 
 
 def _lines(ticket: Ticket, mores: Sequence[_More]) -> tuple[TicketLine, ...]:
+    amounts = _line_amounts(mores)
+    return tuple(TicketLine(ticket.ticket_id, line_id, 0, amount, open=False) for line_id, amount in amounts.items())
+
+
+def _line_amounts(mores: Iterable[_More]) -> dict[str, int]:
     amounts: dict[str, int] = {}
     for more in mores:
         for line_id, amount in more.lines.items():
             amounts[line_id] = amounts.get(line_id, 0) + amount
-    return tuple(TicketLine(ticket.ticket_id, line_id, 0, amount, open=False) for line_id, amount in amounts.items())
+    return amounts
 
 
 # Small pieces ----------------------------------------------------------------------------------------------------
@@ -362,7 +369,7 @@ def _event(snapshot: OrderSnapshot, ticket: Ticket, raised: Ticket, now: datetim
     return transition(snapshot, ticket, raised.state, by=SYSTEM, why=CAPTURED_LATER, now=now, detail=detail)
 
 
-def _announce_raise(ticket: Ticket, more: _More, now: datetime) -> Announce:
+def _announce_raise(snapshot: OrderSnapshot, ticket: Ticket, more: _More, now: datetime) -> Announce:
     """The event for the feed; from it the roll-up of cap usage counts the money, but no further approval."""
     body = {
         "state": ticket.state.value,
@@ -371,6 +378,7 @@ def _announce_raise(ticket: Ticket, more: _More, now: datetime) -> Announce:
         "currency": ticket.currency,
         "version": ticket.version,
         "approved_by": ticket.approved_by.value if ticket.approved_by else None,
+        "categories": told_categories(snapshot.lines, more.lines),
     }
     return Announce(OutgoingEventKind.TICKET_AMOUNT_RAISED, now, ticket.shop_id, body, ticket.ticket_id)
 

@@ -23,9 +23,9 @@ from jitui.aftersales.changes import (
     RecordDecision,
 )
 from jitui.aftersales.commands.approval import approve_ticket
+from jitui.aftersales.commands.cap_usage import USAGE_MAX_AGE
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.commands.facts import (
-    USAGE_MAX_AGE,
     arm_of,
     decision_query,
     facts_beside,
@@ -223,6 +223,7 @@ def _shadow(
             now=now,
             time_zone=decision_settings.time_zone,
             amount_minor=requested.amount_minor,
+            line_amounts=requested.amounts,
             usage_max_age=decision_settings.usage_max_age,
         )
         return verdicts_beside(decides.policy, ruled.decision, shadow, found, changed)
@@ -256,6 +257,7 @@ def _facts(
         inputs,
         asked=requested.units,
         amount_minor=requested.amount_minor,
+        line_amounts=requested.amounts,
         now=now,
         time_zone=decision_settings.time_zone,
         usage_max_age=decision_settings.usage_max_age,

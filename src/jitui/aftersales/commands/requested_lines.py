@@ -41,6 +41,11 @@ class RequestedLines:
         return sum(line.amount_minor for line in self.lines) + self.freight_minor
 
     @property
+    def amounts(self) -> dict[str, int]:
+        """What each line is worth, freight not included."""
+        return {line.line_id: line.amount_minor for line in self.lines}
+
+    @property
     def units(self) -> tuple[LineUnits, ...]:
         """The units without their worth."""
         return tuple(LineUnits(line.line_id, line.quantity) for line in self.lines)

@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.changes import OutgoingEventKind, RecordBuyerEvent
-from jitui.aftersales.ports import DecisionQuery, FeatureWindow, OutgoingEvent, Usage, WindowValue
+from jitui.aftersales.model.usage import Usage
+from jitui.aftersales.ports import DecisionQuery, FeatureWindow, OutgoingEvent, WindowValue
 from jitui.policy.facts import ONCE_PER_ORDER
 
 _MOST = 2**63
@@ -127,12 +128,16 @@ class RollUps:
         if event.body.get("approved_by") != "instant_refund":
             return
         amount_minor = _number(event.body.get("amount_minor" if approved else "more_minor"))
-        for scope, ref in (("shop", event.shop_id), ("platform", "")):
+        categories = event.body.get("categories")
+        by_category = categories.items() if isinstance(categories, Mapping) else ()
+        amounts = {("shop", event.shop_id): amount_minor, ("platform", ""): amount_minor}
+        amounts |= {("category", str(category_id)): _number(amount) for category_id, amount in by_category}
+        for (scope, ref), amount in amounts.items():
             for seconds in _BUCKETS:
                 began = datetime.fromtimestamp(event.at.timestamp() // seconds * seconds, tz=event.at.tzinfo)
                 bucket = self.usage[scope, ref, seconds][began, str(event.body.get("currency", ""))]
                 bucket.events += approved
-                bucket.amount_minor += amount_minor
+                bucket.amount_minor += amount
 
     def _count_shop_day(self, event: OutgoingEvent, closed: date | None) -> None:
         if event.body.get("free_of_charge"):

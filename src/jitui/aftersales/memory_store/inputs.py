@@ -11,6 +11,7 @@ from jitui.aftersales.memory_store.history import buyer_window, counting
 from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import ApprovedBy
+from jitui.aftersales.model.usage import Usage, UsageBeside
 from jitui.aftersales.ports import (
     DecisionInputs,
     DecisionQuery,
@@ -19,8 +20,6 @@ from jitui.aftersales.ports import (
     PastRule,
     PaymentName,
     ScopedRow,
-    Usage,
-    UsageBeside,
 )
 from jitui.text import folded
 
@@ -54,6 +53,7 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
         buyer_usage=usage.buyer,
         shop_usage=usage.shop,
         platform_usage=usage.platform,
+        category_usage=usage.categories,
         usage_as_of=roll_ups.as_of,
         shop_days_as_of=roll_ups.as_of,
         payment=KnownPayment() if query.payment is None else _known_payment(tables, snapshot, query.payment),
@@ -69,7 +69,18 @@ def _usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) 
         buyer=_buyer_usage(tables, snapshot, query),
         shop=used("shop", snapshot.order.shop_id, shop_seconds, shop_from, query.currency),
         platform=used("platform", "", platform_seconds, platform_from, query.currency),
+        categories=_category_usage(tables, snapshot, query),
     )
+
+
+def _category_usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> dict[str, Usage]:
+    since, seconds = query.category_cap_from or query.now, query.category_cap_bucket_seconds
+    found = {
+        line.category_id: tables.roll_ups.used("category", line.category_id, seconds, since, query.currency)
+        for line in snapshot.lines
+        if line.category_id
+    }
+    return {category_id: usage for category_id, usage in found.items() if usage != Usage()}
 
 
 def buyer_inputs(tables: MemoryTables, buyer_id: str, query: DecisionQuery) -> DecisionInputs:

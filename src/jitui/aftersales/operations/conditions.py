@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jitui.aftersales.commands.facts import usage_is_fresh
+from jitui.aftersales.commands.cap_usage import usage_is_fresh
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask, TaskKind, task_of_condition
 from jitui.aftersales.provider import BOTH, Capabilities

@@ -275,7 +275,7 @@ def _payouts(status: PayoutStatus) -> DoctorFinding:
 
 
 def _roll_up(health: Health, now: datetime, usage_max_age: timedelta) -> DoctorFinding:
-    from jitui.aftersales.commands.facts import usage_is_fresh
+    from jitui.aftersales.commands.cap_usage import usage_is_fresh
 
     if health.usage_as_of is None:
         return DoctorFinding("roll-up", Level.ABSENT, "cap usage was never rolled up", RUN_A_WORKER)

@@ -68,6 +68,7 @@ COMMANDS = {
     "appeals": Slot("appeals:appeals", "What buyers say against restrictions; answers."),
     "select": Slot("buyers:select", "Put a buyer on the allow or the deny list."),
     "buyers": Slot("personal_data:buyers", "Export what is stored about a buyer; erase a buyer."),
+    "caps": Slot("caps:caps", "How much of the caps is used, and the alerts that stand."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
     "complaints": Slot("complaints:complaints", "Merchants' complaints about coverage: list, answer."),
     "keys": Slot("keys:keys", "Issue, list, roll and revoke API keys."),

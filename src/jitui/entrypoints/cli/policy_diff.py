@@ -16,7 +16,7 @@ from jitui.entrypoints.cli.policy_files import load_policy
 if TYPE_CHECKING:
     from jitui.backtest.run import Backtest
     from jitui.policy import Policy
-    from jitui.policy.difference import PolicyChange
+    from jitui.policy.cap_difference import PolicyChange
 
 
 def diff(

@@ -5,6 +5,7 @@ An entry `Struct.field` describes a narrower meaning in one body. The types and 
 
 from __future__ import annotations
 
+from jitui.entrypoints.http.descriptions_caps import CAP_FIELDS
 from jitui.entrypoints.http.descriptions_policies import POLICY_FIELDS
 
 FIELDS: dict[str, str] = {
@@ -417,6 +418,7 @@ FIELDS: dict[str, str] = {
     "requested_until": "Only tickets requested before this time.",
     "wait_seconds": "Whether to wait for new events.",
     **POLICY_FIELDS,
+    **CAP_FIELDS,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from jitui.policy.caps import CAP_SCOPES
 from jitui.policy.loading.file_kinds import IDENTIFIER
 from jitui.policy.loading.repeated_numbers import Meaning, repeated_numbers
 from jitui.policy.loading.written import Written
@@ -39,8 +40,8 @@ def _missing_safeguards(programs: Programs, caps: Caps) -> Iterator[str]:
     for name, why in _SAFEGUARDS.items():
         if name not in reads:
             yield f"no condition reads {name}: {why}"
-    for scope, cap in (("buyer", caps.per_buyer), ("shop", caps.per_shop), ("platform", caps.platform)):
-        if cap is not None and f"caps.{scope}_ok" not in reads:
+    for key, scope in CAP_SCOPES.items():
+        if getattr(caps, key) is not None and f"caps.{scope}_ok" not in reads:
             yield f"no condition reads caps.{scope}_ok: the cap limits nothing"
 
 

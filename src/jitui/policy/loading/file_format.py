@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, SHOP_EVENTS
+from jitui.policy.loading.caps_format import CAPS, MAX_WINDOW_DAYS, PARAMETER_NAME
 from jitui.policy.loading.file_kinds import (
     IDENTIFIER,
     SLUG,
@@ -30,9 +31,7 @@ from jitui.policy.loading.gate_format import GATES
 from jitui.policy.loading.guards_format import GUARDS
 from jitui.policy.sections import OTHER_FACTORS
 
-MAX_WINDOW_DAYS = 730
 MAX_REVIEW_DAYS = 60
-MAX_CAP_COUNT = 10**9
 BUYER_NAME = r"buyer\.[a-z][a-z0-9_]{0,58}"
 SHOP_NAME = r"shop\.[a-z][a-z0-9_]{0,58}"
 
@@ -60,7 +59,6 @@ ON_TIMEOUT = ("approve", "reject")
 
 NONE = "none"
 PARAMETER_VALUE = IntegerKind(-MAX_AMOUNT_MINOR, MAX_AMOUNT_MINOR)
-_PARAMETER = NameKind(IDENTIFIER, "the name of a parameter")
 _EITHER_ONE = "one of the three is given"
 
 
@@ -162,67 +160,17 @@ CONDITION = PolicySection(
 )
 
 HOLD_OUT_PERCENT = IntegerKind(0, 100)
-CAP_COUNT = IntegerKind(0, MAX_CAP_COUNT)
-CAP_AMOUNT_MINOR = IntegerKind(0, MAX_AMOUNT_MINOR)
 
 SELECTION = PolicySection(
     "selection",
     (
         PolicyField(
             "hold_out_percent",
-            EitherKind((HOLD_OUT_PERCENT, _PARAMETER)),
+            EitherKind((HOLD_OUT_PERCENT, PARAMETER_NAME)),
             "The share of buyers, chosen by a hash of policy and buyer, whose requests go to review so that the effect "
             "can be measured. For them `buyer.selected` is false, unless they are on the allow list.",
             "2",
             "`0`",
-        ),
-    ),
-)
-
-CAP = PolicySection(
-    "a cap",
-    (
-        PolicyField(
-            "over",
-            DurationKind("hd", MAX_WINDOW_DAYS),
-            "The window, which ends at the request.",
-            "30d",
-        ),
-        PolicyField(
-            "count",
-            EitherKind((CAP_COUNT, _PARAMETER)),
-            "Most instant approvals, in any currency.",
-            "3",
-            "no limit",
-        ),
-        PolicyField(
-            "amount_minor",
-            EitherKind((CAP_AMOUNT_MINOR, _PARAMETER)),
-            "Most money that they refund, in minor units of the policy's currency.",
-            "60000",
-            "no limit",
-        ),
-    ),
-    at_least_one_of=("count", "amount_minor"),
-)
-
-CAPS = PolicySection(
-    "caps",
-    (
-        PolicyField("per_buyer", CAP, "Of one buyer. Exact.", "{count: 3, amount_minor: 60000, over: 30d}", "no limit"),
-        PolicyField(
-            "per_shop",
-            CAP,
-            "Of one shop. May be exceeded by what is approved while the usage is rolled up.",
-            "{amount_minor: 2000000, over: 1h}",
-            "no limit",
-        ),
-        PolicyField(
-            "platform",
-            CAP,
-            "Of all shops together, as exact as a shop's.",
-            "{count: 10000, over: 24h}",
-            "no limit",
         ),
     ),
 )

@@ -15,6 +15,8 @@ from jitui.policy.language.expression import Checked, check
 from jitui.policy.language.syntax import Names
 from jitui.policy.loading import file_format as form
 from jitui.policy.loading.advice import advice
+from jitui.policy.loading.caps_format import MAX_WINDOW_DAYS
+from jitui.policy.loading.caps_section import read_caps
 from jitui.policy.loading.definitions import check_definitions
 from jitui.policy.loading.field_readers import (
     Notes,
@@ -46,8 +48,6 @@ from jitui.policy.program import Programs, Reads, compile_programs, reads_of
 from jitui.policy.sections import (
     DAY_SECONDS,
     OTHER_FACTORS,
-    Cap,
-    Caps,
     Condition,
     Definition,
     Feature,
@@ -107,7 +107,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
     gates = _gates(notes, found.get("gates"), words, sentence)
     selection, review = _selection(notes, found.get("selection"), parameters), read(notes, found, "review", _review)
-    caps, guards = _caps(notes, found.get("caps"), parameters), read_guards(notes, found.get("guards"))
+    caps, guards = read_caps(notes, found.get("caps"), parameters), read_guards(notes, found.get("guards"))
     if notes.problems or review is None:
         return None
     programs = compile_programs(words.names, words.definitions, conditions, restrictions, gates.shops)
@@ -185,7 +185,7 @@ def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
 def _feature(notes: Notes, name: str, node: Node) -> Feature | None:
     subject = "shop" if name.startswith("shop.") else "buyer"
     found = _section(notes, node, form.SHOP_FEATURE if subject == "shop" else form.BUYER_FEATURE)
-    over = read(notes, found, "over", duration("d", form.MAX_WINDOW_DAYS))
+    over = read(notes, found, "over", duration("d", MAX_WINDOW_DAYS))
     functions = [function for function in form.FUNCTIONS if function in found]
     if len(functions) != 1:
         if found:
@@ -369,7 +369,7 @@ def _restrictions(
         rule_id = read(notes, found, "id", identifier)
         _note_repeated(notes, ids, rule_id, found.get("id"))
         withdraw = read(notes, found, "withdraw", choice(*form.WITHDRAWN))
-        seconds = read(notes, found, "for", duration("d", form.MAX_WINDOW_DAYS))
+        seconds = read(notes, found, "for", duration("d", MAX_WINDOW_DAYS))
         when = _rule(notes, found.get("when"), words)
         if when is not None:
             _check_restriction_reads(notes, cast(Scalar, found["when"]), when, words)
@@ -402,22 +402,6 @@ def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _
 def _selection(notes: Notes, node: Node | None, parameters: Parameters) -> SelectionSection:
     found = _section(notes, node, form.SELECTION) if node is not None else {}
     return SelectionSection(read(notes, found, "hold_out_percent", number(parameters, form.HOLD_OUT_PERCENT)) or 0)
-
-
-def _caps(notes: Notes, node: Node | None, parameters: Parameters) -> Caps:
-    found = _section(notes, node, form.CAPS) if node is not None else {}
-    given = [scope for scope in form.CAPS.optional if scope in found]
-    return Caps(**{scope: _cap(notes, found[scope], scope, parameters) for scope in given})
-
-
-def _cap(notes: Notes, node: Node, what: str, parameters: Parameters) -> Cap | None:
-    found = fields(notes, node, what, form.CAP.required, form.CAP.optional)
-    over = read(notes, found, "over", duration("hd", form.MAX_WINDOW_DAYS))
-    count = read(notes, found, "count", number(parameters, form.CAP_COUNT))
-    amount_minor = read(notes, found, "amount_minor", number(parameters, form.CAP_AMOUNT_MINOR))
-    if found and "count" not in found and "amount_minor" not in found:
-        notes.add(node.place, f"{what} caps nothing: give it a count, an amount_minor, or both")
-    return Cap(count, amount_minor, over) if over else None
 
 
 def _review(notes: Notes, node: Node, what: str) -> Review | None:

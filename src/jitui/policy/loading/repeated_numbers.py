@@ -62,6 +62,7 @@ _LIMITS = {
     "caps.buyer_": "caps.per_buyer.",
     "caps.shop_": "caps.per_shop.",
     "caps.platform_": "caps.platform.",
+    "caps.category_": "caps.per_category.",
     "buyer.selected": "selection.",
 }
 """The limits that a sentence about a condition with this fact may speak of."""

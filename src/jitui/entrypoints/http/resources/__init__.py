@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from jitui.entrypoints.http.resources import (
     appeals,
     buyers,
+    caps,
     cloud_events,
     complaints,
     completions,
@@ -68,6 +69,7 @@ HANDLERS: tuple[HTTPRouteHandler, ...] = (
     *pauses.HANDLERS,
     *restrictions.HANDLERS,
     *appeals.HANDLERS,
+    *caps.HANDLERS,
     *policies.HANDLERS,
     *policy_texts.HANDLERS,
     *policy_steps.HANDLERS,
@@ -106,6 +108,7 @@ EXAMPLES: tuple[object, ...] = (
     *pauses.EXAMPLES,
     *restrictions.EXAMPLES,
     *appeals.EXAMPLES,
+    *caps.EXAMPLES,
     *policies.EXAMPLES,
     *policy_texts.EXAMPLES,
     *policy_steps.EXAMPLES,

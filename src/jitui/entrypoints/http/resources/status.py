@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import datetime
 
-from jitui.aftersales.commands.facts import usage_is_fresh
+from jitui.aftersales.commands.cap_usage import usage_is_fresh
 from jitui.aftersales.queries import Health
 from jitui.bootstrap import Service
 from jitui.entrypoints.http.operation import get, operation
