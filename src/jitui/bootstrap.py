@@ -22,6 +22,7 @@ from jitui.adapters.postgres.confirmations import PostgresConfirmations
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.gates import PostgresGates
 from jitui.adapters.postgres.keys import PostgresKeys
+from jitui.adapters.postgres.linked_accounts import PostgresLinkedAccounts
 from jitui.adapters.postgres.links import PostgresLinks
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.openid import PostgresIdentities, PostgresOpenIdSignIns
@@ -56,6 +57,7 @@ from jitui.aftersales.governance.complaint import Complaints
 from jitui.aftersales.governance.confirmations import Confirmations
 from jitui.aftersales.governance.erasure import PersonalData
 from jitui.aftersales.governance.gates import GateRules, Gates
+from jitui.aftersales.governance.linked_accounts import LinkedAccounts
 from jitui.aftersales.governance.policies import Policies, install
 from jitui.aftersales.governance.policy_in_force import PolicyInForce
 from jitui.aftersales.governance.proposals import Proposals
@@ -123,6 +125,7 @@ class Service:
     complaints: Complaints
     canary_guards: CanaryGuards
     cap_usages: CapUsages
+    linked_accounts: LinkedAccounts
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -249,6 +252,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             complaints=PostgresComplaints(pool),
             canary_guards=PostgresCanaryGuards(pool),
             cap_usages=PostgresCapUsages(pool),
+            linked_accounts=PostgresLinkedAccounts(pool),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),

@@ -58,6 +58,7 @@ KEYS_SECONDS = 86_400.0
 AUDIT_SECONDS = 86_400.0
 CANARY_SECONDS = 2.0
 CAPS_SECONDS = 5.0
+CLUSTERS_SECONDS = 1.0
 MOST_KEYS_NAMED = 20
 FAN_OUT_SECONDS = 0.5
 WEBHOOK_WATCH_SECONDS = 60.0
@@ -107,6 +108,12 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
             ),
             repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
             repeat("canary", stop, lambda: guard_canary(service), every_seconds=CANARY_SECONDS),
+            repeat(
+                "clusters",
+                stop,
+                lambda: service.linked_accounts.join_new(service.clock()),
+                every_seconds=CLUSTERS_SECONDS,
+            ),
             repeat("cap_alerts", stop, lambda: alert_of_caps(service), every_seconds=CAPS_SECONDS),
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),

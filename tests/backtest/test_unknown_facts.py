@@ -319,6 +319,11 @@ def test_requests_of_one_moment_meet_the_cap_in_the_order_of_their_ids(engine: E
     assert decided(engine, folder, one)[1] == {"r1": "instant", "r2": "instant", "r3": "review"}
 
 
+def test_a_history_without_logged_links_knows_every_buyer_to_be_alone(engine: Engine, tmp_path: Path) -> None:
+    one = policy("buyer.cluster_size == 1 && !buyer.cluster_restricted")
+    assert decided(engine, history(tmp_path / "h"), one)[1] == {"r1": "instant"}
+
+
 LINES_HEAD = "order_id,line_id,category_id,quantity,requested_quantity,paid_minor,customised,virtual,covered"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from jitui.adapters.postgres.appeals import PostgresAppeals
+from jitui.adapters.postgres.linked_accounts import PostgresLinkedAccounts
 from jitui.adapters.postgres.openid import PostgresIdentities
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
@@ -20,6 +21,7 @@ from jitui.aftersales.commands.review import Rejection, reject
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
 from jitui.aftersales.governance.appeals import Appeal, AppealDecision, new_appeal
 from jitui.aftersales.governance.erasure import Erased, ErasurePending
+from jitui.aftersales.governance.linked_accounts import IdentityLink, LinkKind
 from jitui.aftersales.governance.registry import Evidence, Restriction, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor, ActorKind
@@ -74,6 +76,11 @@ async def a_life(market: Market, buyer_id: str = BUYER) -> None:
     row = Buyer(lane_of(buyer_id), buyer_id, NOW - timedelta(days=400), f"at {PLANTED}", {"note": PLANTED, "level": 4})
     await market.registry.put_buyer(row, NOW)
     await market.registry.select(new_selection(buyer_id, "allow", f"lives {PLANTED}", "risk", NOW))
+    accounts = PostgresLinkedAccounts(market.pool)
+    own = IdentityLink(buyer_id, LinkKind.ADDRESS, f"{PLANTED:-<40}", NOW)
+    shared = IdentityLink(buyer_id, LinkKind.DEVICE, "d" * 40, NOW)
+    await accounts.add([own, shared, replace(shared, buyer_id="neighbour")], NOW)
+    await accounts.join_new(NOW)
     await market.feed.roll_up(NOW)
     await paid_back(market, f"refunded-{lane_of(buyer_id)}", buyer_id)
     await _rejected(market, buyer_id)

@@ -25,12 +25,15 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "buyer_event",
         "buyer_pseudonym",
         "change",
+        "cluster_member",
+        "cluster_state",
         "console_person",
         "console_session",
         "decision",
         "dispute",
         "event_directory",
         "idempotency",
+        "identity_link",
         "incident",
         "later_decision",
         "order_directory",
@@ -49,6 +52,18 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
     }
     await erased(market)
     assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77") == []
+    assert rows(database_url, "SELECT DISTINCT buyer_id FROM identity_link") == [("neighbour",)]
+
+
+async def test_a_clusters_memberships_stay_under_the_new_id(market: Market, database_url: str) -> None:
+    await a_life(market)
+    query = "SELECT cluster_id, from_at, until_at FROM cluster_member ORDER BY lane, from_at"
+    before = rows(database_url, query)
+    await erased(market)
+    assert rows(database_url, query) == before
+    ((new_id,),) = rows(database_url, "SELECT buyer_id FROM buyer WHERE erased")
+    found = rows(database_url, "SELECT buyer_id FROM cluster_member ORDER BY buyer_id")
+    assert found == sorted([(new_id,), ("neighbour",)])
 
 
 async def test_a_restriction_stays_with_what_a_rule_counted_and_an_appeal_goes(

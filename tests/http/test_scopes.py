@@ -43,6 +43,7 @@ class Row:
 
 
 EVENTS = {"events": [{"event_id": "e-1", "kind": "order_paid", "at": "2026-05-01T00:00:00Z"}]}
+LINK = {"kind": "device", "hash": "ab" * 32, "seen_at": "2026-05-01T00:00:00Z"}
 CLOUD_EVENT = {
     "specversion": "1.0",
     "id": "1",
@@ -119,6 +120,8 @@ TABLE: dict[str, Row] = {
     "set_pause": Row("/v1/pauses", {P}, {"scope": "shop", "ref": "shop-7", "reason": "Moving."}),
     "list_pauses": Row("/v1/pauses", {P}),
     "get_caps": Row("/v1/caps", {P}),
+    "add_identity_links": Row("/v1/buyers/{buyer}/identity-links", {P}, {"links": [LINK]}),
+    "get_identity_links": Row("/v1/buyers/{buyer}/identity-links", {P}),
     "metrics": Row("/metrics", {P}),
     "lift_pause": Row("/v1/pauses/shop/shop-7", {P}),
     "lift_platform_pause": Row("/v1/pauses/platform", {P}),

@@ -34,6 +34,8 @@ disputes:write          -     -        -       -    -        -       -       a  
 shipments:write         -     o        -       -    -        -       -       a        o    -
 buyers:read             o     -        a       a    a        a       -       a        -    o
 buyers:write            -     -        -       -    -        -       -       a        -    -
+identity_links:read     -     -        -       a    -        a       -       a        -    -
+identity_links:write    -     -        -       -    -        -       -       a        -    -
 personal_data:read      -     -        -       -    a        a       -       a        -    -
 personal_data:write     -     -        -       -    a        -       -       a        -    -
 history:read            -     -        a       a    a        a       -       a        -    -

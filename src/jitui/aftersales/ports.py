@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.changes import Change
+from jitui.aftersales.model.cluster import ClusterSeen
 from jitui.aftersales.model.order import Funding, Hold, OrderLine
 from jitui.aftersales.model.refund import Attempt, Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -215,7 +216,7 @@ class DecisionInputs:
 
     `paused_scopes`, `uncovered_scopes`: those of the scopes *region* and *category* that have a paused (or not covered)
     region or category. An order whose own region or category is unknown may be in it. `category_usage`: of the order's
-    categories; one that is missing has used nothing.
+    categories; one that is missing has used nothing. `cluster`: None while a link of the buyer waits for a worker.
     """
 
     windows: tuple[WindowValue, ...] = ()
@@ -231,6 +232,7 @@ class DecisionInputs:
     shop_usage: Usage = field(default_factory=Usage)
     platform_usage: Usage = field(default_factory=Usage)
     category_usage: dict[str, Usage] = field(default_factory=dict)
+    cluster: ClusterSeen | None = field(default_factory=ClusterSeen)
     usage_as_of: datetime | None = None
     shop_days_as_of: datetime | None = None
     payment: KnownPayment = field(default_factory=KnownPayment)

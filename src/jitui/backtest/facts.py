@@ -2,7 +2,8 @@
 
 Logged facts are used as they are; the others are derived from orders, lines, shipments, buyers and events by the
 service's own rules. What a history does not have is NULL, which means unknown. A history does not record coverage,
-pauses and restrictions: unless these facts were logged, everything is covered, nothing paused and nobody restricted.
+pauses, restrictions and linked accounts: unless these facts were logged, everything is covered, nothing paused, nobody
+restricted and nobody linked.
 """
 
 from __future__ import annotations
@@ -251,6 +252,8 @@ def _derivation(engine: Engine, name: str, policy: Policy) -> Callable[[ibis.Tab
         "buyer.account_age_days": lambda rows: _age(engine, rows, "registered_us", DAY_US),
         "buyer.selected": lambda rows: rows.held_out == False,  # noqa: E712
         "buyer.restricted": lambda _: ibis.literal(False),
+        "buyer.cluster_size": lambda _: ibis.literal(1, "int64"),
+        "buyer.cluster_restricted": lambda _: ibis.literal(False),
         "request.amount_minor": lambda rows: rows.amount_minor,
         "request.whole_order": lambda rows: rows.whole_order,
         "order.paid_minor": lambda rows: _column(rows, "order_paid_minor", "int64"),

@@ -61,6 +61,8 @@ class Permission(StrEnum):
     SHIPMENTS_WRITE = "shipments:write"
     BUYERS_READ = "buyers:read"
     BUYERS_WRITE = "buyers:write"
+    IDENTITY_LINKS_READ = "identity_links:read"
+    IDENTITY_LINKS_WRITE = "identity_links:write"
     PERSONAL_DATA_READ = "personal_data:read"
     PERSONAL_DATA_WRITE = "personal_data:write"
     HISTORY_READ = "history:read"
@@ -179,6 +181,7 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
         Role.RISK: _grants(
             Reach.ANY,
             *_ANSWERING,
+            Permission.IDENTITY_LINKS_READ,
             Permission.PAUSES_WRITE,
             Permission.RESTRICTIONS_WRITE,
             Permission.APPEALS_WRITE,

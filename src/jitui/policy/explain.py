@@ -17,11 +17,11 @@ _OTHER_FACTORS_TEXT = {
     "zh": "平台根据交易历史等因素综合判断，本次申请转由商家审核",
     "en": "Other factors that the platform considers: this request goes to the merchant",
 }
-# Merchants see no figures about the buyer, buyers none about the shop; neither sees figures about the platform or its
-# categories.
+# Merchants see no figures about the buyer, buyers none about the shop or about accounts that are linked with theirs;
+# neither sees figures about the platform or its categories.
 _HIDDEN_FACTS = {
     "merchant": ("buyer.", "caps.buyer_", "caps.category_", "caps.platform_"),
-    "buyer": ("shop.", "caps.shop_", "caps.category_", "caps.platform_"),
+    "buyer": ("buyer.cluster_", "shop.", "caps.shop_", "caps.category_", "caps.platform_"),
 }
 
 

@@ -19,6 +19,7 @@ SELECT EXISTS (SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_
     OR EXISTS (SELECT 1 FROM selection WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM restriction WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM idempotency WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
+    OR EXISTS (SELECT 1 FROM identity_link WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM buyer_pseudonym WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM console_person WHERE role = 'buyer' AND subject_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM api_key WHERE scope = 'buyer' AND subject_id = %(buyer_id)s),
@@ -82,6 +83,7 @@ UPDATE payment_directory d SET buyer_id = %(new_id)s FROM tender t
 WHERE t.lane = %(lane)s AND t.order_id = ANY (%(orders)s::text[])
   AND d.provider = t.provider AND d.payment_id = t.payment_id
 """,
+    "UPDATE cluster_member SET buyer_id = %(new_id)s WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "UPDATE ticket SET buyer_id = %(new_id)s WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     """
 UPDATE restriction SET buyer_id = %(new_id)s, reason = '', lift_reason = '', evidence = '{}', text = '{}',
@@ -94,6 +96,8 @@ WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 _DROPPED: tuple[LiteralString, ...] = (
     "DELETE FROM event_directory WHERE buyer_id = %(buyer_id)s",
     "DELETE FROM appeal WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
+    "DELETE FROM identity_link WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
+    "DELETE FROM cluster_state WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM restriction_check WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM buyer_day WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
@@ -181,7 +185,18 @@ ON CONFLICT (lane, digest) DO UPDATE SET keep_until = greatest(erased_buyer.keep
 """,
 )
 
-BEFORE_THE_LOG: tuple[LiteralString, ...] = (_COMPLETE, _NEW_BUYER, *_MOVED, *_EMPTIED, *_DECISIONS, *_DROPPED)
+# A worker that joins clusters would write the id again that it had read before.
+_LOCK_CLUSTERS: LiteralString = "SELECT pg_advisory_xact_lock(7405106)"
+
+BEFORE_THE_LOG: tuple[LiteralString, ...] = (
+    _LOCK_CLUSTERS,
+    _COMPLETE,
+    _NEW_BUYER,
+    *_MOVED,
+    *_EMPTIED,
+    *_DECISIONS,
+    *_DROPPED,
+)
 IN_THE_FEED = _FEED
 AFTER_THE_LOG = (*_SIGNING_IN, *_LAST)
 

@@ -91,6 +91,14 @@ FROM buyer_event e WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 SELECT coalesce(jsonb_agg(to_jsonb(d) - '{lane,buyer_id}'::text[] ORDER BY day, kind), '[]')
 FROM buyer_day d WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 """,
+    "identity_links": """
+SELECT coalesce(jsonb_agg(to_jsonb(i) - '{lane,buyer_id,linked}'::text[] ORDER BY kind, hash), '[]')
+FROM identity_link i WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
+""",
+    "cluster": """
+SELECT coalesce(jsonb_agg(to_jsonb(m) - '{lane,buyer_id}'::text[] ORDER BY from_at), '[]')
+FROM cluster_member m WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
+""",
     "event_names": """
 SELECT coalesce(jsonb_agg(event_name ORDER BY event_name), '[]') FROM event_directory WHERE buyer_id = %(buyer_id)s
 """,

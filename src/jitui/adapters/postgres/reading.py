@@ -13,6 +13,7 @@ import msgspec
 
 from jitui.adapters.postgres.batch import BatchCall, Value, statement
 from jitui.adapters.postgres.buyer_history import PAST_RULES, WINDOWS
+from jitui.adapters.postgres.clusters import CLUSTER
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import (
     AttemptRef,
@@ -186,6 +187,9 @@ SELECT json_build_object(
         WHEN NOT """
     + _FORGOTTEN
     + """ THEN false END,
+    'cluster', """
+    + CLUSTER
+    + """,
     'selection', (SELECT verdict FROM selection s WHERE s.lane = %(lane)s AND s.buyer_id = o.buyer_id),
     'coverage', (
         SELECT coalesce(json_agg(to_json(c)), '[]') FROM coverage c

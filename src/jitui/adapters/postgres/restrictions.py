@@ -17,6 +17,7 @@ from jitui.adapters.postgres import writing
 from jitui.adapters.postgres.audit import AuditEntry, pseudonym_of, write_audit
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.buyer_history import PAST_RULES, WINDOWS
+from jitui.adapters.postgres.clusters import CLUSTER
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.reading import history_params
 from jitui.aftersales.changes import RestrictBuyer
@@ -117,6 +118,9 @@ SELECT json_build_object('buyer', o.known, 'inputs', json_build_object(
     + WINDOWS
     + """),
     'history', (SELECT coalesce(json_agg(to_json(h)), '[]') FROM history_record h),
+    'cluster', """
+    + CLUSTER
+    + """,
     'past_rules', ("""
     + PAST_RULES
     + """)))::text

@@ -15,6 +15,7 @@ from jitui.aftersales.commands.cap_usage import (
     USAGE_MAX_AGE,
     amounts_by_category,
     cap_windows,
+    usage_is_fresh,
     usages_of,
     with_usage_beside,
 )
@@ -26,6 +27,7 @@ from jitui.aftersales.commands.feature_facts import (
     window_facts,
 )
 from jitui.aftersales.deciding import BuyersPolicy
+from jitui.aftersales.model.cluster import ClusterSeen
 from jitui.aftersales.model.order import Buyer, LineUnits, OrderLine, captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Arm
@@ -149,7 +151,7 @@ def gather_facts(
         "shop.covered": _covered(inputs.coverage, ("shop", order.shop_id), ("platform", "")),
         "service.paused": is_paused(snapshot, inputs),
     }
-    known.update(buyer_facts(policy, buyer, inputs, now, time_zone))
+    known.update(buyer_facts(policy, buyer, inputs, now, time_zone, usage_max_age=usage_max_age))
     uncounted_minor = amount_minor if cap_amount_minor is None else cap_amount_minor
     usages = usages_of(inputs, now, usage_max_age)
     categories = amounts_by_category(snapshot.lines, line_amounts, in_currency=in_currency)
@@ -162,15 +164,31 @@ def gather_facts(
 
 
 def buyer_facts(
-    policy: Policy, buyer: Buyer, inputs: DecisionInputs, now: datetime, time_zone: ZoneInfo
+    policy: Policy,
+    buyer: Buyer,
+    inputs: DecisionInputs,
+    now: datetime,
+    time_zone: ZoneInfo,
+    *,
+    usage_max_age: timedelta = USAGE_MAX_AGE,
 ) -> dict[str, FactValue | None]:
-    """Features, attributes and the age of the account, which need no order; unknown ones are None."""
+    """Features, attributes, the age of the account and the cluster, which need no order; unknown ones are None."""
     values, records = ({one.name: one for one in inputs.windows}, {one.kind: one for one in inputs.history})
     as_of = inputs.shop_days_as_of
     return {
         "buyer.account_age_days": _age_days(buyer.registered_at, now),
         **feature_facts(policy.deciding_features, values, records, as_of, buyer, now, time_zone),
         **_attribute_facts(policy, buyer),
+        **_cluster_facts(inputs.cluster, now, usage_max_age),
+    }
+
+
+def _cluster_facts(seen: ClusterSeen | None, now: datetime, max_age: timedelta) -> dict[str, FactValue | None]:
+    """What a worker looked at too long ago is unknown, as usage is; a buyer without links is alone at any time."""
+    known = seen is not None and (seen.as_of is None or usage_is_fresh(seen.as_of, now, max_age))
+    return {
+        "buyer.cluster_size": seen.size if known and seen is not None else None,
+        "buyer.cluster_restricted": seen.other_restricted if known and seen is not None else None,
     }
 
 

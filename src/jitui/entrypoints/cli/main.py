@@ -67,7 +67,7 @@ COMMANDS = {
     "restrict": Slot("buyers:restrict", "Withdraw the service from a buyer."),
     "appeals": Slot("appeals:appeals", "What buyers say against restrictions; answers."),
     "select": Slot("buyers:select", "Put a buyer on the allow or the deny list."),
-    "buyers": Slot("personal_data:buyers", "Export what is stored about a buyer; erase a buyer."),
+    "buyers": Slot("personal_data:buyers", "A buyer's stored data, erasure, linked accounts."),
     "caps": Slot("caps:caps", "How much of the caps is used, and the alerts that stand."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
     "complaints": Slot("complaints:complaints", "Merchants' complaints about coverage: list, answer."),

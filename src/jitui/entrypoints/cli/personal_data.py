@@ -1,4 +1,4 @@
-"""`jitui buyers`: what is stored about one buyer, and the erasure of a buyer."""
+"""`jitui buyers`: what is stored about one buyer, the erasure of a buyer, and linked accounts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.linked_accounts import add_links, links
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.words import id_of
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from jitui.bootstrap import Service
 
 buyers = typer.Typer(
-    help="Export what is stored about a buyer; erase a buyer.",
+    help="Export what is stored about a buyer; erase a buyer; linked accounts.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -195,3 +196,7 @@ def _time(moment: object) -> str:
 
     assert isinstance(moment, datetime)
     return moment.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+
+
+buyers.command("links")(links)
+buyers.command("add-links")(add_links)
