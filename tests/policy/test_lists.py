@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jitui.policy import FactValue, Outcome, Policy, PolicyRefused, Verdict, decide, verdicts_beside
-from jitui.policy.difference import PolicyChange, differences
+from jitui.policy.cap_difference import PolicyChange
+from jitui.policy.difference import differences
 from tests.policy.policy_samples import SMALL, small_text
 from tests.policy.test_refusals import refused
 

@@ -99,6 +99,19 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
         case TaskKind.WORKER_SILENT:
             found = f"silent for {_lasts(told, 'seen_at', now)}"
             return DoctorFinding(f"worker {told['worker']}", Level.FAILED, found, "Start it anew, and read its log.")
+        case TaskKind.NO_WORKER:
+            return DoctorFinding(
+                "workers", Level.FAILED, f"none at work; refunds that wait: {told['refunds']}", RUN_A_WORKER
+            )
+    return _waits_for_people(task, now)
+
+
+def _waits_for_people(task: NewTask, now: datetime) -> DoctorFinding:
+    """What somebody should have answered, confirmed or looked at."""
+    from jitui.aftersales.model.task import TaskKind
+
+    told = task.evidence
+    match task.kind:
         case TaskKind.APPEAL_OVERDUE:
             found = f"{told['appeals']} not answered, the oldest overdue for {_lasts(told, 'oldest_answer_by', now)}"
             return DoctorFinding("appeals", Level.FAILED, found, "`jitui appeals list` shows them.")
@@ -118,9 +131,7 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
             )
             return DoctorFinding("approvals", Level.FAILED, found, "`jitui policy confirm` lists and confirms it.")
         case _:
-            return DoctorFinding(
-                "workers", Level.FAILED, f"none at work; refunds that wait: {told['refunds']}", RUN_A_WORKER
-            )
+            return DoctorFinding(task.kind.value, Level.FAILED, "stands", "`jitui tasks` shows it.")
 
 
 MEND_TROUBLE = {

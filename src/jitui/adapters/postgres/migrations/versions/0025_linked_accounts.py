@@ -1,11 +1,11 @@
-"""Usage of categories, and the alerts at shares of a cap."""
+"""Accounts that share an address, a device or a payment instrument, and the clusters that they make."""
 
 from pathlib import Path
 
 from alembic import op
 
 revision = "0025"
-down_revision = "0023"
+down_revision = "0024"
 
 
 def upgrade() -> None:

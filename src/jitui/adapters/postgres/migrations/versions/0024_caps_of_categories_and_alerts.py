@@ -1,11 +1,11 @@
-"""Accounts that share an address, a device or a payment instrument, and the clusters that they make."""
+"""Usage of categories, and the alerts at shares of a cap."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0026"
-down_revision = "0025"
+revision = "0024"
+down_revision = "0023"
 
 
 def upgrade() -> None:
