@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,7 +18,6 @@ from jitui.backtest.replay import ReplayChoice, Replayed, replay
 from jitui.backtest.source import prepare
 from jitui.backtest.summary import compare, summarise
 from jitui.policy import Cap, Caps, CapUsage, Policy, decide, fits_cap, held_out
-from jitui.policy.selection import held_out_below
 from tests.backtest.histories import request, small_history, write_csv
 from tests.policy.policy_samples import DEFAULT, default_policy
 
@@ -147,13 +145,16 @@ def _csv(value: object) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def test_the_hold_out_in_bulk_is_the_one_online() -> None:
-    policy = default_policy()
-    bound = held_out_below(policy)
-    assert bound is not None
-    for number in range(3_000):
-        digest = sha256(f"{policy.id}:b{number}".encode()).hexdigest()[:16]
-        assert (digest < bound) == held_out(policy, f"b{number}")
+@pytest.mark.parametrize("selection", ["0", "30", "30, seed: summer-2027", "100"])
+def test_the_hold_out_in_bulk_is_the_one_online(engine: Engine, tmp_path: Path, selection: str) -> None:
+    """By the policy's name or by the seed of its experiment."""
+    text = DEFAULT.read_text(encoding="utf-8").replace("hold_out_percent: 2", f"hold_out_percent: {selection}")
+    policy = Policy.from_text(text)
+    asked = [request(n, "2025-06-01T12:00:00Z", buyer=f"b{n}") for n in range(300)]
+    rows = decisions(replayed(engine, small_history(tmp_path / "h", requests=asked), policy))
+    assert {key: row["held_out"] for key, row in rows.items()} == {
+        f"r{n}": held_out(policy, f"b{n}") for n in range(300)
+    }
 
 
 def test_caps_in_order_are_what_counting_all_approvals_gives() -> None:

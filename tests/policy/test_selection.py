@@ -6,7 +6,8 @@ from hashlib import sha256
 
 import pytest
 
-from jitui.policy import Policy, held_out
+from jitui.policy import Policy, PolicyRefused, held_out
+from jitui.policy.difference import differences
 from jitui.policy.selection import held_out_below
 from tests.policy.policy_samples import SMALL, default_policy
 
@@ -35,6 +36,36 @@ def test_the_same_buyers_on_every_machine_and_in_every_version() -> None:
     assert [number for number in range(60) if held_out(policy, f"b{number}")] == HELD_OUT_AT_10_PERCENT
     newer = Policy.from_text(policy.text.replace('version: "1"', 'version: "2"'))
     assert all(held_out(newer, f"b{n}") == held_out(policy, f"b{n}") for n in range(500))
+
+
+def test_a_seed_draws_the_experiment_whatever_the_policy_is_called() -> None:
+    """The policy's name is the first seed: who writes it down changes nobody's arm."""
+    plain = holding_out(20)
+
+    def seeded(seed: str, policy_id: str = "small") -> Policy:
+        return Policy.from_text(holding_out(20, policy_id).text.replace("20}", f"20, seed: {seed}}}"))
+
+    buyers = [f"b{number}" for number in range(2000)]
+    drawn = [held_out(plain, buyer) for buyer in buyers]
+    assert [held_out(seeded("small"), buyer) for buyer in buyers] == drawn
+    assert [held_out(seeded("small", "other"), buyer) for buyer in buyers] == drawn
+    both = sum(was and held_out(seeded("summer-2027"), buyer) for was, buyer in zip(drawn, buyers, strict=True))
+    assert 0.02 < both / 2000 < 0.06, "another seed draws independently"
+
+
+def test_the_diff_says_when_another_experiment_begins() -> None:
+    plain = holding_out(20)
+    other = Policy.from_text(plain.text.replace("20}", "20, seed: summer-2027}"))
+    (change,) = differences(plain, other)
+    assert (change.name, change.decides) == ("selection.seed", True)
+    assert "small → summer-2027" in change.what
+    assert list(differences(plain, Policy.from_text(plain.text.replace("20}", "20, seed: small}")))) == []
+
+
+@pytest.mark.parametrize("seed", ["Summer", "''", "a b", "[a]"])
+def test_a_seed_is_a_name(seed: str) -> None:
+    with pytest.raises(PolicyRefused, match="seed"):
+        Policy.from_text(holding_out(20).text.replace("20}", f"20, seed: {seed}}}"))
 
 
 def test_a_larger_share_keeps_those_who_were_held_out() -> None:

@@ -25,7 +25,7 @@ from jitui.backtest.schema import DEGREES
 from jitui.policy import CLOCKS_DIFFER_SECONDS, LINE_FIELDS, Feature, Policy
 from jitui.policy.facts import LINES
 from jitui.policy.moments import MOMENTS
-from jitui.policy.selection import held_out_below
+from jitui.policy.selection import held_out_below, hold_out_seed
 
 SECOND_US = 1_000_000
 CLOCKS_DIFFER_US = CLOCKS_DIFFER_SECONDS * SECOND_US
@@ -129,7 +129,7 @@ def _held_out(policy: Policy, rows: ibis.Table) -> Any:
     bound = held_out_below(policy)
     if bound is None:
         return ibis.literal(policy.selection.hold_out_percent >= 100)
-    return (ibis.literal(f"{policy.id}:") + rows.buyer_id).hexdigest("sha256").substr(0, 16) < bound
+    return (ibis.literal(f"{hold_out_seed(policy)}:") + rows.buyer_id).hexdigest("sha256").substr(0, 16) < bound
 
 
 def _with_lines(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Table:

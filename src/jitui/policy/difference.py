@@ -25,6 +25,7 @@ from jitui.policy.sections import (
     RestrictionRule,
     ShopGate,
 )
+from jitui.policy.selection import hold_out_seed
 
 _HEADER = {
     "id": ("policy", True, "other buyers are held out"),
@@ -315,6 +316,9 @@ def _selection(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
         means = "more" if after > before else "fewer"
         what = f"{before} → {after}: {means} buyers are held out"
         yield PolicyChange("selection.hold_out_percent", what, decides=True)
+    if hold_out_seed(old) != hold_out_seed(new) and (before or after):
+        what = f"{hold_out_seed(old)} → {hold_out_seed(new)}: other buyers are held out, another experiment begins"
+        yield PolicyChange("selection.seed", what, decides=True)
 
 
 def _guards(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:

@@ -162,9 +162,13 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class SelectionSection:
-    """The share of buyers whose requests go to review for comparison (R7)."""
+    """The share of buyers whose requests go to review for comparison (R7), and the seed by which they are drawn.
+
+    Without a `seed` the policy's id is it.
+    """
 
     hold_out_percent: int = 0
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

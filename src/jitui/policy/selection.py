@@ -11,8 +11,13 @@ from jitui.policy.model import LoadedPolicy
 
 
 def held_out(policy: LoadedPolicy, buyer_id: str) -> bool:
-    """Whether this buyer's requests go to review for comparison. All versions of a policy hold out the same buyers."""
-    return _is_in_share(f"{policy.id}:{buyer_id}", policy.selection.hold_out_percent)
+    """Whether this buyer's requests go to review for comparison. Versions with one seed hold out the same buyers."""
+    return _is_in_share(f"{hold_out_seed(policy)}:{buyer_id}", policy.selection.hold_out_percent)
+
+
+def hold_out_seed(policy: LoadedPolicy) -> str:
+    """The seed of the experiment: the policy's own, else its id, by which the first experiments were drawn."""
+    return policy.selection.seed or policy.id
 
 
 def held_out_below(policy: LoadedPolicy) -> str | None:

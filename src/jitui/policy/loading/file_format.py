@@ -167,10 +167,18 @@ SELECTION = PolicySection(
         PolicyField(
             "hold_out_percent",
             EitherKind((HOLD_OUT_PERCENT, PARAMETER_NAME)),
-            "The share of buyers, chosen by a hash of policy and buyer, whose requests go to review so that the effect "
+            "The share of buyers, chosen by a hash of seed and buyer, whose requests go to review so that the effect "
             "can be measured. For them `buyer.selected` is false, unless they are on the allow list.",
             "2",
             "`0`",
+        ),
+        PolicyField(
+            "seed",
+            NameKind(SLUG, NAME_WITH_HYPHENS),
+            "Names the experiment: the buyers are drawn by it. Another seed draws other buyers and begins another "
+            "experiment; the same one keeps them through every version of the text, whatever the policy is called.",
+            "summer-2027",
+            "the policy's name",
         ),
     ),
 )
@@ -238,7 +246,7 @@ POLICY = PolicySection(
         PolicyField(
             "policy",
             NameKind(SLUG, NAME_WITH_HYPHENS),
-            "Names the policy, the same in all its versions. The hold-out is drawn by it.",
+            "Names the policy, the same in all its versions. The hold-out is drawn by it, unless it has a seed.",
             "unshipped-instant-refund",
         ),
         PolicyField(

@@ -401,7 +401,8 @@ def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _
 
 def _selection(notes: Notes, node: Node | None, parameters: Parameters) -> SelectionSection:
     found = _section(notes, node, form.SELECTION) if node is not None else {}
-    return SelectionSection(read(notes, found, "hold_out_percent", number(parameters, form.HOLD_OUT_PERCENT)) or 0)
+    percent = read(notes, found, "hold_out_percent", number(parameters, form.HOLD_OUT_PERCENT)) or 0
+    return SelectionSection(percent, read(notes, found, "seed", slug) or "")
 
 
 def _review(notes: Notes, node: Node, what: str) -> Review | None:
