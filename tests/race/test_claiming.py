@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -12,7 +12,8 @@ from jitui.ids import new_id
 from tests.aftersales.market import NOW, Market, open_market
 from tests.race.locks import impatient
 
-LEASE_UNTIL = NOW + timedelta(seconds=60)
+LEASE = timedelta(seconds=60)
+LEASE_UNTIL = NOW + LEASE
 
 
 async def two_due_refunds_of_one_lane(market: Market) -> int:
@@ -47,3 +48,30 @@ async def test_a_claim_passes_over_a_refund_whose_row_is_locked_for_news(market:
         claimed = await others.store.claim_refunds(now=NOW, lease_until=LEASE_UNTIL, limit=10)
         await news.rollback()
     assert [claim.refund.order_id for claim in claimed] == ["o-2"]
+
+
+async def test_what_is_claimed_again_comes_with_its_own_newest_attempt(market: Market) -> None:
+    """The attempt's id is the key at the provider: another refund's, or an older one, would pay something else."""
+    lane = await two_due_refunds_of_one_lane(market)
+    first = await market.store.claim_refunds(now=NOW, lease_until=LEASE_UNTIL, limit=10)
+    declined = first[0].refund.refund_id
+    async with market.pool.connection() as connection:
+        for statement in (
+            "UPDATE refund_attempt SET state = 'declined' WHERE lane = %s AND refund_id = %s",
+            "UPDATE refund SET state = 'queued', due_at = now(), leased_until = NULL"
+            " WHERE lane = %s AND refund_id = %s",
+        ):
+            await connection.execute(statement, (lane, declined))
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    (second,) = [
+        claim
+        for claim in await market.store.claim_refunds(now=later, lease_until=later + LEASE, limit=10)
+        if claim.refund.refund_id == declined
+    ]
+    assert second.attempt.attempt_no == 2
+    again = await market.store.claim_refunds(now=later + LEASE, lease_until=later + 2 * LEASE, limit=10)
+    assert {claim.refund.refund_id: claim.attempt.attempt_id for claim in again} == {
+        declined: second.attempt.attempt_id,
+        first[1].refund.refund_id: first[1].attempt.attempt_id,
+    }
+    assert len(again) == 2
