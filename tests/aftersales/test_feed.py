@@ -69,6 +69,8 @@ async def test_rolling_up_twice_counts_once(market: Market) -> None:
         )
         rows = await cursor.fetchall()
     assert rows == [
+        ("category", "apparel", 60, "CNY", 1, 10000),
+        ("category", "apparel", 3600, "CNY", 1, 10000),
         ("platform", "", 60, "CNY", 1, 10000),
         ("platform", "", 3600, "CNY", 1, 10000),
         ("shop", "shop-1", 60, "CNY", 1, 10000),

@@ -169,9 +169,10 @@ def _show_how_to_go_on(played: Played) -> None:
 
 def _this_program() -> Path:
     """`jitui` of the installation that runs; in a checkout it is on no search path."""
-    on_path = shutil.which("jitui")
     beside = Path(sys.executable).with_name("jitui")
-    return beside if on_path is None or Path(on_path) != beside else Path("jitui")
+    on_path = shutil.which("jitui")
+    is_same = on_path is not None and beside.exists() and Path(on_path).samefile(beside)
+    return Path("jitui") if is_same else beside
 
 
 def _short(path: Path) -> str:
