@@ -39,13 +39,17 @@ def git(*words: str) -> str:
 
 
 def previous_commit() -> str:
-    """Of the version that is upgraded from."""
-    newest = next(VERSIONS.glob(f"{newest_revision()}_*.py")).relative_to(ROOT)
-    for tag in git("tag", "--list", "v*", "--merged", "HEAD", "--sort=-version:refname").split():
-        if not git("ls-tree", "--name-only", tag, "--", str(newest)):
-            return tag
-    added = git("log", "--diff-filter=A", "--format=%H", "-1", "--", str(newest))
-    return git("rev-parse", "--verify", "--quiet", f"{added}^") if added else ""
+    """Of the version that is upgraded from, on the line of merges: a branch may have numbered its own otherwise."""
+    folder = str(VERSIONS.relative_to(ROOT))
+    tags = git("tag", "--list", "v*", "--merged", "HEAD", "--sort=-version:refname").split()
+    commits = git("log", "--first-parent", "--format=%H", "--", folder).split()
+    return next((one for one in (*tags, *commits) if "" < newest_in(one) < newest_revision()), "")
+
+
+def newest_in(commit: str) -> str:
+    """The newest migration of that version."""
+    names = git("ls-tree", "--name-only", commit, "--", f"{VERSIONS.relative_to(ROOT)}/").split()
+    return max((Path(name).name.split("_")[0] for name in names if name.endswith(".sql")), default="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ features:
 definitions: {yes: 1 < 2}
 conditions:
   - {id: a, when: order.paid_minor < 3, public: true, detail: private, text: {zh: 甲, en: A}}
-selection: {hold_out_percent: 2}
+selection: {hold_out_percent: 2, seed: spring}
 caps:
   per_buyer: {count: 3, amount_minor: 60000, over: 30d}
   per_shop: {amount_minor: 2000000, over: 1h}
