@@ -17,7 +17,8 @@ EVENTS_A_REQUEST = 20
 EVENTS_A_BUYER = 25
 
 _MACROS = (
-    "CREATE MACRO u(i, salt) AS hash(i, salt)::DOUBLE / 18446744073709551616.0",
+    # hashed twice: hash(i, salt) alone ends with an exclusive or, so that all draws of one row depend on one another
+    "CREATE MACRO u(i, salt) AS hash(hash(i, salt))::DOUBLE / 18446744073709551616.0",
     "CREATE MACRO moment(us) AS make_timestamp(us::BIGINT)",
     "CREATE MACRO known(i, salt, value) AS CASE WHEN u(i, salt) < 0.98 THEN value END",
 )

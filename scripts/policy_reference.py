@@ -37,6 +37,7 @@ from jitui.policy.loading.file_kinds import (
 )
 from jitui.policy.loading.guards_format import GUARDS, guard_sections
 from jitui.policy.loading.json_schema import policy_schema
+from jitui.policy.loading.loss_section import LOSS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "policy-file.md"
@@ -143,6 +144,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "cap": lambda: _fields(caps.CAP),
     "guards": lambda: _fields(GUARDS),
     "guard": lambda: _fields(guard_sections()["incident_rate"]),
+    "loss": lambda: _fields(LOSS),
     "restriction": lambda: _fields(form.RESTRICTION),
     "gates": lambda: _fields(gates.GATES),
     "shop gate": lambda: _fields(gates.SHOP_GATE),

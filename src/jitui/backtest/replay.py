@@ -119,6 +119,20 @@ def _reads_caps(program: Program) -> bool:
     return any(name.startswith("caps.") for name in program.reads.facts)
 
 
+def carried_facts(policy: Policy) -> tuple[str, ...]:
+    """What `replay_caps` needs of each request besides its ids, its `amount_minor` and its `currency`."""
+    return _plan(policy, replay_caps=True).carried
+
+
+def replay_caps(policy: Policy, lost: Mapping[str, frozenset[str]], rows: Path, out: Path) -> None:
+    """Decide in order the requests that every condition without caps approves: `rows`, a Parquet file.
+
+    Writes `out` with all columns of `rows` but the carried facts, `outcome`, and what the conditions on caps said.
+    """
+    plan = replace(_plan(policy, replay_caps=True), bulk=())
+    _in_order(policy, plan, lost, rows, out, lambda _what, _done, _of: None)
+
+
 # Over columns ----------------------------------------------------------------------------------------------------
 
 
@@ -196,7 +210,7 @@ class _Deciding:
         self.lost_shops = lost["shop"] if policy.caps.per_shop else frozenset()
         self.caps = CapsReplay(policy.caps)
         self.by_category = policy.caps.per_category is not None
-        self.ids = [one.id for one in policy.programs.conditions]
+        self.ids = [one.id for one in policy.programs.conditions if one in (*plan.bulk, *plan.in_order)]
         self.in_order = [one.id for one in plan.in_order]
         self.reads = dict.fromkeys(name for one in plan.in_order for name in one.reads.facts)
         self.truths = lru_cache(maxsize=65_536)(self._truths)

@@ -50,6 +50,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
         *_selection(old, new),
         *cap_changes(old, new, _readers),
         *_guards(old, new),
+        *_fields("loss", old.loss, new.loss, decides=False),
         *_rules("restrictions", old, new),
         *_gates(old, new),
         *_fields("review", old.review, new.review, decides=True),

@@ -16,6 +16,7 @@ from jitui.policy.sections import (
     Feature,
     Gates,
     Guards,
+    Loss,
     NamedList,
     Parameter,
     RestrictionRule,
@@ -53,6 +54,7 @@ class LoadedPolicy:
     selection: SelectionSection
     caps: Caps
     guards: Guards
+    loss: Loss
     restrictions: tuple[RestrictionRule, ...]
     gates: Gates
     review: Review

@@ -199,6 +199,19 @@ class Guards:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """What goes wrong costs, for tuning and reports; it decides nothing.
+
+    An incident costs a percentage of the amount, a dispute that the buyer loses and a minute of review an amount in
+    minor units of the policy's currency.
+    """
+
+    incident_percent: int = 100
+    lost_dispute_minor: int = 0
+    review_minute_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """The merchant's deadline, and what happens when it passes."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -74,7 +75,7 @@ def backtest(
 
     spec = BacktestSpec(
         time_zone=zone_of(time_zone),
-        engine=_engine_of(engine),
+        engine=engine_of(engine),
         policy=load_policy(policy),
         history=history,
         against=load_policy(Path(against)) if against not in ("", "decided") else None,
@@ -122,7 +123,8 @@ def _holds(done: Backtest) -> bool:
     return not empty and (done.verification is None or done.verification.holds)
 
 
-def _engine_of(name: str) -> EngineName:
+def engine_of(name: str) -> EngineName:
+    """The engine with this name; raises BadInput."""
     from jitui.backtest.engine import EngineName
     from jitui.errors import BadInput
 
@@ -141,6 +143,19 @@ def zone_of(name: str) -> ZoneInfo:
     if zone is None:
         raise BadInput(f"There is no time zone {name!r}; name one as Asia/Shanghai.", path="--time-zone")
     return zone
+
+
+def midnight(text: str, zone: ZoneInfo, option: str, days_later: int = 0) -> datetime | None:
+    """The moment at which a day begins; raises BadInput for what is no date."""
+    from jitui.errors import BadInput
+
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is no date; write it as 2026-11-30.", path=option) from None
+    return datetime.combine(day + timedelta(days=days_later), time(), zone)
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.backtest import DaysIn, reads_from, reporting, work_folder, zone_of
+from jitui.entrypoints.cli.backtest import DaysIn, midnight, reads_from, reporting, work_folder, zone_of
 from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, print_json, results, say
 
@@ -70,8 +70,8 @@ def report(
     window = Window(
         zone,
         timedelta(days=follow_days),
-        _midnight(begin, zone, "--from"),
-        _midnight(until, zone, "--until", days_later=1),
+        midnight(begin, zone, "--from"),
+        midnight(until, zone, "--until", days_later=1),
         shop,
     )
     spec = ExperimentSpec(history, window, hold_out_percent, smallest_change, memory_mib, encoding)
@@ -82,19 +82,6 @@ def report(
         _print(done, language)
     if out is not None:
         say(f"report.json and report.html are in {out}.")
-
-
-def _midnight(text: str, zone: ZoneInfo, option: str, days_later: int = 0) -> datetime | None:
-    """The moment at which a day begins; raises BadInput for what is no date."""
-    from jitui.errors import BadInput
-
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise BadInput(f"{text!r} is no date; write it as 2026-11-30.", path=option) from None
-    return datetime.combine(day + timedelta(days=days_later), time(), zone)
 
 
 def _run(spec: ExperimentSpec, zone: ZoneInfo, out: Path | None, language: str) -> ExperimentReport:

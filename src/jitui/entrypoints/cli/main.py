@@ -79,6 +79,7 @@ COMMANDS = {
     "replay": Slot("replay:replay", "Drive real invoices through the service.", SpeaksTo.INSTALLATION),
     "history": Slot("history:history", "Bring real sets of orders to a back-test.", SpeaksTo.NOTHING),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history.", SpeaksTo.NOTHING),
+    "tune": Slot("tune:tune", "Which values of a policy's parameters would do better.", SpeaksTo.NOTHING),
     "experiment": Slot("experiment:experiment", "What the service changes, measured.", SpeaksTo.NOTHING),
     "simulate": Slot("simulate:simulate", "Write a made-up history of any size.", SpeaksTo.NOTHING),
     "simulate-faults": Slot("simulate_faults:simulate_faults", "The service in worlds of faults.", SpeaksTo.NOTHING),

@@ -6,8 +6,8 @@ construct that could evaluate differently in CEL and over columns has no node he
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from jitui.policy.facts import FactSpec, FactType, ScalarValue
@@ -208,6 +208,21 @@ def children(node: Node) -> tuple[Node, ...]:
         case Fold(where=where, body=of_each):
             return tuple(one for one in (where, of_each) if one is not None)
     return ()
+
+
+def with_children(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with each of its operands changed."""
+    match node:
+        case Call(args=args):
+            return replace(node, args=tuple(change(one) for one in args))
+        case InList(value=value) | Matches(value=value):
+            return replace(node, value=change(value))
+        case Quantifier(body=body):
+            return replace(node, body=change(body))
+        case Fold(where=where, body=of_each):
+            kept = where if where is None else change(where)
+            return replace(node, where=kept, body=of_each if of_each is None else change(of_each))
+    return node
 
 
 def walk(node: Node) -> Iterator[Node]:

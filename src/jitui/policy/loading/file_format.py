@@ -29,6 +29,7 @@ from jitui.policy.loading.file_kinds import (
 )
 from jitui.policy.loading.gate_format import GATES
 from jitui.policy.loading.guards_format import GUARDS
+from jitui.policy.loading.loss_section import LOSS
 from jitui.policy.sections import OTHER_FACTORS
 
 MAX_REVIEW_DAYS = 60
@@ -345,6 +346,13 @@ POLICY = PolicySection(
             GUARDS,
             "What a canary of this policy is watched by: when it ends by itself, and when its share is not raised.",
             "{incident_rate: {above_live_percent: 0, counts_after: 48h}, false_alarm_percent: 5}",
+            "the defaults below",
+        ),
+        PolicyField(
+            "loss",
+            LOSS,
+            "What goes wrong costs, for `jitui tune`; it decides nothing.",
+            "{incident_percent: 60, review_minute_minor: 60}",
             "the defaults below",
         ),
         PolicyField(

@@ -37,6 +37,7 @@ from jitui.policy.loading.file_kinds import PolicySection
 from jitui.policy.loading.gate_section import read_gates
 from jitui.policy.loading.guards_section import read_guards
 from jitui.policy.loading.lists import lists_used, read_lists
+from jitui.policy.loading.loss_section import read_loss
 from jitui.policy.loading.parameters import Parameters, number, read_parameters
 from jitui.policy.loading.repeated_numbers import Meaning
 from jitui.policy.loading.sentences import SentenceReader, sentence_reader
@@ -48,10 +49,13 @@ from jitui.policy.program import Programs, Reads, compile_programs, reads_of
 from jitui.policy.sections import (
     DAY_SECONDS,
     OTHER_FACTORS,
+    Caps,
     Condition,
     Definition,
     Feature,
     Gates,
+    Guards,
+    Loss,
     RestrictionRule,
     Review,
     SelectionSection,
@@ -106,8 +110,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     conditions = _conditions(notes, found.get("conditions"), words, sentence)
     restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
     gates = _gates(notes, found.get("gates"), words, sentence)
-    selection, review = _selection(notes, found.get("selection"), parameters), read(notes, found, "review", _review)
-    caps, guards = read_caps(notes, found.get("caps"), parameters), read_guards(notes, found.get("guards"))
+    selection, caps, guards, loss, review = _without_expressions(notes, found, parameters)
     if notes.problems or review is None:
         return None
     programs = compile_programs(words.names, words.definitions, conditions, restrictions, gates.shops)
@@ -135,6 +138,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         selection=selection,
         caps=caps,
         guards=guards,
+        loss=loss,
         restrictions=restrictions,
         gates=gates,
         review=review,
@@ -142,6 +146,15 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         advice=advice(notes.file, found["conditions"].place, programs, caps, texts, meaning),
         programs=programs,
     )
+
+
+def _without_expressions(
+    notes: Notes, found: dict[str, Node], parameters: Parameters
+) -> tuple[SelectionSection, Caps, Guards, Loss, Review | None]:
+    """The sections that are numbers and words alone."""
+    selection = _selection(notes, found.get("selection"), parameters)
+    caps, guards = read_caps(notes, found.get("caps"), parameters), read_guards(notes, found.get("guards"))
+    return selection, caps, guards, read_loss(notes, found.get("loss")), read(notes, found, "review", _review)
 
 
 def _section(notes: Notes, node: Node, section: PolicySection) -> dict[str, Node]:

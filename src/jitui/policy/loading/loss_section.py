@@ -1,0 +1,53 @@
+"""The section `loss`: its format, and its reading."""
+
+from __future__ import annotations
+
+from jitui.money import MAX_AMOUNT_MINOR
+from jitui.policy.loading.field_readers import Notes, fields, integer, read
+from jitui.policy.loading.file_kinds import IntegerKind, PolicyField, PolicySection
+from jitui.policy.loading.yaml_document import Node
+from jitui.policy.sections import Loss
+
+MAX_INCIDENT_PERCENT = 1000
+
+LOSS = PolicySection(
+    "loss",
+    (
+        PolicyField(
+            "incident_percent",
+            IntegerKind(0, MAX_INCIDENT_PERCENT),
+            "What it costs that a parcel had left when its refund was approved at once, in percent of the amount: less "
+            "than 100 where goods come back, more where freight is added.",
+            "60",
+            "`100`",
+        ),
+        PolicyField(
+            "lost_dispute_minor",
+            IntegerKind(0, MAX_AMOUNT_MINOR),
+            "What a dispute costs that the buyer loses within ninety days after a refund at once.",
+            "20000",
+            "`0`",
+        ),
+        PolicyField(
+            "review_minute_minor",
+            IntegerKind(0, MAX_AMOUNT_MINOR),
+            "What a minute of a merchant's review costs.",
+            "60",
+            "`0`",
+        ),
+    ),
+)
+
+
+def read_loss(notes: Notes, node: Node | None) -> Loss:
+    """The costs; what is left out has the usual one."""
+    found = fields(notes, node, LOSS.what, LOSS.required, LOSS.optional) if node is not None else {}
+    usual = Loss()
+    incident = read(notes, found, "incident_percent", integer(0, MAX_INCIDENT_PERCENT))
+    dispute = read(notes, found, "lost_dispute_minor", integer(0, MAX_AMOUNT_MINOR))
+    minute = read(notes, found, "review_minute_minor", integer(0, MAX_AMOUNT_MINOR))
+    return Loss(
+        usual.incident_percent if incident is None else incident,
+        usual.lost_dispute_minor if dispute is None else dispute,
+        usual.review_minute_minor if minute is None else minute,
+    )
