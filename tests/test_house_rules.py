@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -30,10 +31,12 @@ MOST_BYTES = 400 * 1024
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def nodes() -> Iterator[tuple[Path, ast.AST]]:
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            yield path.relative_to(ROOT / "src" / "jitui"), node
+@cache
+def nodes() -> tuple[tuple[Path, ast.AST], ...]:
+    trees = (
+        (path.relative_to(ROOT / "src" / "jitui"), ast.parse(path.read_text(encoding="utf-8"))) for path in SOURCES
+    )
+    return tuple((path, node) for path, tree in trees for node in ast.walk(tree))
 
 
 def committed_files() -> list[Path]:
