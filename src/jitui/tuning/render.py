@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from rich import box
 from rich.table import Table
 
 from jitui.money import to_decimal_text
-from jitui.tuning.run import WITHOUT_LOSSES, TunedSetting, TuneReport
+from jitui.tuning.run import TunedSetting, TuneReport
 
 
 def sentences(report: TuneReport) -> Iterator[str]:
     """What the report says, most important first."""
     own = report.own
     if report.without_losses:
-        yield WITHOUT_LOSSES
+        yield "Nothing is recommended, since the history tells of no losses."
     elif report.recommended is None:
         yield (
             f"No setting keeps to the bounds with {report.bounds.confidence_percent:g} % confidence, the policy's own "
@@ -37,7 +38,7 @@ def sentences(report: TuneReport) -> Iterator[str]:
 
 def _against_own(report: TuneReport, best: TunedSetting) -> Iterator[str]:
     gained, loss = best.judged.share_gained, best.judged.loss_gained
-    level = f"{report.bounds.confidence_percent:g} %"
+    level = _level(report)
     yield (
         f"Refunded at once: {_percent(best.judged.share_instant.value)} of the requests instead of "
         f"{_percent(report.own.judged.share_instant.value)}, a difference of {_points(gained.value)} points "
@@ -48,39 +49,53 @@ def _against_own(report: TuneReport, best: TunedSetting) -> Iterator[str]:
 
 
 def terminal_tables(report: TuneReport) -> Iterator[Table]:
-    """The settings, strict ones first, and the policy's own."""
-    judged = Table(title="Settings, judged by later requests of other buyers", title_justify="left")
+    """The policy's own setting and those found, strict ones first; without losses, no columns about them."""
+    losses = not report.without_losses
+    capped = any(one.with_caps is not None for one in report.front)
+    judged = Table(title="Judged by later requests of other buyers", title_justify="left", box=box.SIMPLE_HEAD)
+    judged.padding, judged.pad_edge = (0, 0, 0, 1), False
     judged.add_column("", no_wrap=True)
     for name in report.own.values:
-        judged.add_column(name.replace("_", "_\n"), justify="right")
-    for heading in ("at once", "money*", "loss*", "buyers hit", "passes"):
-        judged.add_column(heading, justify="right")
-    capped = any(one.with_caps is not None for one in report.front)
+        judged.add_column(name.replace("_", "_\n"), justify="right", no_wrap=True)
+    for heading in ("at once\n%", "money*", *(("loss*", "hit\n%", "passes") if losses else ())):
+        judged.add_column(heading, justify="right", no_wrap=True)
     if capped:
-        judged.add_column("capped", justify="right")
+        judged.add_column("capped\n%", justify="right", no_wrap=True)
     for one in (report.own, *report.front):
-        judged.add_row(*_row(report, one, capped=capped))
-    judged.caption = (
-        f"* {report.currency} of 1,000 requests. Buyers hit: of the buyers refunded at once, those with an incident at "
-        f"most ({report.bounds.confidence_percent:g} %; the bound is {report.bounds.incident_percent:g} %)."
-        + (" Capped: at once in the whole history, caps replayed in order." if capped else "")
-    )
+        judged.add_row(*_row(report, one, losses=losses, capped=capped))
+    judged.caption = " ".join(_caption(report, losses=losses, capped=capped))
     judged.caption_justify = "left"
     yield judged
 
 
-def _row(report: TuneReport, one: TunedSetting, *, capped: bool) -> Iterator[str]:
+def _caption(report: TuneReport, *, losses: bool, capped: bool) -> Iterator[str]:
+    yield f"* {report.currency} of 1,000 requests."
+    if losses:
+        yield (
+            f"hit: of the buyers refunded at once, at most so many had an incident ({_level(report)}; the bound is "
+            f"{report.bounds.incident_percent:g} %)."
+        )
+    if capped:
+        yield "capped: at once in the whole history, with caps replayed in order."
+
+
+def _row(report: TuneReport, one: TunedSetting, *, losses: bool, capped: bool) -> Iterator[str]:
     judged = one.judged
     yield "now" if one is report.own else "→" if one.values == report.recommended else ""
     for value in one.values.values():
         yield str(value)
-    yield _percent(judged.share_instant.value)
+    yield f"{judged.share_instant.value * 100:.1f}"
     yield _amount(1000 * judged.money_per_request.value, report.currency)
-    yield _amount(1000 * judged.loss_per_request.value, report.currency)
-    yield f"{judged.buyers_with_incident_at_most_percent:.2f} %"
-    yield "yes" if one.passes else "no"
+    if losses:
+        yield _amount(1000 * judged.loss_per_request.value, report.currency)
+        yield f"{judged.buyers_with_incident_at_most_percent:.2f}"
+        yield "yes" if one.passes else "no"
     if capped:
-        yield "" if one.with_caps is None else _percent(one.with_caps.instant / max(1, one.with_caps.requests))
+        yield "" if one.with_caps is None else f"{one.with_caps.instant / max(1, one.with_caps.requests) * 100:.1f}"
+
+
+def _level(report: TuneReport) -> str:
+    return f"{report.bounds.confidence_percent:g} %"
 
 
 def written(values: Mapping[str, int]) -> str:
