@@ -43,10 +43,10 @@ def history(work: Path) -> Path:
     return market(work / "h", buyers=1_500, known_percent=80, late_shops_percent=30, incident=0.01)
 
 
-def tried(engine: Engine, history: Path, tuned: Policy, *values: str) -> Tried:
+def tried(engine: Engine, history: Path, tuned: Policy, *values: str, name: str = "tried") -> Tried:
     grid = read_grid(tuned, values or TRIED)
     parts = conjuncts(tuned, grid.values)
-    out = history.parent / "tried.parquet"
+    out = history.parent / f"{name}.parquet"
     return scan(engine, tables(engine, history), tuned, grid, parts, Choice(ZoneInfo("UTC")), LEARN_BEFORE, out)
 
 
@@ -242,3 +242,22 @@ def test_the_front_has_no_setting_that_another_beats(engine: Engine, history: Pa
 
 def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] >= other[0] and one[1] <= other[1] and one != other
+
+
+@pytest.mark.xdist_group("spark")
+def test_spark_sets_the_same_bits(engine: Engine, work: Path) -> None:
+    history = market(work / "spark" / "h", buyers=120, known_percent=80, late_shops_percent=30)
+    values = ("limit_minor=0:60000:20000", "least_on_time_percent=0,61")
+    here = tried(engine, history, policy(), *values)
+    with open_engine(EngineName.SPARK, work / "spark") as spark:
+        there = tried(spark, history, policy(), *values, name="tried_by_spark")
+    columns = "request_id, half, bucket, amount_minor, incident, loss_minor, " + ", ".join(
+        column for group in here.groups for column in group.columns
+    )
+    with duckdb.connect() as db:
+        rows = [
+            db.execute(f"SELECT {columns} FROM read_parquet(?) ORDER BY request_id", [one.source]).fetchall()
+            for one in (here, there)
+        ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 240
