@@ -26,6 +26,7 @@ conditions:
   - {id: shop_ships_on_time, when: "!late", public: false, text: {zh: 及时, en: On time}}
   - {id: selected, when: buyer.selected, public: false, text: {zh: 选定, en: Selected}}
   - {id: within_caps, when: caps.buyer_ok, public: false, text: {zh: 限额, en: Caps}}
+selection: {hold_out_percent: 10}
 caps: {per_buyer: {count: spare, over: 30d}}
 loss: {incident_percent: 50, review_minute_minor: 60}
 review: {deadline: 48h, on_timeout: approve}
@@ -86,8 +87,8 @@ def market(
             tables["events"] = """
                 SELECT 'buyer' AS subject, buyer_id AS subject_id, 'dispute_lost' AS kind, asked_at + after AS at,
                        request_id || which AS event_id, NULL::VARCHAR AS retracts
-                FROM made, (VALUES (INTERVAL 89 DAY, '-in', 0), (INTERVAL 91 DAY, '-out', 1),
-                                   (INTERVAL 5 DAY, '-back', 2), (INTERVAL (-1) DAY, '-before', 3)) e (after, which, k)
+                FROM made, (VALUES (INTERVAL 90 DAY, '-in', 0), (INTERVAL 91 DAY, '-out', 1),
+                                   (INTERVAL 5 DAY, '-back', 2), (INTERVAL 0 DAY, '-before', 3)) e (after, which, k)
                 WHERE hash(request_id) % 4 = k
                 UNION ALL SELECT 'buyer', buyer_id, 'dispute_lost', asked_at + INTERVAL 6 DAY, NULL,
                     request_id || '-back' FROM made"""

@@ -112,17 +112,23 @@ def test_the_sums_of_the_grid_are_those_of_its_requests(engine: Engine, history:
             ).fetchone()
             of = (sums.instant, sums.incidents, sums.money_minor, sums.loss_minor)
             assert tuple(int(one[number]) for one in of) == row, found.grid.setting(number)
+        wrong = db.execute(
+            "SELECT count(*) FROM read_parquet(?) WHERE loss_minor <> CASE WHEN incident THEN amount_minor // 2 ELSE 0 END",
+            [found.source],
+        ).fetchone()
     assert sums.incidents.max() > 3
+    assert wrong == (0,), "an incident costs half of the amount, as the policy says"
 
 
 def test_more_values_than_a_column_has_bits(engine: Engine, history: Path) -> None:
     """Two parameters in one comparison: their pairs are tried, in as many columns as it takes."""
     text = POLICY.replace("order.paid_minor < limit_minor", "order.paid_minor < limit_minor + least_age_days * 100")
+    text = text.replace("hold_out_percent: 10", "hold_out_percent: 0")
     found = tried(engine, history, Policy.from_text(text), "limit_minor=0:60000:6000", "least_age_days=0:280:40")
     together = next(group for group in found.groups if len(group.names) == 2)
     assert len(together.columns) == 2
     with duckdb.connect() as db:
-        for number in settings(found.grid):
+        for number in range(found.grid.size):
             values = found.grid.setting(number)
             own = f"count(*) FILTER ({approving(found, number)})"
             row = db.execute(
