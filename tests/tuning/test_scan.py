@@ -113,7 +113,8 @@ def test_the_sums_of_the_grid_are_those_of_its_requests(engine: Engine, history:
             of = (sums.instant, sums.incidents, sums.money_minor, sums.loss_minor)
             assert tuple(int(one[number]) for one in of) == row, found.grid.setting(number)
         wrong = db.execute(
-            "SELECT count(*) FROM read_parquet(?) WHERE loss_minor <> CASE WHEN incident THEN amount_minor // 2 ELSE 0 END",
+            "SELECT count(*) FROM read_parquet(?)"
+            " WHERE loss_minor <> CASE WHEN incident THEN amount_minor // 2 ELSE 0 END",
             [found.source],
         ).fetchone()
     assert sums.incidents.max() > 3
