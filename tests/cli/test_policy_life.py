@@ -256,3 +256,31 @@ def test_doctor_says_what_was_not_confirmed_in_time(
         connection.execute("UPDATE confirmation SET confirm_by = now() - interval '1 second'")
     said = jitui("doctor")
     assert said.code == 1 and "pause.set by command line not confirmed, overdue for" in " ".join(said.out.split())
+
+
+def test_a_text_is_announced_and_what_was_said_of_it_is_recorded(
+    jitui: Jitui, office: Callable[[str], Person], file: str
+) -> None:
+    ada, bo = office("ada"), office("bo")
+    for version in ("n", "next"):
+        Path(file).write_text(text(version) + "notice_period: 7d\n", "utf-8")
+        made = ada("propose", file, "--reason", "Why.", "--json").json["proposal_id"]
+        assert bo("approve", made, "--yes").code == 0
+        if version == "n":
+            assert ada("publish", made).code == 0
+    refused = ada("publish", made)
+    assert refused.code == 1 and "is not announced" in refused.out
+    assert "never announced" in jitui("policy", "opinions", "next").err
+    assert "announced, announced" in ada("announce", "next").out
+    assert ada("opinion", "next", "--said", "Too high.", "--from", "nobody").code == 2
+    assert ada("opinion", "next", "--said", "Too high.", "--from", "merchant").code == 0
+    (row,) = jitui("policy", "opinions", "next", "--json").json["opinions"]
+    assert (row["said"], row["said_by"], row["recorded_by"]) == ("Too high.", "merchant", "ada")
+    assert bo("answer", "next", row["opinion_id"], "--said", "It stays.").code == 0
+    assert bo("answer", "next", row["opinion_id"], "--said", "Not at all.").code == 1
+    assert "answered: It stays." in jitui("policy", "opinions", "next").out
+    (told,) = jitui("policy", "announcements", "--json").json["announcements"]
+    assert (told["state"], told["opinions"]) == ("announced", 1)
+    assert "from" in ada("publish", made).out  # scheduled for the announced moment
+    assert live(jitui) == ["n"] and "next: scheduled" in jitui("policy", "announcements").out
+    assert ada("unannounce", "next", "--reason", "Anew.").code == 1

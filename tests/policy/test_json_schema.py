@@ -73,6 +73,7 @@ gates:
   items: [{id: i, items: [i-1], notice: 15d, public: true, text: {zh: 甲, en: A}}]
 review: {deadline: 48h, on_timeout: approve}
 notice: {zh: 知, en: N}
+notice_period: 7d
 """
 
 _ITEM_GATE = "{id: i, items: [i-1], notice: 15d, public: true, text: {zh: 甲, en: A}}"

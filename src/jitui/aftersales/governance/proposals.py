@@ -20,7 +20,14 @@ import msgspec
 
 from jitui.aftersales.governance.policies import ApprovalRef, NewPublication, Policies, PolicyText
 from jitui.aftersales.governance.publication import LogEntry
-from jitui.aftersales.governance.publishing import Blocked, Candidate, Checked, failed_cases, keep_text
+from jitui.aftersales.governance.publishing import (
+    AGAINST_A_PROPOSAL,
+    Blocked,
+    Candidate,
+    Checked,
+    failed_cases,
+    keep_text,
+)
 from jitui.ids import new_id
 from jitui.policy import Policy
 from jitui.policy.difference import differences
@@ -319,7 +326,7 @@ async def change(
 async def _checked(
     policies: Policies, wish: PolicyWish, *, by: str, now: datetime
 ) -> tuple[Checked, Mapping[str, object]] | Blocked:
-    found = await keep_text(policies, wish.candidate, by=by, now=now)
+    found = await keep_text(policies, wish.candidate, by=by, now=now, against=AGAINST_A_PROPOSAL)
     if isinstance(found, Blocked):
         return found
     live = found.standing.in_force

@@ -79,5 +79,23 @@ POLICY_FIELDS: dict[str, str] = {
         f"{struct}.version": "The version that names the text."
         for struct in ("CheckAnswer", "LogRow", "ProposalSent", "StepAnswer", "TextAnswer", "TextNamed", "TextRow")
     },
+    **{f"Announcement{end}.version": "The version that is announced." for end in ("Answer", "Sent")},
+    "announcement_id": "The id of the announcement.",
+    "announced_at": "When it was announced.",
+    "announcements": "The announcements, newest first.",
+    "AnnouncementAnswer.changes": "What it changes of the version in force, in words.",
+    "AnnouncementAnswer.conditions": "Its public conditions.",
+    "AnnouncementAnswer.opinions": "How many opinions were recorded on it.",
+    "AnnouncementAnswer.state": "announced, scheduled, took_effect, or called_off.",
+    "AnnouncementSent.effective_at": "From when on it decides; null: as soon as its notice period is over.",
+    "OpinionAnswer.answer": "What the platform answers; null while it has not.",
+    "OpinionAnswer.answered_at": "When it was answered; null while it was not.",
+    "OpinionAnswerSent.answer": "What the platform answers.",
+    "opinion_id": "The id of the opinion.",
+    "OpinionPage.opinions": "The opinions, newest first.",
+    "OpinionAnswer.recorded_at": "When it was recorded.",
+    "OpinionSent.reference": "The platform's own id of it, which is shown to nobody; null: none.",
+    "said": "What was said. It names no person.",
+    "said_by": "Who said it, as a group.",
     "RollBackSent.version": "The version that is live and has to go.",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar.handlers import HTTPRouteHandler
 
 from jitui.entrypoints.http.resources import (
+    announcements,
     appeals,
     buyers,
     caps,
@@ -75,6 +76,7 @@ HANDLERS: tuple[HTTPRouteHandler, ...] = (
     *policies.HANDLERS,
     *policy_texts.HANDLERS,
     *policy_steps.HANDLERS,
+    *announcements.HANDLERS,
     *proposals.HANDLERS,
     *confirmations.HANDLERS,
     *status.HANDLERS,
@@ -115,6 +117,7 @@ EXAMPLES: tuple[object, ...] = (
     *policies.EXAMPLES,
     *policy_texts.EXAMPLES,
     *policy_steps.EXAMPLES,
+    *announcements.EXAMPLES,
     *proposals.EXAMPLES,
     *confirmations.EXAMPLES,
     *status.EXAMPLES,
