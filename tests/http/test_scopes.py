@@ -166,6 +166,8 @@ TABLE: dict[str, Row] = {
     "get_appeal": Row("/v1/appeals/{appeal}", {P, B}),
     "decide_appeal": Row("/v1/appeals/{appeal}/decide", {P}, {"verdict": "rejected", "reason": "It stands."}),
     "select_buyer": Row("/v1/selection/buyer-9", {P}, {"verdict": "allow"}),
+    "get_selection_entry": Row("/v1/selection-entries/{ticket}", {P}),
+    "propose_allow": Row("/v1/selection/proposed-allows", set(), {"buyer_id": "b-9", "reason": "Why."}),
     "create_webhook_endpoint": Row("/v1/webhook-endpoints", {P, S}, HOOK),
     "list_webhook_endpoints": Row("/v1/webhook-endpoints", {P, S}, foreign="empty"),
     "get_webhook_endpoint": Row("/v1/webhook-endpoints/{endpoint}", {P, S}),
@@ -204,6 +206,7 @@ TABLES = (
     "restriction",
     "appeal",
     "selection",
+    "selection_proposed",
     "idempotency",
     "change",
     "webhook_endpoint",
@@ -346,7 +349,7 @@ async def test_allowed_keys_get_through(market: Market, name: str) -> None:
             assert (got.status_code, got.json()["type"]) == (403, "/problems/shop-cannot-opt-out")  # R13
         elif name.startswith(("lift_", "delete_", "unset_")) or name == "get_shadow_report":  # no policy is in shadow
             assert got.status_code in (204, 404)
-        elif name in ("get_proposal", "record_opinion", "answer_opinion"):
+        elif name in ("get_proposal", "record_opinion", "answer_opinion", "get_selection_entry"):
             assert got.status_code == 404  # nothing is proposed or announced
         else:
             assert got.status_code in (200, 201, 409, 429), (scope, got.text)

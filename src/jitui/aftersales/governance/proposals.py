@@ -47,6 +47,7 @@ class ProposalKind(StrEnum):
     LIFT_PAUSE = "lift_pause"
     LIFT_RESTRICTION = "lift_restriction"
     COVER = "cover"
+    ALLOW_BUYER = "allow_buyer"
 
 
 class ProposalState(StrEnum):
@@ -106,7 +107,18 @@ class CoverContent:
     stands_since: datetime | None
 
 
-Content = PolicyContent | LiftPauseContent | LiftRestrictionContent | CoverContent
+@dataclass(frozen=True, slots=True)
+class AllowBuyerContent:
+    """What is approved of a buyer who is put on the allow list: the entry by its id, which names no buyer.
+
+    `stands_since`: since when the buyer was on a list when it was proposed; None: the buyer was on none.
+    """
+
+    selection_id: UUID
+    stands_since: datetime | None
+
+
+Content = PolicyContent | LiftPauseContent | LiftRestrictionContent | CoverContent | AllowBuyerContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +168,11 @@ class Proposal:
     def cover(self) -> CoverContent:
         """The content of a proposal to cover a place, or to let the gates decide on it."""
         return msgspec.json.decode(self.content, type=CoverContent)
+
+    @property
+    def allow_buyer(self) -> AllowBuyerContent:
+        """The content of a proposal to put a buyer on the allow list."""
+        return msgspec.json.decode(self.content, type=AllowBuyerContent)
 
     @property
     def content_fields(self) -> Mapping[str, object]:

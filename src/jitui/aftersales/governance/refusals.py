@@ -68,6 +68,7 @@ _REFUSALS: Mapping[Reason, tuple[RefusalCode, str]] = {
     ),
     LoosenRefusal.NOT_RESTRICTED: (RefusalCode.NOT_FOUND, "No such restriction stands."),
     LoosenRefusal.COVERED_BY_HAND: (RefusalCode.STEP_NOT_POSSIBLE, "A person has covered this place already."),
+    LoosenRefusal.ALLOWED_ALREADY: (RefusalCode.STEP_NOT_POSSIBLE, "This buyer is on the allow list already."),
     LoosenRefusal.NOTHING_SET: (RefusalCode.NOT_FOUND, "No person set the coverage of this place."),
     NotAlone.NEEDS_SECOND_PERSON: (
         RefusalCode.SECOND_PERSON_NEEDED,

@@ -274,13 +274,22 @@ def select(
         ),
     ],
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Where two people approve: propose to allow, with --reason.")
+    ] = False,
     by: By = "command line",
     as_json: Json = False,
 ) -> None:
-    """Put a buyer on the platform's allow or deny list; it goes before the hold-out."""
+    """Put a buyer on the platform's allow or deny list; it goes before the hold-out.
+
+    Where two people approve, `allow` is refused: --propose proposes it, as the person of the token in --api-key-file.
+    """
     from dataclasses import replace
 
+    from jitui.aftersales.governance.loosening import select_buyer
+    from jitui.aftersales.governance.publishing import NotAlone
     from jitui.aftersales.governance.registry import Selection, new_selection
+    from jitui.entrypoints.cli.loosening import propose_allow, refuse_alone
     from jitui.entrypoints.cli.remote import only_by_key
     from jitui.entrypoints.cli.running import on_service
     from jitui.errors import BadInput
@@ -289,10 +298,16 @@ def select(
         raise BadInput(f"A buyer is put on the list 'allow' or 'deny', not {verdict!r}.", path="verdict")
 
     id_of(buyer, "buyer")
+    if propose:
+        propose_allow(buyer, verdict, reason, as_json=as_json)
+        return
 
     async def work(service: Service) -> Selection:
         row = new_selection(buyer, verdict, reason, by, service.clock())
-        return replace(row, selection_id=await service.registry.select(row))
+        done = await select_buyer(service.registry, service.policies, row)
+        if isinstance(done, NotAlone):
+            refuse_alone(done, "allow", "--propose")
+        return replace(row, selection_id=done)
 
     def remote(client: Client) -> Selection:
         from jitui.client import api

@@ -83,6 +83,7 @@ def approve(
         found = await _find(service, proposal)
         if not yes:
             _show(found)
+            await _show_buyer(service, found)
             if not typer.confirm("Approve this?", err=True):
                 raise typer.Exit(FAILED)
         return await service.proposals.approve(
@@ -362,6 +363,13 @@ def _show(found: Proposal) -> None:
         say(f"Next: somebody else runs `jitui policy approve {str(found.proposal_id)[:13]}`.")
     elif found.state == "approved":
         say(f"Next: `jitui policy publish {str(found.proposal_id)[:13]}`.")
+
+
+async def _show_buyer(service: Service, found: Proposal) -> None:
+    """Whom it is about: a proposal names no buyer, since a buyer may be erased."""
+    if found.kind == "allow_buyer":
+        entry = await service.registry.selection_entry(found.allow_buyer.selection_id)
+        echo(f"  buyer {visible(entry.buyer_id)}" if entry is not None else "  the buyer was erased")
 
 
 def _as_json(found: Proposal) -> dict[str, object]:

@@ -49,6 +49,7 @@ POLICY_FIELDS: dict[str, str] = {
     "percent": "For how many percent of the buyers.",
     "proposal_id": "The id of the proposal.",
     "proposals": "The proposals, newest first.",
+    "proposed": "Whether nobody has approved it yet.",
     "proposed_at": "When it was proposed.",
     "proposed_by": "Who proposed it.",
     "publication": "The number of the row in the publication log.",
