@@ -284,3 +284,26 @@ def test_a_text_is_announced_and_what_was_said_of_it_is_recorded(
     assert "from" in ada("publish", made).out  # scheduled for the announced moment
     assert live(jitui) == ["n"] and "next: scheduled" in jitui("policy", "announcements").out
     assert ada("unannounce", "next", "--reason", "Anew.").code == 1
+
+
+def test_the_live_text_versions_and_files_are_compared_in_any_combination(
+    jitui: Jitui, file: str, tmp_path: Path
+) -> None:
+    assert jitui("migrate").code == 0
+    Path(file).write_text(text("3", **{"limit_minor: 30000": "limit_minor: 9000"}), "utf-8")
+    assert jitui("policy", "push", file).code == 0
+    live = DEFAULT_POLICY.version
+
+    def changed(old: str, new: str) -> list[str]:
+        found = jitui("policy", "diff", old, new, "--json")
+        assert found.code == (1 if found.json["changes"] else 0)
+        return [one["what"] for one in found.json["changes"] if one["name"] == "version"]
+
+    assert changed("live", file) == changed("live", "3") == changed(live, file) == changed(live, "3") == [f"{live} → 3"]
+    assert changed("3", "live") == changed(file, live) == [f"3 → {live}"]
+    assert changed("live", live) == changed("3", file) == changed("live", "live") == []
+    for side in ("4", str(tmp_path / "gone.yaml"), "gone.yaml"):
+        assert jitui("policy", "diff", "live", side).code == 2
+    beside = tmp_path / "3"
+    beside.write_text(text("a file goes first"), "utf-8")
+    assert changed("live", str(beside)) == [f"{live} → a file goes first"]
