@@ -307,3 +307,24 @@ def test_the_live_text_versions_and_files_are_compared_in_any_combination(
     beside = tmp_path / "3"
     beside.write_text(text("a file goes first"), "utf-8")
     assert changed("live", str(beside)) == [f"{live} → a file goes first"]
+
+
+def test_a_buyer_is_allowed_by_two_people(jitui: Jitui, office: Callable[[str], Person], tmp_path: Path) -> None:
+    bo = office("bo")
+
+    def select(*words: str) -> Result:
+        return jitui("select", "b-9", *words, "--api-key-file", str(tmp_path / "ada"))
+
+    alone = select("allow", "--reason", "Invited.")
+    assert alone.code == 2 and "--propose" in alone.err
+    assert select("deny", "--reason", "x", "--propose").code == 2
+    assert select("allow", "--propose").code == 2  # without a reason
+    made = select("allow", "--reason", "Invited.", "--propose", "--json").json
+    assert made["kind"] == "allow_buyer" and "b-9" not in str(made)
+    shown = bo("approve", made["proposal_id"])  # it asks, and nobody answers
+    assert shown.code == 1 and "buyer b-9" in shown.out
+    assert bo("approve", made["proposal_id"], "--yes", "--json").json["state"] == "executed"
+    assert select("allow", "--reason", "Again.", "--propose").code == 1
+    assert select("deny", "--reason", "Fraud.").code == 0
+    (waiting,) = jitui("policy", "confirm", "--json").json["confirmations"]
+    assert waiting["action"] == "selection.set"

@@ -284,14 +284,7 @@ def select(
 
     Where two people approve, `allow` is refused: --propose proposes it, as the person of the token in --api-key-file.
     """
-    from dataclasses import replace
-
-    from jitui.aftersales.governance.loosening import select_buyer
-    from jitui.aftersales.governance.publishing import NotAlone
-    from jitui.aftersales.governance.registry import Selection, new_selection
-    from jitui.entrypoints.cli.loosening import propose_allow, refuse_alone
-    from jitui.entrypoints.cli.remote import only_by_key
-    from jitui.entrypoints.cli.running import on_service
+    from jitui.entrypoints.cli.loosening import propose_allow
     from jitui.errors import BadInput
 
     if verdict not in ("allow", "deny"):
@@ -301,6 +294,23 @@ def select(
     if propose:
         propose_allow(buyer, verdict, reason, as_json=as_json)
         return
+    row = _selected(buyer, verdict, reason, by)
+    if as_json:
+        print_json(row)
+    else:
+        echo(f"{buyer} is on the {verdict} list.")
+
+
+def _selected(buyer: str, verdict: str, reason: str, by: str) -> Selection:
+    """The entry of the list as it is kept. Raises BadInput where a second person approves it."""
+    from dataclasses import replace
+
+    from jitui.aftersales.governance.loosening import select_buyer
+    from jitui.aftersales.governance.publishing import NotAlone
+    from jitui.aftersales.governance.registry import Selection, new_selection
+    from jitui.entrypoints.cli.loosening import refuse_alone
+    from jitui.entrypoints.cli.remote import only_by_key
+    from jitui.entrypoints.cli.running import on_service
 
     async def work(service: Service) -> Selection:
         row = new_selection(buyer, verdict, reason, by, service.clock())
@@ -317,8 +327,4 @@ def select(
         row = client.send(api.select_buyer(buyer, sent))
         return Selection(row.buyer_id, row.verdict, row.reason, row.set_by, row.set_at, row.selection_id)
 
-    row = on_service(work, remote)
-    if as_json:
-        print_json(row)
-    else:
-        echo(f"{buyer} is on the {verdict} list.")
+    return on_service(work, remote)
