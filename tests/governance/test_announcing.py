@@ -109,6 +109,9 @@ def test_the_earliest_moment_is_a_period_after_the_announcement() -> None:
     assert [one.code for one in early] == ["notice_period", "not_announced"]
     assert "2026-03-08T00:00:00+00:00" in early[0].message
     assert [one.code for one in late] == ["not_announced"]
+    behind = Notice(7, now, now + PERIOD, read_at=now + PERIOD)  # the database's clock, and not the caller's
+    assert against_notice(plan, behind, None, now) == ()
+    assert effective_moment(Candidate(plan.text, "p"), plan, now, behind) is None
     chosen = effective_moment(Candidate(plan.text, "p"), plan, now, Notice(9, now, now + PERIOD))
     assert chosen == now + 9 * DAY
 

@@ -26,7 +26,7 @@ _OPEN: LiteralString = "a.used_by IS NULL AND a.withdrawn_at IS NULL"
 
 _NOTICE: LiteralString = f"""
 SELECT json_build_object('days', extract(epoch FROM notice_before(9223372036854775807))::bigint / 86400,
-    'announced_at', a.announced_at, 'takes_effect_at', a.takes_effect_at)::text
+    'announced_at', a.announced_at, 'takes_effect_at', a.takes_effect_at, 'read_at', clock_timestamp())::text
 FROM (SELECT 1) one LEFT JOIN announcement a ON a.sha256 = %(sha256)s AND {_OPEN}
 """
 

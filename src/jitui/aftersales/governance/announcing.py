@@ -43,11 +43,15 @@ class OpinionOf(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What binds a text that is to come into force: the period in days, and its announcement if it has one."""
+    """What binds a text that is to come into force: the period in days, and its announcement if it has one.
+
+    `read_at`: by the database's clock, by which periods run.
+    """
 
     days: int = 0
     announced_at: datetime | None = None
     takes_effect_at: datetime | None = None
+    read_at: datetime | None = None
 
     @property
     def period(self) -> timedelta:

@@ -139,13 +139,17 @@ def effective_moment(
 
     One that names no moment and was announced decides from the moment on that was announced.
     """
-    announced = notice.earliest(now) if notice is not None and notice.announced_at is not None else None
-    wanted = candidate.effective_at or max(policy.effective_from, announced or policy.effective_from)
+    if candidate.effective_at is None and notice is not None and notice.announced_at is not None:
+        now = notice.read_at or now
+        wanted = max(policy.effective_from, notice.earliest(now))
+    else:
+        wanted = candidate.effective_at or policy.effective_from
     return wanted if wanted > now else None
 
 
 def against_notice(policy: Policy, notice: Notice, effective_at: datetime | None, now: datetime) -> tuple[Blocker, ...]:
     """The notice period that is not over, and the announcement that is missing (R16)."""
+    now = notice.read_at or now
     earliest, announced = notice.earliest(now), notice.announced_at
     blockers = []
     moment = earliest.isoformat(timespec="seconds")
