@@ -182,3 +182,14 @@ async def test_the_age_of_what_a_worker_saw_is_the_databases_own(market: Market)
         row = await (await connection.execute("SELECT as_of FROM roll_up WHERE name = 'clusters'")).fetchone()
     assert row is not None and isinstance(row[0], datetime)
     assert abs(row[0] - utc_now()) < timedelta(minutes=5)
+
+
+async def test_who_joins_a_cluster_stays_in_the_arm_that_was_drawn_before(market: Market) -> None:
+    """Arms are drawn by the buyer alone, so linking accounts moves nobody between them."""
+    half = DEFAULT_POLICY.text.replace("hold_out_percent: 2", "hold_out_percent: 50")
+    market = market.deciding_by(Policy.from_text(half.replace('version: "2"', 'version: "half"', 1)))
+    buyers = [f"b-{number}" for number in range(6)]
+    before = [await instant(market, buyer, f"o-{buyer}") for buyer in buyers]
+    assert set(before) == {True, False}
+    await linked(market, *(link(buyer, "phone") for buyer in buyers))
+    assert [await instant(market, buyer, f"again-{buyer}") for buyer in buyers] == before
