@@ -127,10 +127,10 @@ async def stop(
 
 
 async def cancel(policies: Policies, number: int, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
-    """Call a scheduled publication off before its moment."""
+    """Call a scheduled publication off before its moment, by the database's clock; `now` is only written down."""
 
     async def plan(log: _Log) -> NewPublication | StepRefusal:
-        found = in_force(log, now)
+        found = in_force(log, (await policies.standing()).read_at)
         row = next((one for one in (found.scheduled if found else ()) if one.publication == number), None)
         text = await policies.text(row.sha256) if row is not None else None
         if row is None or text is None:
@@ -139,7 +139,17 @@ async def cancel(policies: Policies, number: int, *, by: str, now: datetime, rea
             LogAction.CANCEL, row.stage, text, Authority.ONE_PERSON, by, now, reason, cancels=row.publication
         )
 
-    return await _in_turn(policies, plan)
+    async def append(row: NewPublication, after: int | None) -> LogEntry | None:
+        try:
+            return await policies.append(row, after=after)
+        except ValueError:
+            # Its moment came between the look and the row; whoever looks again is told.
+            found = in_force(await policies.log(), (await policies.standing()).read_at)
+            if found is None or number in {one.publication for one in found.scheduled}:
+                raise
+            return None
+
+    return await _in_turn(policies, plan, append)
 
 
 async def start_shadow(
