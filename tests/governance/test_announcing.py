@@ -196,29 +196,32 @@ async def run(desk: Desk, statement: str) -> None:
         await connection.execute(statement.encode())
 
 
-async def test_the_database_publishes_nothing_before_its_notice_is_over(desk: Desk) -> None:
-    """Whatever a program checked."""
-    await with_notice(desk)
-    proposal = await approved(desk, text("later"), canary_percent=5)
-    into = """
+INTO_LOG = """
         INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at, action, stage, authority,
             reason, proposal_id, content_hash, proposed_by, approved_by, effective_at, canary_percent, canary_seed)
         SELECT t.policy_id, t.version, t.sha256, t.document, 'ada', now(), 'publish', '{stage}', 'two_people', '',
             a.proposal_id, a.content_hash, a.proposed_by, a.approved_by, {at}, {percent}
         FROM policy_text t JOIN approval a ON a.proposal_id = '{proposal}' WHERE t.version = 'later'"""
+"""The row of a publication under an approval, as it would be written past every program."""
+
+
+async def test_the_database_publishes_nothing_before_its_notice_is_over(desk: Desk) -> None:
+    """Whatever a program checked."""
+    await with_notice(desk)
+    proposal = await approved(desk, text("later"), canary_percent=5)
     of = {"proposal": proposal.proposal_id}
     live = {**of, "stage": "live", "percent": "NULL, NULL"}
     beside = {**of, "stage": "canary", "percent": "5, 'seed'"}
     tries = [{**live, "at": at} for at in ("NULL", "now() + interval '30 days'")] + [{**beside, "at": "NULL"}]
     for one in tries:
         with pytest.raises(psycopg.errors.CheckViolation, match="notice period"):
-            await run(desk, into.format(**one))
+            await run(desk, INTO_LOG.format(**one))
     made = await announced(desk, proposal)
     early = f"'{(made.takes_effect_at - timedelta(seconds=1)).isoformat()}'"
     for one in (tries[0], tries[2], {**live, "at": early}):
         with pytest.raises(psycopg.errors.CheckViolation, match="notice period"):
-            await run(desk, into.format(**one))
-    await run(desk, into.format(**live, at=f"'{made.takes_effect_at.isoformat()}'"))
+            await run(desk, INTO_LOG.format(**one))
+    await run(desk, INTO_LOG.format(**live, at=f"'{made.takes_effect_at.isoformat()}'"))
 
 
 async def test_what_protects_money_waits_for_no_notice(desk: Desk) -> None:
@@ -245,6 +248,9 @@ async def test_an_announcement_that_was_withdrawn_counts_no_more(desk: Desk) -> 
     gone = await take_back(made.announcement_id, by=BO, now=desk.now, reason="Anew.")
     assert isinstance(gone, Announcement) and gone.state is AnnouncementState.CALLED_OFF
     assert codes(await publish(desk, proposal)) == [BlockerCode.NOT_ANNOUNCED]
+    row = {"proposal": proposal.proposal_id, "stage": "live", "at": "NULL", "percent": "NULL, NULL"}
+    with pytest.raises(psycopg.errors.CheckViolation, match="notice period"):
+        await run(desk, INTO_LOG.format(**row))
     again = await take_back(made.announcement_id, by=BO, now=desk.now, reason="Anew.")
     assert again is AnnounceRefusal.NOT_TO_COME
     assert await take_back(new_id(0), by=BO, now=desk.now, reason="?") is AnnounceRefusal.NOT_ANNOUNCED
