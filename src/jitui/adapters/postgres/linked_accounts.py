@@ -155,7 +155,7 @@ class PostgresLinkedAccounts:
                 merged |= set(others)
             if grown:
                 await connection.execute(_USED_BEFORE, {"refs": [str(one) for one in (*grown, *merged)]})
-                await connection.execute(_USED_NOW, {"targets": sorted(grown - merged)})
+                await connection.execute(_USED_NOW, {"targets": sorted(grown)})
             await connection.execute(_STATES, {"now": now})
             if len(new) < _AT_ONCE and row is not None:
                 await connection.execute(_LOOKED, {"as_of": row[0]})
