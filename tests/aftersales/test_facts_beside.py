@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitui.aftersales.commands.facts import decision_query, facts_beside, gather_facts, inputs_beside
+from jitui.aftersales.model.cluster import ClusterSeen
 from jitui.aftersales.model.order import LineUnits
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.usage import Usage, UsageBeside
@@ -34,6 +35,8 @@ EDITS = (
     ("  per_buyer: {count", "  per_category: {count: 2, amount_minor: 500000, over: 24h}\n  per_buyer: {count"),
     ("id: covered", "id: is_covered"),
     ("currency: CNY", "currency: CNY\nattributes: {buyer.level: int}"),
+    ("caps.buyer_ok && caps.shop_ok", "caps.buyer_ok && caps.cluster_ok && caps.shop_ok"),
+    ("  platform: {amount", "  per_cluster: {count: 2, over: 3h}\n  platform: {amount"),
 )
 
 
@@ -80,11 +83,13 @@ def read(draw: st.DrawFn, policy: Policy, beside: Policy) -> DecisionInputs:
         shop_usage=draw(USAGES),
         platform_usage=draw(USAGES),
         category_usage=draw(OF_CATEGORIES),
+        cluster_usage=draw(st.none() | USAGES),
+        cluster=draw(st.sampled_from([None, ClusterSeen(), ClusterSeen(2, False, NOW - timedelta(hours=1))])),
         usage_as_of=draw(st.sampled_from([NOW, NOW - timedelta(hours=1)])),
         shop_days_as_of=NOW,
         usage_beside=None
         if query.beside is None
-        else draw(st.builds(UsageBeside, st.none() | USAGES, USAGES, USAGES, OF_CATEGORIES)),
+        else draw(st.builds(UsageBeside, st.none() | USAGES, USAGES, USAGES, OF_CATEGORIES, st.none() | USAGES)),
     )
 
 

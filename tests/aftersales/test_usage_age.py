@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 import pytest
 
 from jitui.adapters.postgres import feed as postgres_feed
+from jitui.adapters.postgres import migrate
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.commands.cap_usage import USAGE_MAX_AGE
 from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.bootstrap import utc_now
 from tests.aftersales.market import NOW, Market
+from tests.aftersales.test_stages import edited
 
 AN_INSTANT = timedelta(microseconds=1)
 SHOP_CAP_MINOR = 2_000_000
+LONGEST = timedelta(hours=17_520)
 
 
 async def instant(market: Market, name: str, now: datetime, *, amount: int = 10_000) -> bool:
@@ -71,7 +75,7 @@ async def moment_of(connection: Connection, query: LiteralString) -> datetime:
 async def test_a_roll_up_is_as_old_as_its_begin_since_later_approvals_may_be_missing(market: Market) -> None:
     async with market.pool.connection() as connection:
         before = await moment_of(connection, "SELECT clock_timestamp()")
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_feed._ROLL_UP_LOCK,))
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_feed.ROLL_UP_LOCK,))
         waiting = asyncio.create_task(market.feed.roll_up())
         await asyncio.sleep(0.3)
         await connection.execute("UPDATE roll_up SET as_of = as_of")  # still in this transaction
@@ -107,8 +111,54 @@ async def test_a_worker_that_stands_still_with_the_roll_ups_lock_is_put_out_and_
     market: Market, database_url: str
 ) -> None:
     still = await psycopg.AsyncConnection.connect(database_url)
-    await still.execute(postgres_feed.LOCK_FOR_THE_TRANSACTION, {"lock": postgres_feed._ROLL_UP_LOCK})
+    await still.execute(postgres_feed.LOCK_FOR_THE_TRANSACTION, {"lock": postgres_feed.ROLL_UP_LOCK})
     await still.execute(postgres_feed.LOCK_FOR_THE_TRANSACTION, {"lock": postgres_feed.PUBLISHER_LOCK})
     await asyncio.wait_for(market.feed.roll_up(), 60)
     with pytest.raises(psycopg.Error):
         await still.execute("SELECT 1")
+
+
+async def test_usage_is_kept_as_long_as_the_longest_cap_looks_back(market: Market) -> None:
+    """A cap over 17520h counts an approval until its bucket has left the window, and not longer."""
+    cap = ("per_shop: {amount_minor: 2000000, over: 1h}", "per_shop: {count: 1, over: 17520h}")
+    market = market.deciding_by(edited(cap))
+    begins = NOW.replace(minute=0, second=0, microsecond=0)
+    for number, bucket in enumerate((begins - LONGEST, begins)):
+        async with market.pool.connection() as connection:
+            await connection.execute("DELETE FROM usage_bucket")
+            await connection.execute(
+                "INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor)"
+                " SELECT 'shop', 'shop-1', seconds, %s, 'CNY', 1, 1 FROM (VALUES (60), (3600)) AS s (seconds)",
+                [bucket],
+            )
+        await market.feed.roll_up(NOW)
+        assert not await instant(market, str(number), NOW)
+    async with market.pool.connection() as connection:
+        await connection.execute(
+            "UPDATE usage_bucket SET bucket = bucket - interval '17522 hours' WHERE scope = 'shop'"
+        )
+    await market.feed.roll_up(NOW)
+    async with market.pool.connection() as connection:
+        rows = await connection.execute("SELECT count(*) FROM usage_bucket WHERE scope = 'shop'")
+        assert await rows.fetchall() == [(0,)]
+
+
+async def test_the_upgrade_counts_again_what_was_forgotten_and_nothing_twice(market: Market) -> None:
+    """Releases before kept buckets of an hour for 2,000 hours."""
+    migration = (Path(migrate.__file__).parent / "migrations" / "versions" / "0028_caps_of_clusters.sql").read_text(
+        "utf-8"
+    )
+    again = migration[migration.index("WITH approved") : migration.index("ON CONFLICT DO NOTHING") + 22]
+    assert await instant(market, "1", NOW)
+    await market.feed.roll_up(NOW)
+    async with market.pool.connection() as connection:
+        await connection.execute("DELETE FROM usage_bucket")
+        await connection.execute("UPDATE change SET at = now() - interval '100 days'")
+        for _ in range(2):
+            await connection.execute(again.encode())
+        rows = await connection.execute(
+            "SELECT scope, bucket_seconds, approvals, amount_minor, now() - bucket BETWEEN interval '100 days' AND"
+            " interval '2401 hours' FROM usage_bucket ORDER BY scope"
+        )
+        found = await rows.fetchall()
+    assert found == [(scope, 3600, 1, 10_000, True) for scope in ("category", "platform", "shop")]

@@ -159,7 +159,9 @@ def test_an_approval_in_another_currency_counts_in_a_cap_and_its_money_does_not(
         **{f"caps.{scope}_used_{what}": 0 for scope in ("shop", "platform") for what in ("count", "minor")},
         "caps.buyer_used_minor": 0,
         "caps.category_ok": True,
+        "caps.cluster_ok": True,
         **dict.fromkeys(("caps.category_used_count", "caps.category_used_minor")),
+        **dict.fromkeys(("caps.cluster_used_count", "caps.cluster_used_minor")),
     }
     assert replayed.facts(Asked("b", "s"), 1, 151)["caps.buyer_ok"] is False
     assert replayed.facts(Asked("b", "s"), 1, None)["caps.buyer_ok"] is None

@@ -256,3 +256,75 @@ def test_doctor_says_what_was_not_confirmed_in_time(
         connection.execute("UPDATE confirmation SET confirm_by = now() - interval '1 second'")
     said = jitui("doctor")
     assert said.code == 1 and "pause.set by command line not confirmed, overdue for" in " ".join(said.out.split())
+
+
+def test_a_text_is_announced_and_what_was_said_of_it_is_recorded(
+    jitui: Jitui, office: Callable[[str], Person], file: str
+) -> None:
+    ada, bo = office("ada"), office("bo")
+    for version in ("n", "next"):
+        Path(file).write_text(text(version) + "notice_period: 7d\n", "utf-8")
+        made = ada("propose", file, "--reason", "Why.", "--json").json["proposal_id"]
+        assert bo("approve", made, "--yes").code == 0
+        if version == "n":
+            assert ada("publish", made).code == 0
+    refused = ada("publish", made)
+    assert refused.code == 1 and "is not announced" in refused.out
+    assert "never announced" in jitui("policy", "opinions", "next").err
+    assert "announced, announced" in ada("announce", "next").out
+    assert ada("opinion", "next", "--said", "Too high.", "--from", "nobody").code == 2
+    assert ada("opinion", "next", "--said", "Too high.", "--from", "merchant").code == 0
+    (row,) = jitui("policy", "opinions", "next", "--json").json["opinions"]
+    assert (row["said"], row["said_by"], row["recorded_by"]) == ("Too high.", "merchant", "ada")
+    assert bo("answer", "next", row["opinion_id"], "--said", "It stays.").code == 0
+    assert bo("answer", "next", row["opinion_id"], "--said", "Not at all.").code == 1
+    assert "answered: It stays." in jitui("policy", "opinions", "next").out
+    (told,) = jitui("policy", "announcements", "--json").json["announcements"]
+    assert (told["state"], told["opinions"]) == ("announced", 1)
+    assert "from" in ada("publish", made).out  # scheduled for the announced moment
+    assert live(jitui) == ["n"] and "next: scheduled" in jitui("policy", "announcements").out
+    assert ada("unannounce", "next", "--reason", "Anew.").code == 1
+
+
+def test_the_live_text_versions_and_files_are_compared_in_any_combination(
+    jitui: Jitui, file: str, tmp_path: Path
+) -> None:
+    assert jitui("migrate").code == 0
+    Path(file).write_text(text("3", **{"limit_minor: 30000": "limit_minor: 9000"}), "utf-8")
+    assert jitui("policy", "push", file).code == 0
+    live = DEFAULT_POLICY.version
+
+    def changed(old: str, new: str) -> list[str]:
+        found = jitui("policy", "diff", old, new, "--json")
+        assert found.code == (1 if found.json["changes"] else 0)
+        return [one["what"] for one in found.json["changes"] if one["name"] == "version"]
+
+    assert changed("live", file) == changed("live", "3") == changed(live, file) == changed(live, "3") == [f"{live} → 3"]
+    assert changed("3", "live") == changed(file, live) == [f"3 → {live}"]
+    assert changed("live", live) == changed("3", file) == changed("live", "live") == []
+    for side in ("4", str(tmp_path / "gone.yaml"), "gone.yaml"):
+        assert jitui("policy", "diff", "live", side).code == 2
+    beside = tmp_path / "3"
+    beside.write_text(text("a file goes first"), "utf-8")
+    assert changed("live", str(beside)) == [f"{live} → a file goes first"]
+
+
+def test_a_buyer_is_allowed_by_two_people(jitui: Jitui, office: Callable[[str], Person], tmp_path: Path) -> None:
+    bo = office("bo")
+
+    def select(*words: str) -> Result:
+        return jitui("select", "b-9", *words, "--api-key-file", str(tmp_path / "ada"))
+
+    alone = select("allow", "--reason", "Invited.")
+    assert alone.code == 2 and "--propose" in alone.err
+    assert select("deny", "--reason", "x", "--propose").code == 2
+    assert select("allow", "--propose").code == 2  # without a reason
+    made = select("allow", "--reason", "Invited.", "--propose", "--json").json
+    assert made["kind"] == "allow_buyer" and "b-9" not in str(made)
+    shown = bo("approve", made["proposal_id"])  # it asks, and nobody answers
+    assert shown.code == 1 and "buyer b-9" in shown.out
+    assert bo("approve", made["proposal_id"], "--yes", "--json").json["state"] == "executed"
+    assert select("allow", "--reason", "Again.", "--propose").code == 1
+    assert select("deny", "--reason", "Fraud.").code == 0
+    (waiting,) = jitui("policy", "confirm", "--json").json["confirmations"]
+    assert waiting["action"] == "selection.set"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from jitui.adapters.postgres.registry import PostgresRegistry
+from jitui.aftersales.governance.announcing import Announcement, Opinion, OpinionOf
+from jitui.aftersales.governance.policies import text_of
+from jitui.aftersales.governance.rollout import announce
 from jitui.entrypoints.console.published import VERSIONS_PER_PAGE
-from jitui.policy import Policy
+from jitui.ids import new_id
+from jitui.policy import Policy, public_view
 from tests.aftersales.market import DEFAULT_POLICY
 from tests.console.conftest import Visit
 from tests.console.marketplace import Marketplace
@@ -50,3 +56,19 @@ async def test_a_page_of_stored_versions_compiles_nothing(market: Marketplace, v
     async with market.service.registry._pool.connection() as connection:
         await damage_texts(connection)
     assert "v2" in (await (await visit()).see("/policy?publication=1")).text
+
+
+async def test_what_is_announced_is_shown_with_its_changes_and_what_was_said(market: Marketplace, visit: Visit) -> None:
+    policies, now = market.service.policies, datetime.now(UTC)
+    later = DEFAULT_POLICY.text.replace('version: "2"', 'version: "v9"').replace("订单实付金额低于", "实付低于")
+    policy = Policy.from_text(later)
+    text = await policies.push(text_of(policy, by="tests", now=now), public_view(policy))
+    made = await announce(policies, market.service.proposals, text, now + timedelta(days=9), by="ada", now=now)
+    assert isinstance(made, Announcement)
+    opinion = Opinion(new_id(0), made.announcement_id, OpinionOf.MERCHANT, "Too <b>high</b>.", "ada", now, "form-1")
+    assert isinstance(await policies.record_opinion(opinion), Opinion)
+    await policies.answer_opinion(opinion.opinion_id, "It stays.", by="bo", now=now)
+    page = await (await visit()).see("/policy")
+    for words in ("Announced: version v9", "Too <b>high</b>.", "The platform answers: It stays.", "A shop"):
+        assert words in page.text
+    assert "ada" not in page.text and "form-1" not in page.text

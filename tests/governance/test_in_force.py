@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jitui.adapters.postgres.policies import PostgresPolicies
+from jitui.aftersales.governance.policies import NewPublication
 from jitui.aftersales.governance.policy_in_force import RE_READ_SECONDS, PolicyInForce
-from jitui.aftersales.governance.publication import LogAction, LogEntry, Stage, in_force, live_before
+from jitui.aftersales.governance.publication import Authority, LogAction, LogEntry, Stage, in_force, live_before
 from tests.governance.desk import Desk, open_desk, policy, text
 from tests.publishing import put
 
@@ -137,6 +141,42 @@ async def test_what_was_called_off_before_a_newer_live_text_does_not_come_back(d
     await put(desk.policies, policy(text("newer")), now=datetime.now(UTC))
     reading = await desk.policies.standing()
     assert [one.version for one in reading.entries] == ["newer"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-1), timedelta(days=1)])
+async def test_what_is_still_to_come_is_called_off_by_the_databases_clock(desk_alone: Desk, ahead: timedelta) -> None:
+    """The machine of whoever calls it off is a day behind or ahead."""
+    from jitui.aftersales.governance.rollout import StepRefusal, cancel
+
+    desk, now = desk_alone, datetime.now(UTC)
+    later = await put(desk.policies, policy(text("later")), now=now, effective_at=now + timedelta(hours=1))
+    over = await put(desk.policies, policy(text("over")), now=now, effective_at=now - timedelta(hours=1))
+    gone = await cancel(desk.policies, over.publication, by="a", now=now + ahead, reason="r")
+    assert gone is StepRefusal.NOT_SCHEDULED
+    done = await cancel(desk.policies, later.publication, by="a", now=now + ahead, reason="r")
+    assert isinstance(done, LogEntry) and done.published_at == now + ahead
+    kept = await desk.policies.text(over.sha256)
+    assert kept is not None
+    row = NewPublication(
+        LogAction.CANCEL, Stage.LIVE, kept, Authority.ONE_PERSON, "a", now, "r", cancels=over.publication
+    )
+    with pytest.raises(ValueError, match="still to come"):
+        await desk.policies.append(row, after=done.publication)
+
+
+async def test_a_schedule_whose_moment_comes_while_it_is_called_off_is_not(desk_alone: Desk) -> None:
+    from jitui.aftersales.governance.rollout import StepRefusal, cancel
+
+    class Slow(PostgresPolicies):
+        async def append(self, row: NewPublication, *, after: int | None) -> LogEntry | None:
+            await asyncio.sleep(0.5)
+            return await super().append(row, after=after)
+
+    desk, now = desk_alone, datetime.now(UTC)
+    soon = await put(desk.policies, policy(text("soon")), now=now, effective_at=now + timedelta(seconds=0.4))
+    done = await cancel(Slow(desk.pool), soon.publication, by="a", now=now, reason="r")
+    assert done is StepRefusal.NOT_SCHEDULED
+    assert await desk.live() == "soon"
 
 
 async def test_the_log_is_read_as_it_is_folded(database_url: str) -> None:

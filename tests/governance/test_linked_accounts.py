@@ -12,7 +12,7 @@ import pytest
 from jitui.adapters.postgres.linked_accounts import PostgresLinkedAccounts
 from jitui.aftersales.governance.linked_accounts import MOST_SHARING, IdentityLink, LinkKind
 from jitui.aftersales.governance.registry import Restriction
-from jitui.aftersales.model.ticket import ApprovedBy
+from jitui.aftersales.model.ticket import ApprovedBy, Arm
 from jitui.bootstrap import utc_now
 from jitui.ids import lane_of, new_id
 from jitui.policy import Policy
@@ -182,3 +182,23 @@ async def test_the_age_of_what_a_worker_saw_is_the_databases_own(market: Market)
         row = await (await connection.execute("SELECT as_of FROM roll_up WHERE name = 'clusters'")).fetchone()
     assert row is not None and isinstance(row[0], datetime)
     assert abs(row[0] - utc_now()) < timedelta(minutes=5)
+
+
+async def test_who_joins_a_cluster_stays_in_the_arm_that_was_drawn_before(market: Market) -> None:
+    """Arms are drawn by the buyer alone, so linking accounts moves nobody between them."""
+    half = DEFAULT_POLICY.text.replace("hold_out_percent: 2", "hold_out_percent: 50")
+    market = market.deciding_by(Policy.from_text(half.replace('version: "2"', 'version: "half"', 1)))
+    buyers = [f"b-{number}" for number in range(6)]
+    before = [await arm(market, buyer, f"o-{buyer}") for buyer in buyers]
+    assert set(before) == {Arm.LIVE, Arm.HOLD_OUT}
+    await linked(market, *(link(buyer, "phone") for buyer in buyers))
+    assert [await arm(market, buyer, f"again-{buyer}") for buyer in buyers] == before
+
+
+async def arm(market: Market, buyer_id: str, order_id: str) -> Arm:
+    """The arm of a request of a buyer who is on no list."""
+    await market.premium_buyer(buyer_id)
+    async with market.pool.connection() as connection:
+        await connection.execute("DELETE FROM selection")
+    await market.paid_order(buyer_id, order_id)
+    return (await market.asked(buyer_id, order_id)).arm

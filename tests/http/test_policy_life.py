@@ -228,3 +228,27 @@ async def test_a_restriction_is_lifted_and_a_place_covered_by_two_people(office:
     )
     again = await office.post("/v1/restrictions/proposed-lifts", {"restriction_id": known, "reason": "Again."})
     assert again.status_code == 404
+
+
+async def test_a_buyer_is_denied_by_one_and_allowed_by_two(office: Office) -> None:
+    """What waits names the entry; the entry says whom, to the platform's people alone."""
+    path, platform = "/v1/selection/b-9", office.api.platform
+    denied = await office.api.call("PUT", path, {"verdict": "deny", "reason": "Fraud."}, key=platform)
+    waiting = (await office.api.get("/v1/confirmations", key=office.tokens["bo"])).json()["confirmations"]
+    assert [(one["action"], one["subject"]) for one in waiting] == [("selection.set", denied.json()["selection_id"])]
+    entry = f"/v1/selection-entries/{denied.json()['selection_id']}"
+    read = (await office.api.get(entry, key=office.tokens["bo"])).json()
+    assert (read["buyer_id"], read["verdict"], read["proposed"]) == ("b-9", "deny", False)
+    for key in (office.api.shop, office.api.buyer):
+        assert (await office.api.call("GET", entry, key=key)).status_code == 403
+    for key in (platform, office.tokens["ada"]):
+        alone = await office.api.call("PUT", path, {"verdict": "allow"}, key=key)
+        assert (alone.status_code, alone.json()["type"]) == (403, "/problems/second-person-needed")
+    made = await office.post("/v1/selection/proposed-allows", {"buyer_id": "b-9", "reason": "A mistake."})
+    assert made.status_code == 201 and "b-9" not in made.text
+    assert (await office.approve(made.json(), by="ada")).status_code == 403
+    assert (await office.approve(made.json())).json()["state"] == "executed"
+    read = (await office.api.get(entry, key=office.tokens["bo"])).json()
+    assert (read["verdict"], read["set_by"]) == ("allow", "bo")
+    again = await office.post("/v1/selection/proposed-allows", {"buyer_id": "b-9", "reason": "Again."})
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/step-not-possible")

@@ -66,6 +66,7 @@ APPEAL = {"restriction_id": "", "buyer_id": "", "text": "It was the shop."}
 PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_minor": 12900, "currency": "CNY"}}
 POLICY = DEFAULT_POLICY.text
 NAMED = {"policy_id": "unshipped-instant-refund", "version": DEFAULT_POLICY.version, "reason": "Why."}
+NAMED_TEXT = {name: NAMED[name] for name in ("policy_id", "version")}
 HOOK = {"url": "https://shop.example/new", "shop_id": SHOP}
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
@@ -135,6 +136,10 @@ TABLE: dict[str, Row] = {
     "cancel_publication": Row("/v1/policies/cancel", set(), {"publication": 1, "reason": "Why."}),
     "shadow_policy": Row("/v1/policies/shadow", set(), NAMED),
     "retire_policy": Row("/v1/policies/retire", set(), NAMED),
+    "announce_policy": Row("/v1/policies/announcements", set(), {**NAMED_TEXT}),
+    "withdraw_announcement": Row("/v1/policies/announcements/{ticket}/withdraw", set(), {"reason": "Why."}),
+    "record_opinion": Row("/v1/policies/announcements/{ticket}/opinions", {P}, {"said_by": "other", "said": "No."}),
+    "answer_opinion": Row("/v1/policies/opinions/{ticket}/answer", {P}, {"answer": "Yes."}),
     "propose_policy": Row("/v1/proposals", set(), NAMED),
     "list_proposals": Row("/v1/proposals", {P}, foreign="empty"),
     "get_proposal": Row("/v1/proposals/{ticket}", {P}),
@@ -161,6 +166,8 @@ TABLE: dict[str, Row] = {
     "get_appeal": Row("/v1/appeals/{appeal}", {P, B}),
     "decide_appeal": Row("/v1/appeals/{appeal}/decide", {P}, {"verdict": "rejected", "reason": "It stands."}),
     "select_buyer": Row("/v1/selection/buyer-9", {P}, {"verdict": "allow"}),
+    "get_selection_entry": Row("/v1/selection-entries/{ticket}", {P}),
+    "propose_allow": Row("/v1/selection/proposed-allows", set(), {"buyer_id": "b-9", "reason": "Why."}),
     "create_webhook_endpoint": Row("/v1/webhook-endpoints", {P, S}, HOOK),
     "list_webhook_endpoints": Row("/v1/webhook-endpoints", {P, S}, foreign="empty"),
     "get_webhook_endpoint": Row("/v1/webhook-endpoints/{endpoint}", {P, S}),
@@ -172,7 +179,15 @@ TABLE: dict[str, Row] = {
     "redeliver_webhooks": Row("/v1/webhook-endpoints/{endpoint}/redeliver", {P, S}, {"since": "2026-01-01T00:00:00Z"}),
     "delete_webhook_endpoint": Row("/v1/webhook-endpoints/{endpoint}", {P, S}),
 }
-PUBLIC = {"get_current_policy", "list_policies", "healthz", "readyz", "take_notification"}
+PUBLIC = {
+    "get_current_policy",
+    "list_policies",
+    "list_announcements",
+    "list_opinions",
+    "healthz",
+    "readyz",
+    "take_notification",
+}
 METHODS = {handler.handler_name: method_of(handler) for handler in HANDLERS}
 TABLES = (
     "orders",
@@ -191,12 +206,15 @@ TABLES = (
     "restriction",
     "appeal",
     "selection",
+    "selection_proposed",
     "idempotency",
     "change",
     "webhook_endpoint",
     "webhook_secret",
     "webhook_delivery",
     "policy",
+    "announcement",
+    "opinion",
     "proposal",
     "approval",
 )
@@ -331,8 +349,8 @@ async def test_allowed_keys_get_through(market: Market, name: str) -> None:
             assert (got.status_code, got.json()["type"]) == (403, "/problems/shop-cannot-opt-out")  # R13
         elif name.startswith(("lift_", "delete_", "unset_")) or name == "get_shadow_report":  # no policy is in shadow
             assert got.status_code in (204, 404)
-        elif name == "get_proposal":
-            assert got.status_code == 404  # there is none
+        elif name in ("get_proposal", "record_opinion", "answer_opinion", "get_selection_entry"):
+            assert got.status_code == 404  # nothing is proposed or announced
         else:
             assert got.status_code in (200, 201, 409, 429), (scope, got.text)
 

@@ -38,6 +38,7 @@ def test_facts_of_a_policy_without_caps_fit_even_when_usage_is_unknown() -> None
         "caps.shop_ok": True,
         "caps.platform_ok": True,
         "caps.category_ok": True,
+        "caps.cluster_ok": True,
     }
 
 
@@ -58,6 +59,9 @@ def test_unknown_usage_is_an_unknown_fact_and_the_figures_stand_beside() -> None
         "caps.category_ok": True,
         "caps.category_used_count": None,
         "caps.category_used_minor": None,
+        "caps.cluster_ok": True,
+        "caps.cluster_used_count": None,
+        "caps.cluster_used_minor": None,
     }
     assert facts.keys() <= FACTS.keys()
 

@@ -52,6 +52,7 @@ caps:
   per_buyer: {count: 3, amount_minor: 60000, over: 30d}
   per_shop: {amount_minor: 2000000, over: 1h}
   per_category: {count: 9, over: 1d}
+  per_cluster: {count: 9, over: 1d}
   platform: {count: 0, over: 17520h}
   alerts_at_percent: [50, 100]
 guards: {false_alarm_percent: 5, incident_rate: {above_live_percent: 0, counts_after: 48h},
@@ -74,6 +75,7 @@ gates:
   items: [{id: i, items: [i-1], notice: 15d, public: true, text: {zh: 甲, en: A}}]
 review: {deadline: 48h, on_timeout: approve}
 notice: {zh: 知, en: N}
+notice_period: 7d
 """
 
 _ITEM_GATE = "{id: i, items: [i-1], notice: 15d, public: true, text: {zh: 甲, en: A}}"

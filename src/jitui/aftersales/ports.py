@@ -142,6 +142,8 @@ class DecisionQuery:
     shop_cap_bucket_seconds: int = 60
     category_cap_from: datetime | None = None
     category_cap_bucket_seconds: int = 3600
+    cluster_cap_from: datetime | None = None
+    cluster_cap_bucket_seconds: int = 3600
     platform_cap_from: datetime | None = None
     platform_cap_bucket_seconds: int = 3600
     payment: PaymentName | None = None
@@ -217,6 +219,7 @@ class DecisionInputs:
     `paused_scopes`, `uncovered_scopes`: those of the scopes *region* and *category* that have a paused (or not covered)
     region or category. An order whose own region or category is unknown may be in it. `category_usage`: of the order's
     categories; one that is missing has used nothing. `cluster`: None while a link of the buyer waits for a worker.
+    `cluster_usage`: rolled up of a cluster, counted of a buyer who is in none.
     """
 
     windows: tuple[WindowValue, ...] = ()
@@ -232,6 +235,7 @@ class DecisionInputs:
     shop_usage: Usage = field(default_factory=Usage)
     platform_usage: Usage = field(default_factory=Usage)
     category_usage: dict[str, Usage] = field(default_factory=dict)
+    cluster_usage: Usage | None = field(default_factory=Usage)
     cluster: ClusterSeen | None = field(default_factory=ClusterSeen)
     usage_as_of: datetime | None = None
     shop_days_as_of: datetime | None = None

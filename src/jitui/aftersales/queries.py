@@ -127,12 +127,13 @@ class CapUse:
 class CapsUsed:
     """Usage as it was rolled up last; `shop` has the most approvals and the highest amount that any shop has.
 
-    So has `category` of any category.
+    So have `category` of any category and `cluster` of any cluster.
     """
 
     platform: CapUse
     shop: CapUse
     category: CapUse
+    cluster: CapUse
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Replays caps in order: the usage that each request would have found, given what was approved before it.
 
 Usage depends on earlier approvals, so requests are processed one by one, by `asked_at` and then `request_id`. A buyer's
-window is exact. A shop's, a category's and the platform's are counted in buckets, as the service's roll-up does: a
-bucket that is partly in the window counts completely. Approvals count in any currency, amounts only in the policy's:
-`amount_minor` is None for another one.
+window is exact, and so is that of a buyer who is a cluster of one. A shop's, a category's, a cluster's and the
+platform's are counted in buckets, as the service's roll-up does: a bucket that is partly in the window counts
+completely. Approvals count in any currency, amounts only in the policy's: `amount_minor` is None for another one.
 """
 
 from __future__ import annotations
@@ -60,6 +60,13 @@ class _Window:
         self.count += 1
         self.amount_minor += amount_minor
 
+    def join(self, others: Iterable[tuple[int, int, int]]) -> None:
+        """Count the entries of another window, too."""
+        joining = list(others)
+        self.entries = deque(sorted((*self.entries, *joining)))
+        self.count += sum(count for _, count, _ in joining)
+        self.amount_minor += sum(amount_minor for _, _, amount_minor in joining)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -67,6 +74,8 @@ class Asked:
 
     buyer_id: str
     shop_id: str
+    cluster_id: str | None = None
+    """Of a buyer who is linked with nobody the buyer's own id; None: not known."""
 
 
 class CapsReplay:
@@ -78,6 +87,8 @@ class CapsReplay:
         self._shops: dict[str, _Window] = {}
         self._categories: dict[str, _Window] = {}
         self._platform = _Window()
+        self._clusters: dict[str, _Window] = {}
+        self._cluster_of: dict[str, str] = {}
 
     def facts(
         self, asked: Asked, now_us: int, amount_minor: int | None, categories: CategoryAmounts = CATEGORIES_UNKNOWN
@@ -88,8 +99,27 @@ class CapsReplay:
             _usage(self._shops.get(asked.shop_id), now_us),
             self._platform.usage(now_us),
             {one: _usage(self._categories.get(one), now_us) for one in categories.amounts},
+            self._cluster_usage(asked, now_us),
         )
         return caps_facts(self.caps, usages, amount_minor, categories)
+
+    def _cluster_usage(self, asked: Asked, now_us: int) -> CapUsage | None:
+        """What the buyer's cluster has used; what was known of the buyer as of another cluster is part of this one."""
+        if asked.cluster_id is None:
+            return None
+        before = self._cluster_of.get(asked.buyer_id)
+        self._cluster_of[asked.buyer_id] = asked.cluster_id
+        merged = self._clusters.pop(before, None) if before not in (None, asked.cluster_id) else None
+        cap = self.caps.per_cluster
+        if merged is not None and cap is not None:
+            alone = cap.over_seconds * _SECOND_US if before == asked.buyer_id else None
+            moved = ((_in_bucket_us(cap, until, alone), count, amount) for until, count, amount in merged.entries)
+            self._clusters.setdefault(asked.cluster_id, _Window()).join(moved)
+        return _usage(self._clusters.get(asked.cluster_id), now_us)
+
+    def is_of_cluster(self, asked: Asked, buyers: frozenset[str]) -> bool:
+        """Whether one of these buyers is this one, or was known to be of the same cluster."""
+        return asked.buyer_id in buyers or any(self._cluster_of.get(one) == asked.cluster_id for one in buyers)
 
     def approve(
         self, asked: Asked, now_us: int, amount_minor: int | None, categories: CategoryAmounts = CATEGORIES_UNKNOWN
@@ -104,6 +134,12 @@ class CapsReplay:
             self._shops.setdefault(asked.shop_id, _Window()).add(_bucket_leaves_us(caps.per_shop, now_us), amount)
         if caps.platform:
             self._platform.add(_bucket_leaves_us(caps.platform, now_us), amount)
+        if caps.per_cluster:
+            # Without a cluster it counts for the buyer, who may be known to be of one later.
+            cluster = self._cluster_of.setdefault(asked.buyer_id, asked.cluster_id or asked.buyer_id)
+            exact = now_us + caps.per_cluster.over_seconds * _SECOND_US
+            until = exact if cluster == asked.buyer_id else _bucket_leaves_us(caps.per_cluster, now_us)
+            self._clusters.setdefault(cluster, _Window()).add(until, amount)
         if caps.per_category:
             until = _bucket_leaves_us(caps.per_category, now_us)
             for category_id, of_category in categories.amounts.items():
@@ -137,6 +173,11 @@ _NOTHING = CapUsage(0, 0)
 
 def _usage(window: _Window | None, now_us: int) -> CapUsage:
     return window.usage(now_us) if window is not None else _NOTHING
+
+
+def _in_bucket_us(cap: Cap, until_us: int, alone_us: int | None) -> int:
+    """When an entry of a cluster stops counting; `alone_us`: the window of a buyer who was counted exactly before."""
+    return until_us if alone_us is None else _bucket_leaves_us(cap, until_us - alone_us)
 
 
 def _bucket_leaves_us(cap: Cap, now_us: int) -> int:

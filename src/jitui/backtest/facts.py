@@ -79,7 +79,7 @@ def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequenc
     rows = _without_other_currencies(policy, rows, [name for name in names if name in rows.columns], believed)
     rows = _with_unrecorded_departures(engine, tables, rows)
     rows = with_gaps(engine, tables.get(GAPS), rows, derived, counted, LEFT_UNRECORDED)
-    present = [name for name in names if name in rows.columns]
+    present = [name for name in (*names, "cluster_id") if name in rows.columns]
     return rows.select(*IDENTITY, "held_out", LEFT_UNRECORDED, "asked_minor", *present)
 
 

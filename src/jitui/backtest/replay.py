@@ -26,7 +26,8 @@ from jitui.policy.facts import LINES
 from jitui.policy.program import Program, evaluate, known_facts
 
 ROWS_A_BATCH = 50_000
-CAPS = ("caps.buyer_ok", "caps.shop_ok", "caps.platform_ok", "caps.category_ok")
+CAPS = tuple(f"caps.{scope}_ok" for scope in ("buyer", "shop", "platform", "category", "cluster"))
+CLUSTER = "cluster_id"
 AMOUNT = "request.amount_minor"
 _NO_AMOUNT_USED = dict.fromkeys(f"caps.{scope}_used_minor" for scope in CAP_SCOPES.values())
 Progress = Callable[[str, int, int], None]
@@ -110,6 +111,8 @@ def _plan(policy: Policy, replay_caps: bool) -> _Plan:
     carried |= {AMOUNT: None} if in_order else {}
     if in_order and policy.caps.per_category:
         carried[LINES] = reads[LINES] = None
+    if in_order and policy.caps.per_cluster:
+        carried[CLUSTER] = None
     facts = tuple(name for name in reads if not (replay_caps and name.startswith("caps.")))
     bulk = tuple(one for one in programs.conditions if one not in in_order)
     return _Plan(bulk, in_order, facts, tuple(carried))
@@ -208,6 +211,7 @@ class _Deciding:
         self.plan = plan
         self.lost_buyers = lost["buyer"] if policy.caps.per_buyer else frozenset()
         self.lost_shops = lost["shop"] if policy.caps.per_shop else frozenset()
+        self.lost_of_clusters = lost["buyer"] if policy.caps.per_cluster else frozenset()
         self.caps = CapsReplay(policy.caps)
         self.by_category = policy.caps.per_category is not None
         self.ids = [one.id for one in policy.programs.conditions if one in (*plan.bulk, *plan.in_order)]
@@ -249,7 +253,9 @@ class _Deciding:
     def _lost(self, caps: Mapping[str, FactValue | None], asked: Asked) -> dict[str, FactValue | None]:
         """Make usage unknown where a request that was set aside may be part of it."""
         of_buyer, of_shop = asked.buyer_id in self.lost_buyers, asked.shop_id in self.lost_shops
-        scopes = tuple(scope for scope, lost in (("caps.buyer_", of_buyer), ("caps.shop_", of_shop)) if lost)
+        of_cluster = self.caps.is_of_cluster(asked, self.lost_of_clusters)
+        found = (("caps.buyer_", of_buyer), ("caps.shop_", of_shop), ("caps.cluster_", of_cluster))
+        scopes = tuple(scope for scope, lost in found if lost)
         return dict.fromkeys(name for name in caps if name.startswith(scopes)) if scopes else {}
 
     def _rows(self, table: pa.Table) -> Iterator[tuple[int, Asked, int | None, dict[str, list[Any]]]]:
@@ -257,8 +263,9 @@ class _Deciding:
         facts = {name: table[name].to_pylist() for name in self.plan.carried if name in table.column_names}
         facts |= {name: [None] * len(moments) for name in self.plan.carried if name not in facts}
         columns = [table["buyer_id"].to_pylist(), table["shop_id"].to_pylist(), facts[AMOUNT]]
-        for now_us, buyer, shop, amount in zip(moments, *columns, strict=True):
-            yield now_us, Asked(buyer, shop), amount, facts
+        columns.append(facts.get(CLUSTER, [None] * len(moments)))
+        for now_us, buyer, shop, amount, cluster in zip(moments, *columns, strict=True):
+            yield now_us, Asked(buyer, shop, cluster or None), amount, facts
 
     def _cached(self, known: tuple[FactValue | None, ...]) -> tuple[bool | None, ...]:
         hashable = not any(isinstance(value, list) for value in known)

@@ -81,6 +81,11 @@ _TABLES = (
                 _BOOL,
                 "the buyer, or what was known of the buyer before, was erased: features cannot be counted again",
             ),
+            Column(
+                "cluster_id",
+                _TEXT,
+                "the buyer's cluster of linked accounts as of the request; the buyer's own id: linked with nobody",
+            ),
             Column("seen_at", _MOMENT, "the buyer's events that were recorded before it were known; empty: asked_at"),
         ),
         key=("request_id",),

@@ -136,12 +136,15 @@ def of_caps(policy: Policy, used: CapsUsed) -> Iterator[Metric]:
         ("platform", policy.caps.platform, used.platform),
         ("shop", policy.caps.per_shop, used.shop),
         ("category", policy.caps.per_category, used.category),
+        ("cluster", policy.caps.per_cluster, used.cluster),
     ):
         if cap is not None and cap.count:
             rows.append(((scope, "count"), use.approvals / cap.count))
         if cap is not None and cap.amount_minor:
             rows.append(((scope, "amount"), use.amount_minor / cap.amount_minor))
-    meaning = "Share of a cap that is used, 1 for all of it; of shops and categories, the one that has used most."
+    meaning = (
+        "Share of a cap that is used, 1 for all of it; of shops, categories and clusters, the one that has used most."
+    )
     yield by_labels("jitui_cap_usage_ratio", meaning, ["scope", "of"], rows)
 
 

@@ -12,6 +12,7 @@ CAP_SCOPES: Mapping[str, str] = {
     "per_buyer": "buyer",
     "per_shop": "shop",
     "per_category": "category",
+    "per_cluster": "cluster",
     "platform": "platform",
 }
 """The caps of a policy by their keys in the file, and the word for each in the names of its facts."""
@@ -61,6 +62,7 @@ class Usages:
     shop: CapUsage | None = None
     platform: CapUsage | None = None
     categories: Mapping[str, CapUsage] | None = None
+    cluster: CapUsage | None = None
 
 
 def caps_facts(
@@ -72,6 +74,7 @@ def caps_facts(
         ("buyer", caps.per_buyer, usage.buyer),
         ("shop", caps.per_shop, usage.shop),
         ("platform", caps.platform, usage.platform),
+        ("cluster", caps.per_cluster, usage.cluster),
     )
     for scope, cap, used in scopes:
         facts |= _scope_facts(scope, fits_cap(cap, used, amount_minor), used)

@@ -54,6 +54,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
         *_rules("restrictions", old, new),
         *_gates(old, new),
         *_fields("review", old.review, new.review, decides=True),
+        *_notice_period(old, new),
     )
 
 
@@ -330,6 +331,14 @@ def _guards(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
             yield from _fields(f"guards.{field.name}", before, after, decides=False)
         elif before != after:
             yield PolicyChange(f"guards.{field.name}", f"{before} → {after}", decides=False)
+
+
+def _notice_period(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
+    """It decides no request; it says how long the text after the new one is announced."""
+    before, after = old.notice_period_days, new.notice_period_days
+    if before != after:
+        means = "longer" if after > before else "shorter"
+        yield PolicyChange("notice_period", f"{before}d → {after}d: later texts are announced {means}", decides=False)
 
 
 def _fields(name: str, old: Any, new: Any, *, decides: bool) -> Iterator[PolicyChange]:

@@ -20,8 +20,8 @@ _OTHER_FACTORS_TEXT = {
 # Merchants see no figures about the buyer, buyers none about the shop or about accounts that are linked with theirs;
 # neither sees figures about the platform or its categories.
 _HIDDEN_FACTS = {
-    "merchant": ("buyer.", "caps.buyer_", "caps.category_", "caps.platform_"),
-    "buyer": ("buyer.cluster_", "shop.", "caps.shop_", "caps.category_", "caps.platform_"),
+    "merchant": ("buyer.", "caps.buyer_", "caps.category_", "caps.cluster_", "caps.platform_"),
+    "buyer": ("buyer.cluster_", "shop.", "caps.shop_", "caps.category_", "caps.cluster_", "caps.platform_"),
 }
 
 

@@ -157,6 +157,7 @@ _ROWS = (
     *_cap_specs("buyer", "the buyer"),
     *_cap_specs("shop", "the shop"),
     *_cap_specs("platform", "the platform"),
+    *_cap_specs("cluster", "the buyer's cluster of linked accounts, or the buyer alone"),
     _spec(
         "caps.category_ok",
         _BOOL,

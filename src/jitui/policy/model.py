@@ -58,6 +58,8 @@ class LoadedPolicy:
     restrictions: tuple[RestrictionRule, ...]
     gates: Gates
     review: Review
+    notice_period_days: int
+    """How long the next text is announced before it takes effect, in days of 24 hours; 0: nothing is announced."""
     facts: Mapping[str, FactSpec]
     """Every fact that this policy may read: of the table, and its own features and attributes."""
     advice: tuple[PolicyProblem, ...]

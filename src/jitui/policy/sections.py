@@ -157,6 +157,7 @@ class Caps:
     per_shop: Cap | None = None
     platform: Cap | None = None
     per_category: Cap | None = None
+    per_cluster: Cap | None = None
     alerts_at_percent: tuple[int, ...] = DEFAULT_ALERTS
 
 

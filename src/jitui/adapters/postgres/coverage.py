@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import LiteralString
 
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
+from jitui.adapters.postgres.confirmations import ask_confirmation
 from jitui.adapters.postgres.gates import append_history, lock_place, write_gates_row
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.governance.gates import GATED, CoverageEntry, Place
@@ -19,6 +20,8 @@ VALUES (%(scope)s, %(ref)s, %(covered)s, %(reason)s, %(set_by)s, %(set_at)s)
 ON CONFLICT (scope, ref) DO UPDATE
 SET covered = excluded.covered, reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at,
     gate_id = NULL, texts = NULL
+RETURNING coalesce((SELECT NOT o.covered AND NOT is_by_gate(o) FROM coverage o
+                    WHERE o.scope = %(scope)s AND o.ref = %(ref)s), false)
 """
 
 # Under an approval: only while the place is as it was when it was proposed, without a row or with this one.
@@ -55,8 +58,11 @@ ORDER BY c.scope, c.ref
 async def set_coverage(connection: Connection, row: Coverage) -> None:
     """Cover a place, or take it out."""
     params = {name: getattr(row, name) for name in ("ref", "covered", "reason", "set_by", "set_at")}
-    await connection.execute(_SET, {"scope": row.scope.value, **params})
-    await _was_set(connection, row, {})
+    cursor = await connection.execute(_SET, {"scope": row.scope.value, **params})
+    was_out_by_hand = (await cursor.fetchall())[0][0]
+    entry = await _was_set(connection, row, {})
+    if not row.covered and not was_out_by_hand:
+        await ask_confirmation(connection, entry, row.reason)
 
 
 async def cover_as_approved(
@@ -77,7 +83,7 @@ async def cover_as_approved(
     return True
 
 
-async def _was_set(connection: Connection, row: Coverage, told: Mapping[str, object]) -> None:
+async def _was_set(connection: Connection, row: Coverage, told: Mapping[str, object]) -> AuditEntry:
     """The history that merchants read, and the audit log."""
     place = place_name(row.scope, row.ref)
     texts = {"zh": row.reason, "en": row.reason} if row.reason else {}
@@ -85,7 +91,9 @@ async def _was_set(connection: Connection, row: Coverage, told: Mapping[str, obj
     happened = CoverageEntry(row.scope, row.ref, "set", row.set_at, to_status=status, texts=texts, set_by=row.set_by)
     await append_history(connection, [happened])
     known = {"covered": row.covered, "reason": row.reason, **told}
-    await write_audit(connection, AuditEntry(AuditAction.COVERAGE_SET, place, row.set_by, row.set_at, known))
+    entry = AuditEntry(AuditAction.COVERAGE_SET, place, row.set_by, row.set_at, known)
+    await write_audit(connection, entry)
+    return entry
 
 
 async def unset_coverage(

@@ -17,6 +17,7 @@ KNOWN: LiteralString = """
 SELECT EXISTS (SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM orders WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM selection WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
+    OR EXISTS (SELECT 1 FROM selection_proposed WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM restriction WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM idempotency WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
     OR EXISTS (SELECT 1 FROM identity_link WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s)
@@ -102,6 +103,7 @@ _DROPPED: tuple[LiteralString, ...] = (
     "DELETE FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM buyer_day WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM selection WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
+    "DELETE FROM selection_proposed WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "DELETE FROM idempotency WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     """
 DELETE FROM webhook_delivery

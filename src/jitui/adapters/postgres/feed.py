@@ -10,9 +10,12 @@ import msgspec
 
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.aftersales.ports import OutgoingEvent
+from jitui.policy.loading.caps_format import MAX_WINDOW_DAYS
 
 PUBLISHER_LOCK = 7405102
-_ROLL_UP_LOCK = 7405103
+KEEP_HOURS = MAX_WINDOW_DAYS * 24 + 1
+"""A bucket of an hour counts until all of it has left the longest window of a cap."""
+ROLL_UP_LOCK = 7405103
 
 # One publisher at a time gives positions to committed rows only, so no position appears later than a higher one. The
 # changes of one ticket get identities in the order of their commits, because they hold the same locks.
@@ -80,7 +83,11 @@ used AS (
     SELECT 'category', k.key, a.at, a.currency, a.approvals, k.value::bigint
     FROM approved a CROSS JOIN LATERAL jsonb_each_text(coalesce(a.categories, CASE WHEN a.approvals = 1 THEN (
         SELECT jsonb_object_agg(l.category_id, l.amount_minor) FROM lines_by_category(a.lane, a.ticket_id) l)
-        END)) k),
+        END)) k
+    UNION ALL
+    SELECT 'cluster', m.cluster_id::text, a.at, a.currency, a.approvals, a.amount_minor
+    FROM approved a JOIN ticket t ON t.lane = a.lane AND t.ticket_id = a.ticket_id
+        JOIN cluster_member m ON m.lane = t.lane AND m.buyer_id = t.buyer_id AND m.until_at IS NULL),
 counted AS (
     SELECT u.scope, u.ref, g.bucket_seconds, u.currency,
         to_timestamp(floor(extract(epoch FROM u.at) / g.bucket_seconds) * g.bucket_seconds) AS bucket,
@@ -116,8 +123,11 @@ ON CONFLICT (shop_id, kind, day, currency) DO UPDATE
 SET events = shop_day.events + excluded.events, amount_minor = shop_day.amount_minor + excluded.amount_minor
 """
 
+# A policy that is published tomorrow may look back as far as any may: what it would count is not to be gone by then.
 _FORGET: LiteralString = """
-DELETE FROM usage_bucket WHERE bucket < %(now)s::timestamptz - make_interval(secs => bucket_seconds * 2000)
+DELETE FROM usage_bucket
+WHERE (bucket_seconds = 60 AND bucket < %(now)s::timestamptz - interval '2000 minutes')
+   OR (bucket_seconds = 3600 AND bucket < %(now)s::timestamptz - make_interval(hours => %(keep_hours)s))
 """
 
 
@@ -147,7 +157,7 @@ class PostgresFeed:
             as_of = now or await _database_time(connection)
             while await publish_changes(connection, 10_000) == 10_000:
                 pass
-            await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": _ROLL_UP_LOCK})
+            await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": ROLL_UP_LOCK})
             upto = await _number(connection, _NEWEST, {})
             for name, statement in (("usage", _USAGE), ("shop_day", _SHOP_DAYS)):
                 after = await _number(connection, _POSITION, {"name": name})
@@ -156,7 +166,7 @@ class PostgresFeed:
                     await connection.execute(statement, params)
                 moved = {"name": name, "position": upto, "as_of": as_of, "by_database_clock": now is None}
                 await connection.execute(_ADVANCE, moved)
-            await connection.execute(_FORGET, {"now": as_of})
+            await connection.execute(_FORGET, {"now": as_of, "keep_hours": KEEP_HOURS})
 
 
 async def publish_changes(connection: Connection, limit: int) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
+from uuid import UUID
 
 import msgspec
 from uuid_utils.compat import uuid7
 
-from jitui.adapters.postgres.feed import LOCK_FOR_THE_TRANSACTION
+from jitui.adapters.postgres.feed import LOCK_FOR_THE_TRANSACTION, ROLL_UP_LOCK
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.aftersales.governance.linked_accounts import MOST_SHARING, BuyerCluster, IdentityLink
 from jitui.ids import lane_of
@@ -76,6 +77,12 @@ INSERT INTO cluster_member (lane, buyer_id, cluster_id, from_at)
 VALUES (%(lane)s, %(buyer_id)s, %(cluster_id)s, clock_timestamp())
 """
 
+# What the members of clusters that have changed used before is their cluster's now. It is counted anew from what was
+# rolled up already; the roll-up's lock is held since before the membership changed, so nothing counts twice or never.
+_USED_BEFORE: LiteralString = "DELETE FROM usage_bucket WHERE scope = 'cluster' AND ref = ANY (%(refs)s)"
+
+_USED_NOW: LiteralString = "SELECT count_cluster_usage(%(targets)s::uuid[])"
+
 _LINKED: LiteralString = """
 UPDATE identity_link SET linked = true
 WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s AND kind = %(kind)s AND hash = %(hash)s
@@ -137,17 +144,31 @@ class PostgresLinkedAccounts:
             await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": CLUSTERS_LOCK})
             row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
             new = await (await connection.execute(_NEW, {"limit": _AT_ONCE})).fetchall()
+            if new:
+                await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": ROLL_UP_LOCK})
+            grown: set[UUID] = set()
+            merged: set[UUID] = set()
             for lane, buyer_id, kind, link_hash in new:
                 link = {"lane": lane, "buyer_id": buyer_id, "kind": kind, "hash": link_hash}
-                await _join(connection, link)
+                target, others = await _join(connection, link)
+                grown |= {target} if target is not None else set()
+                merged |= set(others)
+            if grown:
+                await connection.execute(_USED_BEFORE, {"refs": [str(one) for one in (*grown, *merged)]})
+                await connection.execute(_USED_NOW, {"targets": sorted(grown)})
             await connection.execute(_STATES, {"now": now})
             if len(new) < _AT_ONCE and row is not None:
                 await connection.execute(_LOOKED, {"as_of": row[0]})
         return len(new)
 
 
-async def _join(connection: Connection, link: dict[str, object]) -> None:
-    """Make everybody who shares this one cluster: the oldest of theirs, by who has been a member longest."""
+async def _join(connection: Connection, link: dict[str, object]) -> tuple[UUID | None, Sequence[UUID]]:
+    """Make everybody who shares this one cluster: the oldest of theirs, by who has been a member longest.
+
+    Returns the cluster that grew, and those that are part of it now.
+    """
+    grown: UUID | None = None
+    merged: Sequence[UUID] = ()
     sharing = await (await connection.execute(_SHARING, link)).fetchall()
     if 1 < len(sharing) <= MOST_SHARING:
         known = {cluster: since for _, _, cluster, since in sharing if cluster is not None}
@@ -155,10 +176,13 @@ async def _join(connection: Connection, link: dict[str, object]) -> None:
         target = clusters[0] if clusters else uuid7()
         joining = [(lane, buyer_id) for lane, buyer_id, cluster, _ in sharing if cluster is None]
         if clusters[1:]:
+            merged = msgspec.convert(clusters[1:], list[UUID])
             moved = await connection.execute(_JOIN, {"others": clusters[1:]})
             joining += [(lane, buyer_id) for lane, buyer_id in await moved.fetchall()]
+        grown = msgspec.convert(target, UUID) if joining else None
         for lane, buyer_id in joining:
             member = {"lane": lane, "buyer_id": buyer_id, "cluster_id": target}
             await connection.execute(_BEGIN_MEMBERSHIP, member)
     await connection.execute(_ALONE, link)
     await connection.execute(_LINKED, link)
+    return grown, merged

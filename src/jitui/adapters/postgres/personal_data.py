@@ -51,6 +51,7 @@ _MARKED: LiteralString = """
 SELECT id FROM (
     SELECT buyer_id AS id FROM buyer WHERE lane = %(lane)s
     UNION SELECT buyer_id FROM selection WHERE lane = %(lane)s
+    UNION SELECT buyer_id FROM selection_proposed WHERE lane = %(lane)s
     UNION SELECT buyer_id FROM restriction WHERE lane = %(lane)s
     UNION SELECT buyer_id FROM buyer_pseudonym WHERE lane = %(lane)s
     UNION SELECT subject_id FROM console_person WHERE role = 'buyer'

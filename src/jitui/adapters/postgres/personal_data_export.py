@@ -75,6 +75,10 @@ SELECT to_jsonb(pseudonym) FROM buyer_pseudonym WHERE lane = %(lane)s AND buyer_
     "list": """
 SELECT to_jsonb(s) - '{lane,buyer_id}'::text[] FROM selection s WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 """,
+    "list_proposed": """
+SELECT to_jsonb(s) - '{lane,buyer_id}'::text[] FROM selection_proposed s
+WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
+""",
     "restrictions": """
 SELECT coalesce(jsonb_agg(to_jsonb(r) - '{lane,buyer_id}'::text[] ORDER BY starts_at), '[]')
 FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s

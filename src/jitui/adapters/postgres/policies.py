@@ -9,9 +9,10 @@ from typing import LiteralString, TypeVar
 import msgspec
 from psycopg import errors
 
+from jitui.adapters.postgres.announcements import PostgresAnnouncements
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.confirmations import ask_confirmation
-from jitui.adapters.postgres.pool import Connection, Pool, read_rows
+from jitui.adapters.postgres.pool import Connection, read_rows
 from jitui.aftersales.governance.policies import LogReading, NewPublication, PolicyText
 from jitui.aftersales.governance.publication import Authority, LogAction, LogEntry, in_force
 from jitui.aftersales.ports import Publication
@@ -21,8 +22,9 @@ from jitui.policy import PublicPolicy
 _Row = TypeVar("_Row")
 
 _PUSH: LiteralString = """
-INSERT INTO policy_text (sha256, policy_id, version, document, cases, public_view, pushed_by, pushed_at)
-VALUES (%(sha256)s, %(policy_id)s, %(version)s, %(document)s, %(cases)s, %(view)s::jsonb, %(pushed_by)s, %(pushed_at)s)
+INSERT INTO policy_text (sha256, policy_id, version, document, cases, public_view, pushed_by, pushed_at, notice_days)
+VALUES (%(sha256)s, %(policy_id)s, %(version)s, %(document)s, %(cases)s, %(view)s::jsonb, %(pushed_by)s, %(pushed_at)s,
+        %(notice_days)s)
 ON CONFLICT DO NOTHING
 """
 
@@ -125,11 +127,8 @@ UPDATE approval_mode SET single_person = false, ended_at = %(now)s, ended_by = %
 """
 
 
-class PostgresPolicies:
+class PostgresPolicies(PostgresAnnouncements):
     """Reference tables: a few hundred rows at most."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
 
     async def push(self, text: PolicyText, view: PublicPolicy) -> PolicyText:
         """Keep a text, or its cases where they are new."""

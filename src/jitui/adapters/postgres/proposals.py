@@ -16,6 +16,7 @@ from jitui.adapters.postgres.coverage import cover_as_approved, unset_coverage
 from jitui.adapters.postgres.policies import append_publication
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.registry import LIFT_PAUSE
+from jitui.adapters.postgres.selections import allow_as_approved
 from jitui.aftersales.governance.gates import Place
 from jitui.aftersales.governance.policies import NewPublication
 from jitui.aftersales.governance.proposals import (
@@ -238,10 +239,24 @@ async def _cover(connection: Connection, proposal: Proposal, by: str, now: datet
     return await cover_as_approved(connection, row, stands_since=content.stands_since, told=told)
 
 
+async def _allow(connection: Connection, proposal: Proposal, by: str, now: datetime) -> bool:
+    content, told = proposal.allow_buyer, _told(proposal)
+    return await allow_as_approved(
+        connection,
+        content.selection_id,
+        stands_since=content.stands_since,
+        by=by,
+        now=now,
+        reason=proposal.reason,
+        told=told,
+    )
+
+
 _DOING: Mapping[ProposalKind, Callable[[Connection, Proposal, str, datetime], Awaitable[bool]]] = {
     ProposalKind.LIFT_PAUSE: _lift_pause,
     ProposalKind.LIFT_RESTRICTION: _lift_restriction,
     ProposalKind.COVER: _cover,
+    ProposalKind.ALLOW_BUYER: _allow,
 }
 
 

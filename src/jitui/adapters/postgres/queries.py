@@ -200,12 +200,13 @@ WITH used AS (
     FROM usage_bucket u JOIN (VALUES
         ('platform', %(platform_bucket_seconds)s::integer, %(platform_cap_from)s::timestamptz),
         ('category', %(category_bucket_seconds)s::integer, %(category_cap_from)s::timestamptz),
+        ('cluster', %(cluster_bucket_seconds)s::integer, %(cluster_cap_from)s::timestamptz),
         ('shop', %(shop_bucket_seconds)s::integer, %(shop_cap_from)s::timestamptz)) w (scope, seconds, since)
         ON u.scope = w.scope AND u.bucket_seconds = w.seconds AND u.bucket > w.since - make_interval(secs => w.seconds)
     GROUP BY u.scope, u.ref)
 SELECT json_object_agg(s.scope, json_build_object('approvals', coalesce(m.approvals, 0)::bigint,
     'amount_minor', coalesce(m.amount_minor, 0)::bigint))::text
-FROM (VALUES ('platform'), ('shop'), ('category')) s (scope) LEFT JOIN (
+FROM (VALUES ('platform'), ('shop'), ('category'), ('cluster')) s (scope) LEFT JOIN (
     SELECT scope, max(approvals) AS approvals, max(amount_minor) AS amount_minor FROM used GROUP BY scope) m
     USING (scope)
 """
@@ -350,6 +351,8 @@ class PostgresQueries:
             "platform_bucket_seconds": query.platform_cap_bucket_seconds,
             "category_cap_from": query.category_cap_from,
             "category_bucket_seconds": query.category_cap_bucket_seconds,
+            "cluster_cap_from": query.cluster_cap_from,
+            "cluster_bucket_seconds": query.cluster_cap_bucket_seconds,
             "shop_cap_from": query.shop_cap_from,
             "shop_bucket_seconds": query.shop_cap_bucket_seconds,
         }

@@ -124,22 +124,35 @@ EXISTS (
 """
 
 
+# NULL for a buyer who is linked with nobody.
+_CLUSTER_ID: LiteralString = """
+(SELECT s.cluster_id::text FROM cluster_state s WHERE s.lane = %(lane)s AND s.buyer_id = o.buyer_id)
+"""
+
+
+def _own_usage(cap: LiteralString, of: LiteralString) -> LiteralString:
+    return f"""(
+        SELECT CASE WHEN NOT {_FORGOTTEN} THEN json_build_object('approvals', count(*), 'amount_minor',
+                                 coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %({of}currency)s), 0)::bigint)
+               END
+        FROM ticket t
+        WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
+          AND t.approved_at > %({of}{cap}_cap_from)s::timestamptz)"""
+
+
 # Approvals count in whatever currency they were, amounts in the policy's alone. `of` begins the parameters' names.
 def _usage(
     buyer: LiteralString,
     shop: LiteralString,
     platform: LiteralString,
     categories: LiteralString,
+    cluster: LiteralString,
     of: LiteralString = "",
 ) -> LiteralString:
     return f"""
-    '{buyer}', (
-        SELECT CASE WHEN NOT {_FORGOTTEN} THEN json_build_object('approvals', count(*), 'amount_minor',
-                                 coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %({of}currency)s), 0)::bigint)
-               END
-        FROM ticket t
-        WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
-          AND t.approved_at > %({of}buyer_cap_from)s::timestamptz),
+    '{buyer}', {_own_usage("buyer", of)},
+    '{cluster}', CASE WHEN {_CLUSTER_ID} IS NULL THEN {_own_usage("cluster", of)}
+                      ELSE {_bucket_usage("'cluster'", _CLUSTER_ID, "cluster", of)} END,
     '{shop}', {_bucket_usage("'shop'", "o.shop_id", "shop", of)},
     '{platform}', {_bucket_usage("'platform'", "''", "platform", of)},
     '{categories}', (
@@ -212,7 +225,7 @@ SELECT json_build_object(
         SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('category')) s (scope)
         WHERE EXISTS (SELECT 1 FROM coverage c WHERE c.scope = s.scope AND NOT c.covered)),
     """
-    + _usage("buyer_usage", "shop_usage", "platform_usage", "category_usage")
+    + _usage("buyer_usage", "shop_usage", "platform_usage", "category_usage", "cluster_usage")
     + """,
     'usage_as_of', (
         SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
@@ -253,7 +266,7 @@ READ_INPUTS_BESIDE = statement(
     _PLACES
     + _INPUTS_OF
     + ", 'usage_beside', json_build_object("
-    + _usage("buyer", "shop", "platform", "categories", "beside_")
+    + _usage("buyer", "shop", "platform", "categories", "cluster", "beside_")
     + ")"
     + _OF_ORDER
 )
@@ -319,6 +332,8 @@ def _cap_params(query: DecisionQuery, of: str) -> dict[str, Value]:
         f"{of}shop_bucket_seconds": query.shop_cap_bucket_seconds,
         f"{of}category_cap_from": query.category_cap_from or query.now,
         f"{of}category_bucket_seconds": query.category_cap_bucket_seconds,
+        f"{of}cluster_cap_from": query.cluster_cap_from or query.now,
+        f"{of}cluster_bucket_seconds": query.cluster_cap_bucket_seconds,
         f"{of}platform_cap_from": query.platform_cap_from or query.now,
         f"{of}platform_bucket_seconds": query.platform_cap_bucket_seconds,
     }

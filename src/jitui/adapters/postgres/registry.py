@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres import restrictions
+from jitui.adapters.postgres import restrictions, selections
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.confirmations import ask_confirmation
 from jitui.adapters.postgres.coverage import COVERAGE_OF, FIND_COVERAGE, set_coverage, unset_coverage
@@ -97,14 +97,6 @@ WHERE scope = %(scope)s AND ref = %(ref)s AND (ends_at IS NULL OR ends_at > %(no
 LIFT_PAUSE: LiteralString = """
 DELETE FROM pause WHERE scope = %(scope)s AND ref = %(ref)s AND (ends_at IS NULL OR ends_at > %(now)s)
   AND (%(set_at)s::timestamptz IS NULL OR set_at = %(set_at)s)
-"""
-
-_SELECT: LiteralString = """
-INSERT INTO selection (lane, buyer_id, verdict, reason, set_by, set_at, selection_id)
-VALUES (%(lane)s, %(buyer_id)s, %(verdict)s, %(reason)s, %(set_by)s, %(set_at)s, %(selection_id)s)
-ON CONFLICT (lane, buyer_id) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason,
-    set_by = excluded.set_by, set_at = excluded.set_at
-RETURNING selection_id
 """
 
 _HISTORY: LiteralString = """
@@ -247,14 +239,21 @@ class PostgresRegistry:
 
     async def select(self, selection: Selection) -> UUID:
         """Put a buyer on the allow or deny list; the entry's id, which stays when the list changes."""
-        row = selection
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(_SELECT, {**_values(row), "lane": lane_of(row.buyer_id)})
-            selection_id: UUID = msgspec.convert((await cursor.fetchall())[0][0], UUID)
-            told = {"verdict": row.verdict}
-            entry = AuditEntry(AuditAction.SELECTION_SET, str(selection_id), row.set_by, row.set_at, told)
-            await write_audit(connection, entry)
-            return selection_id
+            return await selections.select(connection, selection)
+
+    async def propose_selection(self, selection: Selection) -> UUID:
+        """Keep whom a proposal would put on the allow list."""
+        async with self._pool.connection() as connection:
+            return await selections.propose_selection(connection, selection)
+
+    async def selection_of(self, buyer_id: str) -> Selection | None:
+        """On which list a buyer is."""
+        return await selections.selection_of(self._pool, buyer_id)
+
+    async def selection_entry(self, selection_id: UUID) -> Selection | None:
+        """One entry, also one that is only proposed."""
+        return await selections.selection_entry(self._pool, selection_id)
 
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()

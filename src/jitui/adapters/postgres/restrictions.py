@@ -18,6 +18,7 @@ from jitui.adapters.postgres.audit import AuditEntry, pseudonym_of, write_audit
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.buyer_history import PAST_RULES, WINDOWS
 from jitui.adapters.postgres.clusters import CLUSTER
+from jitui.adapters.postgres.confirmations import ask_confirmation
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.reading import history_params
 from jitui.aftersales.changes import RestrictBuyer
@@ -68,6 +69,7 @@ async def restrict(connection: Connection, row: Restriction) -> bool:
         AuditAction.RESTRICTION_SET, str(row.restriction_id), row.set_by, row.set_at or row.starts_at, told
     )
     await write_audit(connection, entry)
+    await ask_confirmation(connection, entry, "")  # the reason is the buyer's, and an erasure takes it out
     return True
 
 

@@ -15,7 +15,8 @@ from jitui.policy import CATEGORIES_UNKNOWN, Cap, Caps, CapUsage, CategoryAmount
 USAGE_MAX_AGE = timedelta(seconds=10)
 """Usage that was rolled up longer ago is unknown, so without a worker no cap but the buyer's is met.
 
-INVARIANT: the caps of shops, categories and the platform can be exceeded only by what is approved within this time.
+INVARIANT: the caps of shops, categories, clusters and the platform can be exceeded only by what is approved within
+this time.
 """
 
 SHORT_CAP_SECONDS = 7200
@@ -30,6 +31,8 @@ class CapWindows(TypedDict):
     shop_cap_bucket_seconds: int
     category_cap_from: datetime | None
     category_cap_bucket_seconds: int
+    cluster_cap_from: datetime | None
+    cluster_cap_bucket_seconds: int
     platform_cap_from: datetime | None
     platform_cap_bucket_seconds: int
 
@@ -42,6 +45,8 @@ def cap_windows(caps: Caps, now: datetime) -> CapWindows:
         shop_cap_bucket_seconds=_buckets_of(caps.per_shop, 60),
         category_cap_from=_cap_from(caps.per_category, now),
         category_cap_bucket_seconds=_buckets_of(caps.per_category, 3600),
+        cluster_cap_from=_cap_from(caps.per_cluster, now),
+        cluster_cap_bucket_seconds=_buckets_of(caps.per_cluster, 3600),
         platform_cap_from=_cap_from(caps.platform, now),
         platform_cap_bucket_seconds=_buckets_of(caps.platform, 3600),
     )
@@ -71,14 +76,25 @@ def usage_is_fresh(as_of: datetime | None, now: datetime, max_age: timedelta) ->
 def usages_of(inputs: DecisionInputs, now: datetime, max_age: timedelta) -> Usages:
     """The usage that the caps count; what was rolled up too long ago is unknown."""
     buyer = _used(inputs.buyer_usage) if inputs.buyer_usage is not None else None
-    if not usage_is_fresh(inputs.usage_as_of, now, max_age):
-        return Usages(buyer=buyer)
+    fresh = usage_is_fresh(inputs.usage_as_of, now, max_age)
+    cluster = _cluster_used(inputs, now, max_age, rolled_up=fresh)
+    if not fresh:
+        return Usages(buyer=buyer, cluster=cluster)
     return Usages(
         buyer=buyer,
         shop=_used(inputs.shop_usage),
         platform=_used(inputs.platform_usage),
         categories={category_id: _used(usage) for category_id, usage in inputs.category_usage.items()},
+        cluster=cluster,
     )
+
+
+def _cluster_used(inputs: DecisionInputs, now: datetime, max_age: timedelta, *, rolled_up: bool) -> CapUsage | None:
+    """Unknown where the buyer's cluster is; a buyer without links is counted in the deciding transaction."""
+    seen, usage = inputs.cluster, inputs.cluster_usage
+    if seen is None or usage is None or not seen.is_known(lambda as_of: usage_is_fresh(as_of, now, max_age)):
+        return None
+    return _used(usage) if rolled_up or seen.as_of is None else None
 
 
 def _used(usage: Usage) -> CapUsage:
@@ -93,6 +109,7 @@ def with_usage_beside(inputs: DecisionInputs, usage: UsageBeside) -> DecisionInp
         shop_usage=usage.shop,
         platform_usage=usage.platform,
         category_usage=usage.categories,
+        cluster_usage=usage.cluster,
     )
 
 

@@ -185,7 +185,7 @@ def buyer_facts(
 
 def _cluster_facts(seen: ClusterSeen | None, now: datetime, max_age: timedelta) -> dict[str, FactValue | None]:
     """What a worker looked at too long ago is unknown, as usage is; a buyer without links is alone at any time."""
-    known = seen is not None and (seen.as_of is None or usage_is_fresh(seen.as_of, now, max_age))
+    known = seen is not None and seen.is_known(lambda as_of: usage_is_fresh(as_of, now, max_age))
     return {
         "buyer.cluster_size": seen.size if known and seen is not None else None,
         "buyer.cluster_restricted": seen.other_restricted if known and seen is not None else None,

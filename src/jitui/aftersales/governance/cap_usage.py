@@ -27,6 +27,7 @@ class CapScope(StrEnum):
     PLATFORM = "platform"
     SHOP = "shop"
     CATEGORY = "category"
+    CLUSTER = "cluster"
 
 
 class CapMeasure(StrEnum):
@@ -51,7 +52,7 @@ class CapLimit:
 
 @dataclass(frozen=True, slots=True)
 class CapUse:
-    """What a shop, a category or the platform has used of its cap; `percent`: of the limit that is nearer, whole."""
+    """What a shop, category, cluster or the platform has used of its cap; `percent`: of the nearer limit, whole."""
 
     scope: CapScope
     ref: str
@@ -62,7 +63,7 @@ class CapUse:
 
 @dataclass(frozen=True, slots=True)
 class CapAlert:
-    """Usage passed `percent` of a cap; `ref` is the shop or category, empty for the platform."""
+    """Usage passed `percent` of a cap; `ref` is the shop, category or cluster, empty for the platform."""
 
     alert_id: int
     scope: CapScope
@@ -116,6 +117,7 @@ def cap_limits(policy: Policy, now: datetime) -> tuple[CapLimit, ...]:
         ("platform", CapScope.PLATFORM, caps.platform),
         ("per_shop", CapScope.SHOP, caps.per_shop),
         ("per_category", CapScope.CATEGORY, caps.per_category),
+        ("per_cluster", CapScope.CLUSTER, caps.per_cluster),
     )
     return tuple(_limit(key, scope, cap, now) for key, scope, cap in found if cap is not None)
 

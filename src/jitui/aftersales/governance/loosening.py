@@ -1,4 +1,4 @@
-"""Who lifts a restriction and who covers a place, by hand: both let more money out.
+"""Who lifts a restriction, covers a place, or allows a buyer, by hand: all let more money out.
 
 Where two people approve, one proposes it and another one approves, and the approval does it (I8).
 """
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from jitui.aftersales.governance.policies import Policies
 from jitui.aftersales.governance.proposals import (
+    AllowBuyerContent,
     CoverContent,
     LiftRestrictionContent,
     Proposal,
@@ -21,7 +22,7 @@ from jitui.aftersales.governance.proposals import (
     propose_once,
 )
 from jitui.aftersales.governance.publishing import NotAlone
-from jitui.aftersales.governance.registry import Coverage, Registry, Scope
+from jitui.aftersales.governance.registry import Coverage, Registry, Scope, Selection
 
 
 class LoosenRefusal(StrEnum):
@@ -30,6 +31,7 @@ class LoosenRefusal(StrEnum):
     NOT_RESTRICTED = "not_restricted"
     COVERED_BY_HAND = "covered_by_hand"
     NOTHING_SET = "nothing_set"
+    ALLOWED_ALREADY = "allowed_already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +118,31 @@ async def propose_cover(
         evidence=evidence,
     )
     return await propose_once(proposals, what, by=by, now=now, reason=reason)
+
+
+async def select_buyer(registry: Registry, policies: Policies, row: Selection) -> UUID | NotAlone:
+    """Deny a buyer, or allow one where one person is enough; the entry's id."""
+    if row.verdict == "allow" and not await policies.single_person():
+        return NotAlone.NEEDS_SECOND_PERSON
+    return await registry.select(row)
+
+
+async def propose_allowing(
+    registry: Registry, proposals: Proposals, row: Selection, *, by: str, now: datetime
+) -> Proposal | LoosenRefusal:
+    """Propose that a buyer is put on the allow list; a second person's approval does it.
+
+    It is approved for the lists as they stand: a buyer who is denied meanwhile stays denied.
+    """
+    standing = await registry.selection_of(row.buyer_id)
+    if standing is not None and standing.verdict == "allow":
+        return LoosenRefusal.ALLOWED_ALREADY
+    selection_id = await registry.propose_selection(row)
+    # Nothing of the buyer, as of a restriction that is to be lifted.
+    what = Proposed(
+        kind=ProposalKind.ALLOW_BUYER,
+        subject=f"selection {selection_id}",
+        content=AllowBuyerContent(selection_id, None if standing is None else standing.set_at),
+        evidence={"denied_by": standing.set_by} if standing is not None else {},
+    )
+    return await propose_once(proposals, what, by=by, now=now, reason=row.reason)

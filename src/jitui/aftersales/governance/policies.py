@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from jitui.aftersales.governance.announcing import Announcements
 from jitui.aftersales.governance.publication import Authority, LogAction, LogEntry, Stage
 from jitui.aftersales.ports import Publication
 from jitui.policy import Policy, PolicyRefused, PublicPolicy, public_view
@@ -32,6 +33,7 @@ class PolicyText:
     retired_at: datetime | None = None
     retired_by: str | None = None
     retired_for: str | None = None
+    notice_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class LogReading:
     single_person: bool = False
 
 
-class Policies(Protocol):
+class Policies(Announcements, Protocol):
     """Keeps texts and the log."""
 
     async def push(self, text: PolicyText, view: PublicPolicy) -> PolicyText:
@@ -131,7 +133,9 @@ class Policies(Protocol):
 
 def text_of(policy: Policy, *, by: str, now: datetime, cases: str = "") -> PolicyText:
     """A loaded policy as it is kept."""
-    return PolicyText(policy.sha256, policy.id, policy.version, policy.text, cases, by, now)
+    return PolicyText(
+        policy.sha256, policy.id, policy.version, policy.text, cases, by, now, notice_days=policy.notice_period_days
+    )
 
 
 async def install(policies: Policies, policy: Policy, *, by: str, now: datetime) -> bool:

@@ -20,7 +20,14 @@ import msgspec
 
 from jitui.aftersales.governance.policies import ApprovalRef, NewPublication, Policies, PolicyText
 from jitui.aftersales.governance.publication import LogEntry
-from jitui.aftersales.governance.publishing import Blocked, Candidate, Checked, failed_cases, keep_text
+from jitui.aftersales.governance.publishing import (
+    AGAINST_A_PROPOSAL,
+    Blocked,
+    Candidate,
+    Checked,
+    failed_cases,
+    keep_text,
+)
 from jitui.ids import new_id
 from jitui.policy import Policy
 from jitui.policy.difference import differences
@@ -40,6 +47,7 @@ class ProposalKind(StrEnum):
     LIFT_PAUSE = "lift_pause"
     LIFT_RESTRICTION = "lift_restriction"
     COVER = "cover"
+    ALLOW_BUYER = "allow_buyer"
 
 
 class ProposalState(StrEnum):
@@ -99,7 +107,18 @@ class CoverContent:
     stands_since: datetime | None
 
 
-Content = PolicyContent | LiftPauseContent | LiftRestrictionContent | CoverContent
+@dataclass(frozen=True, slots=True)
+class AllowBuyerContent:
+    """What is approved of a buyer who is put on the allow list: the entry by its id, which names no buyer.
+
+    `stands_since`: since when the buyer was on a list when it was proposed; None: the buyer was on none.
+    """
+
+    selection_id: UUID
+    stands_since: datetime | None
+
+
+Content = PolicyContent | LiftPauseContent | LiftRestrictionContent | CoverContent | AllowBuyerContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +168,11 @@ class Proposal:
     def cover(self) -> CoverContent:
         """The content of a proposal to cover a place, or to let the gates decide on it."""
         return msgspec.json.decode(self.content, type=CoverContent)
+
+    @property
+    def allow_buyer(self) -> AllowBuyerContent:
+        """The content of a proposal to put a buyer on the allow list."""
+        return msgspec.json.decode(self.content, type=AllowBuyerContent)
 
     @property
     def content_fields(self) -> Mapping[str, object]:
@@ -319,7 +343,7 @@ async def change(
 async def _checked(
     policies: Policies, wish: PolicyWish, *, by: str, now: datetime
 ) -> tuple[Checked, Mapping[str, object]] | Blocked:
-    found = await keep_text(policies, wish.candidate, by=by, now=now)
+    found = await keep_text(policies, wish.candidate, by=by, now=now, against=AGAINST_A_PROPOSAL)
     if isinstance(found, Blocked):
         return found
     live = found.standing.in_force

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from jitui.aftersales.governance.announcing import Notice
 from jitui.aftersales.governance.policies import NewPublication, Policies, PolicyText, text_of
 from jitui.aftersales.governance.publication import (
     Authority,
@@ -33,6 +34,8 @@ class BlockerCode(StrEnum):
     SCHEDULED_IN_THE_PAST = "scheduled_in_the_past"
     BEFORE_EFFECTIVE_FROM = "before_effective_from"
     SCHEDULE_OVERLAPS = "schedule_overlaps"
+    NOTICE_PERIOD = "notice_period"
+    NOT_ANNOUNCED = "not_announced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Standing:
     log: tuple[LogEntry, ...]
     same_version: PolicyText | None
     now: datetime
+    notice: Notice = field(default_factory=Notice)
 
     @property
     def in_force(self) -> InForce | None:
@@ -117,20 +121,54 @@ def load_candidate(candidate: Candidate) -> Policy | Blocked:
 def check(candidate: Candidate, policy: Policy, standing: Standing) -> Checked:
     """Every reason against a candidate whose text loads."""
     cases, of_cases = _run_cases(candidate, policy)
-    effective_at = effective_moment(candidate, policy, standing.now)
+    effective_at = effective_moment(candidate, policy, standing.now, standing.notice)
     blockers = (
         *of_cases,
         *_against_version(policy, standing),
         *_against_live(policy, standing),
         *_against_schedule(candidate, policy, standing, effective_at),
+        *against_notice(policy, standing.notice, effective_at, standing.now),
     )
     return Checked(policy, cases, blockers, effective_at)
 
 
-def effective_moment(candidate: Candidate, policy: Policy, now: datetime) -> datetime | None:
-    """From when on the candidate would decide; None: at once."""
-    wanted = candidate.effective_at or policy.effective_from
+def effective_moment(
+    candidate: Candidate, policy: Policy, now: datetime, notice: Notice | None = None
+) -> datetime | None:
+    """From when on the candidate would decide; None: at once.
+
+    One that names no moment and was announced decides from the moment on that was announced.
+    """
+    if candidate.effective_at is None and notice is not None and notice.announced_at is not None:
+        now = notice.read_at or now
+        wanted = max(policy.effective_from, notice.earliest(now))
+    else:
+        wanted = candidate.effective_at or policy.effective_from
     return wanted if wanted > now else None
+
+
+def against_notice(policy: Policy, notice: Notice, effective_at: datetime | None, now: datetime) -> tuple[Blocker, ...]:
+    """The notice period that is not over, and the announcement that is missing (R16)."""
+    now = notice.read_at or now
+    earliest, announced = notice.earliest(now), notice.announced_at
+    blockers = []
+    moment = earliest.isoformat(timespec="seconds")
+    if announced is not None and (effective_at or now) < earliest:
+        message = f"it was announced for later: it may decide from {moment} on"
+        blockers.append(Blocker(BlockerCode.NOTICE_PERIOD, message))
+    if announced is None and effective_at is not None and effective_at < earliest:
+        message = (
+            f"what changes is announced {notice.days} days before: announced now, it may decide from {moment} on,"
+            f" and not from {effective_at.isoformat(timespec='seconds')} on"
+        )
+        blockers.append(Blocker(BlockerCode.NOTICE_PERIOD, message))
+    if notice.days and announced is None:
+        message = (
+            f"what changes is announced {notice.days} days before, and version {policy.version} is not announced:"
+            f" announced now, it may decide from {moment} on"
+        )
+        blockers.append(Blocker(BlockerCode.NOT_ANNOUNCED, message))
+    return tuple(blockers)
 
 
 def _run_cases(candidate: Candidate, policy: Policy) -> tuple[tuple[CaseResult, ...], list[Blocker]]:
@@ -224,7 +262,8 @@ def _against_schedule(
 async def standing_of(policies: Policies, policy: Policy, now: datetime) -> Standing:
     """What a policy is checked against now."""
     log = tuple(await policies.log())
-    return Standing(log, await policies.find_text(policy.id, policy.version), now)
+    same_version, notice = await policies.find_text(policy.id, policy.version), await policies.notice(policy.sha256)
+    return Standing(log, same_version, now, notice)
 
 
 async def check_candidate(
@@ -247,6 +286,8 @@ class KeptText:
     text: PolicyText
 
 
+AGAINST_A_PROPOSAL = frozenset(BlockerCode) - {BlockerCode.NOT_ANNOUNCED}
+"""It is announced after its approval."""
 _AGAINST_A_DRAFT = frozenset({BlockerCode.VERSION_TAKEN, BlockerCode.CASES_REFUSED})
 
 

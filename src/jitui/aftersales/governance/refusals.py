@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from jitui.aftersales.governance.announcing import AnnounceRefusal
 from jitui.aftersales.governance.confirmations import ConfirmRefusal
 from jitui.aftersales.governance.loosening import LoosenRefusal
 from jitui.aftersales.governance.pauses import LiftRefusal
@@ -12,7 +13,7 @@ from jitui.aftersales.governance.publishing import NotAlone
 from jitui.aftersales.governance.rollout import StepRefusal
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 
-Reason = ProposalRefusal | StepRefusal | ConfirmRefusal | LiftRefusal | LoosenRefusal | NotAlone
+Reason = ProposalRefusal | StepRefusal | ConfirmRefusal | LiftRefusal | LoosenRefusal | NotAlone | AnnounceRefusal
 
 _RECENT = (
     f"Whoever made or reset your account within the last {ACCOUNT_OLD_ENOUGH.days} days cannot have it as the second"
@@ -67,15 +68,36 @@ _REFUSALS: Mapping[Reason, tuple[RefusalCode, str]] = {
     ),
     LoosenRefusal.NOT_RESTRICTED: (RefusalCode.NOT_FOUND, "No such restriction stands."),
     LoosenRefusal.COVERED_BY_HAND: (RefusalCode.STEP_NOT_POSSIBLE, "A person has covered this place already."),
+    LoosenRefusal.ALLOWED_ALREADY: (RefusalCode.STEP_NOT_POSSIBLE, "This buyer is on the allow list already."),
     LoosenRefusal.NOTHING_SET: (RefusalCode.NOT_FOUND, "No person set the coverage of this place."),
     NotAlone.NEEDS_SECOND_PERSON: (
         RefusalCode.SECOND_PERSON_NEEDED,
         "Here a second person approves what lets more money out: propose it, then somebody else approves it.",
     ),
+    AnnounceRefusal.TEXT_NOT_APPROVED: (
+        RefusalCode.SECOND_PERSON_NEEDED,
+        "Only a text is announced that a second person approved: propose it first.",
+    ),
+    AnnounceRefusal.TEXT_RETIRED: (RefusalCode.STEP_NOT_POSSIBLE, "This text was retired."),
+    AnnounceRefusal.TEXT_IN_FORCE: (RefusalCode.STEP_NOT_POSSIBLE, "This text is in force already."),
+    AnnounceRefusal.ANNOUNCED_OTHERWISE: (
+        RefusalCode.STEP_NOT_POSSIBLE,
+        "This text is announced for another moment; withdraw that announcement first.",
+    ),
+    AnnounceRefusal.NOT_ANNOUNCED: (RefusalCode.NOT_FOUND, "There is no such announcement."),
+    AnnounceRefusal.NOT_TO_COME: (
+        RefusalCode.STEP_NOT_POSSIBLE,
+        "It was withdrawn or published already; what is scheduled is called off by its publication.",
+    ),
+    AnnounceRefusal.NO_OPINION: (RefusalCode.NOT_FOUND, "There is no such opinion."),
+    AnnounceRefusal.ANSWERED_OTHERWISE: (
+        RefusalCode.STEP_NOT_POSSIBLE,
+        "This opinion was answered already, and an answer stays as it was given.",
+    ),
 }
 # StrEnums of equal values are equal, so the table would lose rows without anybody noticing.
 assert len(_REFUSALS) == sum(
-    map(len, (ProposalRefusal, StepRefusal, ConfirmRefusal, LiftRefusal, LoosenRefusal, NotAlone))
+    map(len, (ProposalRefusal, StepRefusal, ConfirmRefusal, LiftRefusal, LoosenRefusal, NotAlone, AnnounceRefusal))
 )
 
 

@@ -192,7 +192,10 @@ def restriction_by_rule(buyer_id: str, told: RestrictBuyer) -> Restriction:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A buyer on the platform's allow or deny list (R3a); a buyer who is on it already keeps the id from then."""
+    """A buyer on the platform's allow or deny list (R3a); a buyer who is on it already keeps the id from then.
+
+    `proposed`: nobody has approved it yet.
+    """
 
     buyer_id: str
     verdict: str
@@ -200,6 +203,7 @@ class Selection:
     set_by: str
     set_at: datetime
     selection_id: UUID
+    proposed: bool = False
 
 
 def new_selection(buyer_id: str, verdict: str, reason: str, set_by: str, set_at: datetime) -> Selection:
@@ -312,6 +316,16 @@ class Registry(Protocol):
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]: ...
 
     async def select(self, selection: Selection) -> UUID: ...
+
+    async def propose_selection(self, selection: Selection) -> UUID:
+        """Keep whom a proposal would put on the allow list; proposed again the id stays."""
+        ...
+
+    async def selection_of(self, buyer_id: str) -> Selection | None: ...
+
+    async def selection_entry(self, selection_id: UUID) -> Selection | None:
+        """One entry, also one that is only proposed."""
+        ...
 
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()

@@ -9,8 +9,16 @@ from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID, uuid4
 
+from jitui.aftersales.governance.announcing import Announcement, AnnounceRefusal, Notice, TooEarly
 from jitui.aftersales.governance.policies import ApprovalRef, NewPublication, Policies, PolicyText
-from jitui.aftersales.governance.proposals import Proposal, ProposalKind, ProposalRefusal, Proposals
+from jitui.aftersales.governance.proposals import (
+    MOST_OPEN,
+    Proposal,
+    ProposalKind,
+    ProposalRefusal,
+    Proposals,
+    ProposalState,
+)
 from jitui.aftersales.governance.publication import (
     Authority,
     LogAction,
@@ -25,8 +33,10 @@ from jitui.aftersales.governance.publishing import (
     BlockerCode,
     Candidate,
     Checked,
+    against_notice,
     check_candidate,
 )
+from jitui.policy import Policy, public_view
 
 Signals = Callable[[LogEntry], Awaitable[Sequence[str]]]
 """Why the share of a canary is not raised now; nothing when it may be."""
@@ -117,10 +127,10 @@ async def stop(
 
 
 async def cancel(policies: Policies, number: int, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
-    """Call a scheduled publication off before its moment."""
+    """Call a scheduled publication off before its moment, by the database's clock; `now` is only written down."""
 
     async def plan(log: _Log) -> NewPublication | StepRefusal:
-        found = in_force(log, now)
+        found = in_force(log, (await policies.standing()).read_at)
         row = next((one for one in (found.scheduled if found else ()) if one.publication == number), None)
         text = await policies.text(row.sha256) if row is not None else None
         if row is None or text is None:
@@ -129,7 +139,17 @@ async def cancel(policies: Policies, number: int, *, by: str, now: datetime, rea
             LogAction.CANCEL, row.stage, text, Authority.ONE_PERSON, by, now, reason, cancels=row.publication
         )
 
-    return await _in_turn(policies, plan)
+    async def append(row: NewPublication, after: int | None) -> LogEntry | None:
+        try:
+            return await policies.append(row, after=after)
+        except ValueError:
+            # Its moment came between the look and the row; whoever looks again is told.
+            found = in_force(await policies.log(), (await policies.standing()).read_at)
+            if found is None or number in {one.publication for one in found.scheduled}:
+                raise
+            return None
+
+    return await _in_turn(policies, plan, append)
 
 
 async def start_shadow(
@@ -155,6 +175,34 @@ async def retire(
     await policies.retire(text.sha256, by=by, now=now, reason=reason)
     found = await policies.text(text.sha256)
     return StepRefusal.IN_FORCE if found is None or found.retired_at is None else found
+
+
+async def announce(
+    policies: Policies,
+    proposals: Proposals,
+    text: PolicyText,
+    effective_at: datetime | None,
+    *,
+    by: str,
+    now: datetime,
+) -> Announcement | Blocked | AnnounceRefusal:
+    """Tell everybody that a text takes effect, from when on, and what it changes (R16).
+
+    Without a moment it is that of its approved proposal or of the text, and else as soon as the notice period is over.
+    """
+    policy = Policy.from_text(text.document, f"{text.policy_id}.yaml")
+    await policies.keep_public_view(text.sha256, public_view(policy))
+    approved = await proposals.list(states=(ProposalState.APPROVED,), limit=MOST_OPEN)
+    moments = [one.policy for one in approved if one.kind is ProposalKind.POLICY]
+    proposed = next((one.effective_at for one in moments if one.sha256 == text.sha256), None)
+    wanted = effective_at or proposed or policy.effective_from
+    later = wanted if effective_at is not None or wanted > now else None
+    done = await policies.announce(text.sha256, later, by=by, now=now)
+    if isinstance(done, TooEarly):
+        moment = done.earliest.isoformat(timespec="seconds")
+        message = f"the notice period would not be over then: announced now, it may decide from {moment} on"
+        return Blocked((Blocker(BlockerCode.NOTICE_PERIOD, message),))
+    return done
 
 
 # What takes two ------------------------------------------------------------------------------------------------------
@@ -198,6 +246,9 @@ async def start_canary(
         if starts > now:
             message = f"the text says that it applies from {starts.isoformat()} on"
             return Blocked((Blocker(BlockerCode.BEFORE_EFFECTIVE_FROM, message),))
+        early = against_notice(approved.checked.policy, approved.notice, None, now)
+        if early:
+            return Blocked(early)
         found = in_force(approved.log, now)
         running = found.canary if found is not None else None
         same = running is not None and running.sha256 == approved.row.text.sha256
@@ -215,6 +266,7 @@ class _Approved:
     checked: Checked
     row: NewPublication
     log: _Log
+    notice: Notice
 
 
 async def _under_approval(
@@ -265,10 +317,10 @@ async def _plan_approved(
     found = await check_candidate(policies, candidate, now=now)
     if isinstance(found, Blocked):
         return found
-    checked, _ = found
+    checked, standing = found
     if checked.blockers:
         return Blocked(checked.blockers)
     row = NewPublication(
         LogAction.PUBLISH, Stage.LIVE, text, Authority.TWO_PEOPLE, by, now, proposal.reason, approval=approval
     )
-    return step(_Approved(proposal, checked, row, log))
+    return step(_Approved(proposal, checked, row, log, standing.notice))

@@ -54,6 +54,7 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
         shop_usage=usage.shop,
         platform_usage=usage.platform,
         category_usage=usage.categories,
+        cluster_usage=usage.cluster,
         usage_as_of=roll_ups.as_of,
         shop_days_as_of=roll_ups.as_of,
         payment=KnownPayment() if query.payment is None else _known_payment(tables, snapshot, query.payment),
@@ -66,10 +67,12 @@ def _usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) 
     shop_from, platform_from = query.shop_cap_from or query.now, query.platform_cap_from or query.now
     shop_seconds, platform_seconds = query.shop_cap_bucket_seconds, query.platform_cap_bucket_seconds
     return UsageBeside(
-        buyer=_buyer_usage(tables, snapshot, query),
+        buyer=_buyer_usage(tables, snapshot, query.buyer_cap_from or query.now, query.currency),
         shop=used("shop", snapshot.order.shop_id, shop_seconds, shop_from, query.currency),
         platform=used("platform", "", platform_seconds, platform_from, query.currency),
         categories=_category_usage(tables, snapshot, query),
+        # There are no linked accounts here: everybody is alone.
+        cluster=_buyer_usage(tables, snapshot, query.cluster_cap_from or query.now, query.currency),
     )
 
 
@@ -168,9 +171,8 @@ def _past_rule(
     )
 
 
-def _buyer_usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> Usage:
+def _buyer_usage(tables: MemoryTables, snapshot: OrderSnapshot, since: datetime, currency: str) -> Usage:
     """The buyer's instant approvals in all currencies, and the amount in the policy's currency."""
-    since = query.buyer_cap_from or query.now
     approved = [
         ticket
         for order_id in tables.orders_of[snapshot.order.buyer_id]
@@ -179,7 +181,7 @@ def _buyer_usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQ
         and ticket.approved_at is not None
         and ticket.approved_at > since
     ]
-    return Usage(len(approved), sum(one.amount_minor for one in approved if one.currency == query.currency))
+    return Usage(len(approved), sum(one.amount_minor for one in approved if one.currency == currency))
 
 
 def _known_payment(tables: MemoryTables, snapshot: OrderSnapshot, payment: PaymentName) -> KnownPayment:

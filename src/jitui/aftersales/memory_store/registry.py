@@ -121,6 +121,20 @@ class MemoryRegistry:
         self._tables.selections[selection.buyer_id] = replace(selection, selection_id=known.selection_id)
         return known.selection_id
 
+    async def propose_selection(self, selection: Selection) -> UUID:
+        """Keep whom a proposal would put on the allow list; proposed again the id stays."""
+        known = self._tables.selections_proposed.setdefault(selection.buyer_id, replace(selection, proposed=True))
+        return known.selection_id
+
+    async def selection_of(self, buyer_id: str) -> Selection | None:
+        """On which list a buyer is."""
+        return self._tables.selections.get(buyer_id)
+
+    async def selection_entry(self, selection_id: UUID) -> Selection | None:
+        """One entry, also one that is only proposed."""
+        entries = (*self._tables.selections.values(), *self._tables.selections_proposed.values())
+        return next((one for one in entries if one.selection_id == selection_id), None)
+
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()
     ) -> Sequence[HistoryRecord]:

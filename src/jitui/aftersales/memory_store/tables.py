@@ -77,6 +77,7 @@ class MemoryTables:
     restrictions: dict[UUID, Restriction] = field(default_factory=dict)
     restriction_checks: set[str] = field(default_factory=set)  # buyers with events that no rule has looked at
     selections: dict[str, Selection] = field(default_factory=dict)
+    selections_proposed: dict[str, Selection] = field(default_factory=dict)
     history: dict[str, HistoryRecord] = field(default_factory=dict)
     events: dict[str, dict[str, RecordBuyerEvent]] = field(default_factory=dict)
     ledger: dict[str, dict[str, LedgerEntry]] = field(default_factory=dict)

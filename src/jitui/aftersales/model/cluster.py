@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,3 +17,7 @@ class ClusterSeen:
     size: int = 1
     other_restricted: bool = False
     as_of: datetime | None = None
+
+    def is_known(self, is_fresh: Callable[[datetime], bool]) -> bool:
+        """Whether it still holds; of a buyer without links it holds at any time."""
+        return self.as_of is None or is_fresh(self.as_of)

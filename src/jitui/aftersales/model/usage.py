@@ -21,3 +21,4 @@ class UsageBeside:
     shop: Usage = field(default_factory=Usage)
     platform: Usage = field(default_factory=Usage)
     categories: dict[str, Usage] = field(default_factory=dict)
+    cluster: Usage | None = field(default_factory=Usage)

@@ -274,25 +274,50 @@ def select(
         ),
     ],
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Where two people approve: propose to allow, with --reason.")
+    ] = False,
     by: By = "command line",
     as_json: Json = False,
 ) -> None:
-    """Put a buyer on the platform's allow or deny list; it goes before the hold-out."""
-    from dataclasses import replace
+    """Put a buyer on the platform's allow or deny list; it goes before the hold-out.
 
-    from jitui.aftersales.governance.registry import Selection, new_selection
-    from jitui.entrypoints.cli.remote import only_by_key
-    from jitui.entrypoints.cli.running import on_service
+    Where two people approve, `allow` is refused: --propose proposes it, as the person of the token in --api-key-file.
+    """
+    from jitui.entrypoints.cli.loosening import propose_allow
     from jitui.errors import BadInput
 
     if verdict not in ("allow", "deny"):
         raise BadInput(f"A buyer is put on the list 'allow' or 'deny', not {verdict!r}.", path="verdict")
 
     id_of(buyer, "buyer")
+    if propose:
+        propose_allow(buyer, verdict, reason, as_json=as_json)
+        return
+    row = _selected(buyer, verdict, reason, by)
+    if as_json:
+        print_json(row)
+    else:
+        echo(f"{buyer} is on the {verdict} list.")
+
+
+def _selected(buyer: str, verdict: str, reason: str, by: str) -> Selection:
+    """The entry of the list as it is kept. Raises BadInput where a second person approves it."""
+    from dataclasses import replace
+
+    from jitui.aftersales.governance.loosening import select_buyer
+    from jitui.aftersales.governance.publishing import NotAlone
+    from jitui.aftersales.governance.registry import Selection, new_selection
+    from jitui.entrypoints.cli.loosening import refuse_alone
+    from jitui.entrypoints.cli.remote import only_by_key
+    from jitui.entrypoints.cli.running import on_service
 
     async def work(service: Service) -> Selection:
         row = new_selection(buyer, verdict, reason, by, service.clock())
-        return replace(row, selection_id=await service.registry.select(row))
+        done = await select_buyer(service.registry, service.policies, row)
+        if isinstance(done, NotAlone):
+            refuse_alone(done, "allow", "--propose")
+        return replace(row, selection_id=done)
 
     def remote(client: Client) -> Selection:
         from jitui.client import api
@@ -302,8 +327,4 @@ def select(
         row = client.send(api.select_buyer(buyer, sent))
         return Selection(row.buyer_id, row.verdict, row.reason, row.set_by, row.set_at, row.selection_id)
 
-    row = on_service(work, remote)
-    if as_json:
-        print_json(row)
-    else:
-        echo(f"{buyer} is on the {verdict} list.")
+    return on_service(work, remote)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def caps(
-    limit: Annotated[int, typer.Option(min=1, max=200, help="The most shops and categories to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="The most shops, categories and clusters to show.")] = 20,
     as_json: Json = False,
 ) -> None:
     """Show how much of the live policy's caps is used, and which alerts stand.

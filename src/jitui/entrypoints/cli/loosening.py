@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from jitui.entrypoints.cli.policy_life import as_person, tell
 
@@ -23,7 +23,7 @@ def check_reason(reason: str) -> None:
         raise BadInput("A proposal needs a --reason: the second person reads it.", path="--reason")
 
 
-def refuse_alone(refused: NotAlone, option: str, instead: str) -> None:
+def refuse_alone(refused: NotAlone, option: str, instead: str) -> NoReturn:
     """Raises BadInput with what proposes it here."""
     from jitui.aftersales.governance.refusals import refusal_of
     from jitui.errors import BadInput
@@ -82,5 +82,24 @@ def propose_cover(place: tuple[Scope, str], reason: str, *, unset: bool, as_json
     async def work(service: Service, by: Acting) -> object:
         wish = CoverWish(*place, unset)
         return await propose(service.registry, service.proposals, wish, by=by.name, now=service.clock(), reason=reason)
+
+    tell(as_person(Permission.POLICIES_STOP, work), as_json=as_json)
+
+
+def propose_allow(buyer: str, verdict: str, reason: str, *, as_json: bool) -> None:
+    """Propose that a buyer is put on the allow list. Raises BadInput for the deny list, which one person sets."""
+    from jitui.aftersales.governance.loosening import propose_allowing
+    from jitui.aftersales.governance.registry import new_selection
+    from jitui.errors import BadInput
+    from jitui.identity.access import Permission
+
+    check_reason(reason)
+    if verdict != "allow":
+        raise BadInput("Only `allow` is proposed; one person puts a buyer on the deny list.", path="--propose")
+
+    async def work(service: Service, by: Acting) -> object:
+        now = service.clock()
+        row = new_selection(buyer, verdict, reason, by.name, now)
+        return await propose_allowing(service.registry, service.proposals, row, by=by.name, now=now)
 
     tell(as_person(Permission.POLICIES_STOP, work), as_json=as_json)

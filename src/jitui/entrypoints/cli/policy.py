@@ -10,6 +10,14 @@ import typer
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, assembled, echo, print_json, results, styled
 from jitui.entrypoints.cli.policy_agree import agree
+from jitui.entrypoints.cli.policy_announce import (
+    announce,
+    announcements,
+    answer,
+    opinion,
+    opinions,
+    unannounce,
+)
 from jitui.entrypoints.cli.policy_conformance import conformance
 from jitui.entrypoints.cli.policy_diff import diff
 from jitui.entrypoints.cli.policy_files import load_policy
@@ -52,6 +60,8 @@ policy.command()(schema)
 policy.command()(publish)
 for step in (propose, approve, reject, withdraw, schedule, shadow, canary, stop, cancel, rollback, retire, confirm):
     policy.command()(step)
+for told in (announce, unannounce, announcements, opinions, opinion, answer):
+    policy.command()(told)
 for kept in (push, pull, show, log):
     policy.command()(kept)
 policy.command("list")(list_texts)

@@ -25,6 +25,7 @@ from jitui.text import visible
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from jitui.aftersales.governance.announcing import Announcement
     from jitui.aftersales.governance.policies import PolicyText
     from jitui.aftersales.governance.proposals import Proposal
     from jitui.bootstrap import Service
@@ -82,6 +83,7 @@ def approve(
         found = await _find(service, proposal)
         if not yes:
             _show(found)
+            await _show_buyer(service, found)
             if not typer.confirm("Approve this?", err=True):
                 raise typer.Exit(FAILED)
         return await service.proposals.approve(
@@ -191,7 +193,7 @@ def shadow(version: VersionArg, reason: Why, as_json: Json = False) -> None:
     from jitui.identity.access import Permission
 
     async def work(service: Service, by: Acting) -> object:
-        text = await _text(service, version)
+        text = await find_text(service, version)
         return await start_shadow(service.policies, text, by=by.name, now=service.clock(), reason=reason)
 
     tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
@@ -250,7 +252,7 @@ def retire(version: VersionArg, reason: Why, as_json: Json = False) -> None:
     from jitui.identity.access import Permission
 
     async def work(service: Service, by: Acting) -> object:
-        text = await _text(service, version)
+        text = await find_text(service, version)
         return await retire(service.policies, text, by=by.name, now=service.clock(), reason=reason)
 
     tell(as_person(Permission.POLICIES_PROPOSE, work), as_json=as_json)
@@ -270,7 +272,7 @@ def confirm(
 
     async def work(service: Service, by: Acting) -> object:
         waiting = await service.confirmations.open(limit=1000)
-        known = _one_of([one.confirmation_id for one in waiting], confirmation, "confirmation")
+        known = one_of([one.confirmation_id for one in waiting], confirmation, "confirmation")
         return await service.confirmations.confirm(known, by=by.name, now=service.clock())
 
     tell(as_person(Permission.POLICIES_APPROVE, work), as_json=as_json)
@@ -318,10 +320,21 @@ def tell(done: object, *, as_json: bool) -> None:
         echo(_said(done))
 
 
+def announced(one: Announcement) -> str:
+    """An announcement in a line."""
+    state = str(one.state).replace("_", " ")
+    counted = f"{one.opinions} {'opinion' if one.opinions == 1 else 'opinions'}"
+    since, at = (moment.isoformat(timespec="minutes") for moment in (one.announced_at, one.takes_effect_at))
+    return f"{visible(one.version)}: {state}, announced {since}, takes effect {at}, {counted}"
+
+
 def _said(done: object) -> str:
+    from jitui.aftersales.governance.announcing import Announcement
     from jitui.aftersales.governance.confirmations import Confirmation
     from jitui.aftersales.governance.publication import LogEntry
 
+    if isinstance(done, Announcement):
+        return announced(done)
     if isinstance(done, Confirmation):
         return f"{done.action} of {visible(done.subject)} is confirmed."
     if not isinstance(done, LogEntry):
@@ -352,6 +365,13 @@ def _show(found: Proposal) -> None:
         say(f"Next: `jitui policy publish {str(found.proposal_id)[:13]}`.")
 
 
+async def _show_buyer(service: Service, found: Proposal) -> None:
+    """Whom it is about: a proposal names no buyer, since a buyer may be erased."""
+    if found.kind == "allow_buyer":
+        entry = await service.registry.selection_entry(found.allow_buyer.selection_id)
+        echo(f"  buyer {visible(entry.buyer_id)}" if entry is not None else "  the buyer was erased")
+
+
 def _as_json(found: Proposal) -> dict[str, object]:
     return {
         "proposal_id": found.proposal_id,
@@ -371,11 +391,12 @@ async def _find(service: Service, text: str) -> Proposal:
     from jitui.aftersales.governance.proposals import ProposalState
 
     found = await service.proposals.list(states=tuple(ProposalState), limit=1000)
-    known = _one_of([one.proposal_id for one in found], text, "proposal")
+    known = one_of([one.proposal_id for one in found], text, "proposal")
     return next(one for one in found if one.proposal_id == known)
 
 
-def _one_of(ids: list[UUID], text: str, what: Literal["proposal", "confirmation"]) -> UUID:
+def one_of(ids: list[UUID], text: str, what: Literal["proposal", "confirmation", "opinion"]) -> UUID:
+    """The id that begins so. Raises BadInput for none and for several."""
     from jitui.errors import BadInput
 
     fitting = [one for one in ids if str(one).startswith(text.lower())]
@@ -385,7 +406,7 @@ def _one_of(ids: list[UUID], text: str, what: Literal["proposal", "confirmation"
     return fitting[0]
 
 
-async def _text(service: Service, version: str) -> PolicyText:
+async def find_text(service: Service, version: str) -> PolicyText:
     """The text of a version of the policy in force. Raises BadInput."""
     from jitui.errors import BadInput
 

@@ -216,7 +216,7 @@ def _content(media_type: str, kind: type[Any], example: object) -> Json:
 
 _UUIDS = frozenset(
     {"ticket_id", "refund_id", "restriction_id", "appeal_id", "task_id", "endpoint_id", "proposal_id"}
-    | {"confirmation_id", "complaint_id"}
+    | {"confirmation_id", "complaint_id", "announcement_id", "opinion_id", "selection_id"}
 )
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
@@ -235,6 +235,9 @@ _PATH_EXAMPLES = {
     "task_id": "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c",
     "proposal_id": "0197312a-8000-7a18-9577-d6e7f8091a00",
     "confirmation_id": "0197312a-8400-7a19-a688-e7f8091a2b00",
+    "selection_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
+    "announcement_id": "0197312a-8000-7a18-9577-d6e7f8091a00",
+    "opinion_id": "0197312a-7700-7a18-b577-d6e7f8091a3c",
     "policy_id": "unshipped-instant-refund",
     "version": "2",
     "endpoint_id": "0197312a-7800-7a16-8355-b4c5d6e7f809",

@@ -68,6 +68,14 @@ CAPS = PolicySection(
             "no limit",
         ),
         PolicyField(
+            "per_cluster",
+            CAP,
+            "Of all buyers of one cluster of linked accounts together, as exact as a shop's; of a buyer who is linked "
+            "with nobody, of that buyer. Unknown while the buyer's cluster is.",
+            "{count: 5, over: 30d}",
+            "no limit",
+        ),
+        PolicyField(
             "platform",
             CAP,
             "Of all shops together, as exact as a shop's.",

@@ -33,6 +33,7 @@ from jitui.policy.loading.loss_section import LOSS
 from jitui.policy.sections import OTHER_FACTORS
 
 MAX_REVIEW_DAYS = 60
+MAX_NOTICE_PERIOD_DAYS = 365
 BUYER_NAME = r"buyer\.[a-z][a-z0-9_]{0,58}"
 SHOP_NAME = r"shop\.[a-z][a-z0-9_]{0,58}"
 
@@ -382,6 +383,14 @@ POLICY = PolicySection(
             texts("notice", {"zh": "平台已自动审核通过", "en": "The platform approved this request automatically"}),
             "What a ticket says that was approved at once.",
             "{zh: 平台已自动审核通过, en: The platform approved this request automatically}",
+        ),
+        PolicyField(
+            "notice_period",
+            DurationKind("d", MAX_NOTICE_PERIOD_DAYS, may_be_none=True),
+            "How many days of 24 hours a text that replaces this one is announced before it takes effect. It binds the "
+            "next text while this one is in force, so a shorter period is announced for as long as the old one says.",
+            "7d",
+            "`0d`: nothing has to be announced",
         ),
     ),
 )

@@ -103,13 +103,12 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     parameters = read_lists(notes, found.get("lists"), read_parameters(notes, found.get("parameters")))
     sentence = sentence_reader(parameters, currency)
     title, notice = read(notes, found, "title", sentence), read(notes, found, "notice", sentence)
-    legal_basis = _legal_basis(notes, found.get("legal_basis"))
-    features = _features(notes, found.get("features"))
+    legal_basis, features = _legal_basis(notes, found.get("legal_basis")), _features(notes, found.get("features"))
     attributes = _attributes(notes, found.get("attributes"), features)
     words = _vocabulary(notes, found.get("definitions"), features, attributes, parameters)
     conditions = _conditions(notes, found.get("conditions"), words, sentence)
     restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
-    gates = _gates(notes, found.get("gates"), words, sentence)
+    gates, period = _gates(notes, found.get("gates"), words, sentence), _notice_period(notes, found)
     selection, caps, guards, loss, review = _without_expressions(notes, found, parameters)
     if notes.problems or review is None:
         return None
@@ -142,6 +141,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         restrictions=restrictions,
         gates=gates,
         review=review,
+        notice_period_days=period,
         facts=words.names.facts,
         advice=advice(notes.file, found["conditions"].place, programs, caps, texts, meaning),
         programs=programs,
@@ -416,6 +416,11 @@ def _selection(notes: Notes, node: Node | None, parameters: Parameters) -> Selec
     found = _section(notes, node, form.SELECTION) if node is not None else {}
     percent = read(notes, found, "hold_out_percent", number(parameters, form.HOLD_OUT_PERCENT)) or 0
     return SelectionSection(percent, read(notes, found, "seed", slug) or "")
+
+
+def _notice_period(notes: Notes, found: dict[str, Node]) -> int:
+    days = duration("d", form.MAX_NOTICE_PERIOD_DAYS, may_be_none=True)
+    return (read(notes, found, "notice_period", days) or 0) // DAY_SECONDS
 
 
 def _review(notes: Notes, node: Node, what: str) -> Review | None:

@@ -63,6 +63,7 @@ _LIMITS = {
     "caps.shop_": "caps.per_shop.",
     "caps.platform_": "caps.platform.",
     "caps.category_": "caps.per_category.",
+    "caps.cluster_": "caps.per_cluster.",
     "buyer.selected": "selection.",
 }
 """The limits that a sentence about a condition with this fact may speak of."""

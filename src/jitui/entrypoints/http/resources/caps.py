@@ -75,8 +75,9 @@ class CapsAnswer(Shown, frozen=True, kw_only=True):
     "/v1/caps",
     tags=["Policies"],
     summary="Read how much of the caps is used",
-    description="The rolled-up usage of the live policy's caps on shops, categories and the platform, those that have "
-    "used most first, and the alerts that stand. A buyer's cap is counted when the buyer asks and is not here.",
+    description="The rolled-up usage of the live policy's caps on shops, categories, clusters and the platform, those "
+    "that have used most first, and the alerts that stand. A buyer's cap is counted when the buyer asks and is not "
+    "here.",
     opt=operation({200: CapsAnswer}, Permission.POLICIES_READ, query=CapQuery),
 )
 async def get_caps(request: RequestContext) -> Reply:

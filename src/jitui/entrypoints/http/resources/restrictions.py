@@ -1,11 +1,11 @@
-"""Restrictions, which withdraw the service from a buyer; and the platform's allow and deny lists."""
+"""Restrictions, which withdraw the service from a buyer."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,12 +16,12 @@ from jitui.aftersales.governance.loosening import LoosenRefusal, propose_lifting
 from jitui.aftersales.governance.loosening import lift_restriction as lift_by_hand
 from jitui.aftersales.governance.proposals import Proposal
 from jitui.aftersales.governance.refusals import refusal_of
-from jitui.aftersales.governance.registry import Evidence, Restriction, Withdrawn, new_selection
+from jitui.aftersales.governance.registry import Evidence, Restriction, Withdrawn
 from jitui.aftersales.governance.statement_of_reasons import statement_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.fields import Id, Text, Time, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown, taken
-from jitui.entrypoints.http.operation import PLATFORM, get, operation, post, put
+from jitui.entrypoints.http.operation import PLATFORM, get, operation, post
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
@@ -29,7 +29,7 @@ from jitui.entrypoints.http.reply import NO_CONTENT, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.proposals import PolicyProposal, proposal_answer
-from jitui.entrypoints.http.resources.shared import BuyerIdOfKey, Sent, Shown, buyer_meant, id_of_address
+from jitui.entrypoints.http.resources.shared import BuyerIdOfKey, Sent, Shown, buyer_meant
 from jitui.identity.access import Permission
 from jitui.ids import lane_of, new_id
 
@@ -74,13 +74,6 @@ class LiftProposalSent(Sent, frozen=True, kw_only=True):
     reason: Why
 
 
-class SelectionSent(Sent, frozen=True, kw_only=True):
-    """Put a buyer on the allow or the deny list."""
-
-    verdict: Literal["allow", "deny"]
-    reason: Text = ""
-
-
 class RestrictionEvidence(Shown, frozen=True, kw_only=True):
     """What a restriction by hand rests on."""
 
@@ -121,17 +114,6 @@ class RestrictionList(Shown, frozen=True, kw_only=True):
     """A buyer's restrictions, newest first, also past ones."""
 
     restrictions: tuple[RestrictionAnswer, ...]
-
-
-class SelectionAnswer(Shown, frozen=True, kw_only=True):
-    """A buyer on one of the platform's lists."""
-
-    selection_id: UUID
-    buyer_id: str
-    verdict: str
-    reason: str
-    set_by: str
-    set_at: datetime
 
 
 _TAG = ["Restrictions and lists"]
@@ -334,29 +316,12 @@ async def propose_restriction_lift(request: RequestContext) -> Reply:
     return answer(proposal_answer(done), 201) if isinstance(done, Proposal) else not_found()
 
 
-@put(
-    "/v1/selection/{buyer_id:str}",
-    tags=_TAG,
-    summary="Put a buyer on a list",
-    description="`allow` overrides the hold-out, `deny` sends every request to review.",
-    opt=operation({200: SelectionAnswer}, Permission.RESTRICTIONS_WRITE, body=SelectionSent),
-)
-async def select_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
-    """Put a buyer on the allow or the deny list."""
-    sent = await read_body(request, SelectionSent)
-    buyer_id, service = id_of_address("buyer_id", buyer_id), request.service
-    row = new_selection(buyer_id, sent.verdict, sent.reason, request.actor.id, service.clock())
-    selection_id = await service.registry.select(row)
-    return answer(shown(SelectionAnswer, row, selection_id=selection_id))
-
-
 HANDLERS = (
     restrict_buyer,
     list_restrictions,
     get_restriction,
     lift_restriction,
     propose_restriction_lift,
-    select_buyer,
 )
 
 _ENDS_AT = sample.ASKED_AT + timedelta(days=90)
@@ -399,15 +364,6 @@ EXAMPLES = (
     LiftProposalSent(restriction_id=sample.RESTRICTION_ID, reason="The orders were the warehouse's fault."),
     RestrictionEvidence(order_ids=("o-901", "o-902"), event_ids=(), note="Eleven within a week."),
     _RULE,
-    SelectionSent(verdict="allow", reason="Invited."),
     _RESTRICTION,
     RestrictionList(restrictions=(_RESTRICTION,)),
-    SelectionAnswer(
-        selection_id=sample.RESTRICTION_ID,
-        buyer_id="b-1",
-        verdict="allow",
-        reason="Invited.",
-        set_by="risk desk",
-        set_at=sample.PAID_AT,
-    ),
 )
