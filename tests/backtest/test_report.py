@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
+from inspect import signature
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from jitui.backtest.report_page import View, render_html
 from jitui.backtest.run import Backtest, BacktestSpec, run_backtest
 from jitui.backtest.segments import read_segments
 from jitui.backtest.words import WORDS
+from jitui.entrypoints.cli.backtest import backtest as command
 from jitui.errors import BadInput
 from jitui.policy import Cap, Policy
 from tests.backtest.histories import REQUESTS, request, small_history, write_csv
@@ -200,6 +202,15 @@ def test_the_expected_loss_is_exact_and_rounded_half_up() -> None:
     check_rates(CostRates(100.0))
     with pytest.raises(BadInput, match="from 0 to 100"):
         check_rates(CostRates(100.1))
+    for rates in (CostRates(float("nan")), CostRates(1, float("inf")), CostRates(1, 1, -1)):
+        with pytest.raises(BadInput, match="is a number, 0 or above"):
+            check_rates(rates)
+
+
+def test_the_rates_of_the_command_are_those_of_the_module() -> None:
+    parameters = signature(command).parameters
+    names = ("incident_percent", "incident_cost_percent", "review_minutes")
+    assert CostRates(*(parameters[name].default for name in names)) == CostRates()
 
 
 def test_periods_are_days_weeks_or_months() -> None:

@@ -5,7 +5,8 @@ An incident is an instant refund whose parcel had left already. A rate in percen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 
 from jitui.errors import BadInput
@@ -39,7 +40,11 @@ class ExpectedCost:
 
 
 def check_rates(rates: CostRates) -> None:
-    """Raises BadInput for an incident percentage above 100."""
+    """Raises BadInput for a rate that is not a number from 0 up, and for an incident percentage above 100."""
+    for name, value in asdict(rates).items():
+        option = f"--{name.replace('_', '-')}"
+        if not (math.isfinite(value) and value >= 0):
+            raise BadInput(f"{option} is a number, 0 or above.", path=option)
     if rates.incident_percent > 100:
         raise BadInput(
             "--incident-percent is a share of the instant refunds: from 0 to 100.", path="--incident-percent"
