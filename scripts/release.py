@@ -30,7 +30,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-BUNDLED = ("@popperjs/core", "@tabler/core", "htmx.org", "redoc")
+BUNDLED = ("@popperjs/core", "@tabler/core", "echarts", "htmx.org", "redoc", "tslib", "zrender")
 """The npm packages of which the wheel carries files."""
 
 
@@ -78,7 +78,7 @@ def committed(folder: Path) -> Path:
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     folder.mkdir()
     subprocess.run(["tar", "--extract", "--directory", str(folder)], input=archive, check=True)
-    for vendored in (vendor_frontend.CONSOLE, vendor_frontend.HTTP):
+    for vendored in vendor_frontend.FOLDERS:
         shutil.copytree(vendored, folder / vendored.relative_to(ROOT))
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([sys.executable, str(folder / "scripts" / "client_api.py")], env=environment, check=True)

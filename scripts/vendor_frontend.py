@@ -1,4 +1,4 @@
-"""Brings the style sheets and scripts of the console and of `/docs` from npm into the package; never committed.
+"""Brings the style sheets and scripts of the console, `/docs` and reports from npm into the package; never committed.
 
 CEL's public conformance cases come the same way, for the tests: npm has them as a JavaScript module, and Node writes
 them down as JSON. npm checks every file against the hashes of package-lock.json. It works in a folder of .venv, so
@@ -18,6 +18,8 @@ WORK = ROOT / ".venv" / "frontend"
 ENTRYPOINTS = ROOT / "src" / "jitui" / "entrypoints"
 CONSOLE = ENTRYPOINTS / "console" / "static" / "vendor"
 HTTP = ENTRYPOINTS / "http" / "static" / "vendor"
+REPORTS = ROOT / "src" / "jitui" / "backtest" / "static" / "vendor"
+FOLDERS = (CONSOLE, HTTP, REPORTS)
 FILES = {
     CONSOLE / "htmx.min.js": "htmx.org/dist/htmx.min.js",
     CONSOLE / "tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
@@ -27,6 +29,12 @@ FILES = {
     HTTP / "redoc.standalone.js": "redoc/bundles/redoc.standalone.js",
     HTTP / "licences" / "redoc.txt": "redoc/LICENSE",
     HTTP / "licences" / "redoc-contains.txt": "redoc/bundles/redoc.standalone.js.LICENSE.txt",
+    REPORTS / "echarts.common.min.js": "echarts/dist/echarts.common.min.js",
+    REPORTS / "licences" / "echarts.txt": "echarts/LICENSE",
+    REPORTS / "licences" / "echarts-notice.txt": "echarts/NOTICE",
+    REPORTS / "licences" / "d3-in-echarts.txt": "echarts/licenses/LICENSE-d3",
+    REPORTS / "licences" / "zrender.txt": "zrender/LICENSE",
+    REPORTS / "licences" / "tslib.txt": "tslib/LICENSE.txt",
 }
 CASES = WORK / "cel-conformance.json"
 WRITE_CASES = """\
@@ -60,7 +68,7 @@ def main() -> None:
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(ROOT / name, WORK / name)
     install_with_npm()
-    for folder in (CONSOLE, HTTP):
+    for folder in FOLDERS:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "licences").mkdir(parents=True)
     for target, source in FILES.items():

@@ -9,6 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -197,6 +199,16 @@ def test_an_order_that_was_never_paid_asks_for_nothing(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "out", "requests", "order_id, shop_id") == [("paid", "(unknown)")]
     assert done.counts["cancelled_but_never_paid"] == 1
     assert rows_of(tmp_path / "out", "orders", "order_id, paid_minor, sample_weight")[0] == ("kept", 11000, 96478.0)
+
+
+def test_the_region_is_the_customers_state_where_the_file_has_it(tmp_path: Path) -> None:
+    source = write_marketplace(tmp_path / "in", [order("one")], [item("one")], [payment("one")])
+    import_history("olist", source, tmp_path / "without")
+    assert rows_of(tmp_path / "without", "requests", "region") == [(None,)]
+    customers = {"customer_id": ["c-one"], "customer_unique_id": ["b"], "customer_state": [" SP "]}
+    pq.write_table(pa.table(customers), source / "olist_customers_dataset.parquet")
+    import_history("olist", source, tmp_path / "with")
+    assert rows_of(tmp_path / "with", "requests", "region") == [("SP",)]
 
 
 # The command's behaviour -----------------------------------------------------------------------------------------

@@ -34,9 +34,8 @@ def test_a_made_up_history_is_back_tested(jitui: Jitui, tmp_path: Path) -> None:
 
 
 def test_files_for_machines_and_one_page_for_people(jitui: Jitui, history: Path, tmp_path: Path) -> None:
-    done = jitui(
-        "backtest", str(DEFAULT), "--history", str(history), "--against", "decided", "--out", str(tmp_path / "o")
-    )
+    words = ("backtest", str(DEFAULT), "--history", str(history), "--against", "decided", "--incident-percent", "2")
+    done = jitui(*words, "--segment", "paid=order.paid_minor", "--out", str(tmp_path / "o"))
     assert done.code == 0
     assert max(map(len, done.out.splitlines())) <= 80
     assert pq.read_table(tmp_path / "o" / "decisions.parquet").num_rows == 2
@@ -44,7 +43,48 @@ def test_files_for_machines_and_one_page_for_people(jitui: Jitui, history: Path,
     assert [aside["reason"] for aside in summary["set_aside"]] == ["broken"]
     page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
     assert "买家为平台优质用户" in page and "The buyer is a premium buyer of the platform" in page
-    assert not re.search(r"<script|https?://|<link|@import|url\(", page), "the page needs nothing but itself"
+    own = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)  # ECharts names places that it never asks
+    assert not re.search(r"<script src|https?://|<link|@import|url\(", own), "the page needs nothing but itself"
+    assert page.count("</script>") == page.count("<script") == 3
+    order = ("This history does not tell", "In short", "against really decided", "What stopped the others", "By paid")
+    assert [done.out.index(one) for one in order] == sorted(done.out.index(one) for one in order)
+    total, after = summary["findings"]["changes"]["total"], summary["findings"]["cost_after"]
+    assert (total["gained"], total["lost"], total["gaining_buyers"], total["after_minor"]) == (1, 0, 1, 10_000)
+    assert (summary["findings"]["cost_before"]["cost_minor"], after["cost_minor"]) == (0, 200)
+    assert page.index("What this history does not tell") < page.index("In short") < page.index("By paid")
+    assert page.index("这段历史没有说明的") < page.index("结论") < page.index("按paid")
+
+
+@pytest.mark.parametrize(
+    ("segment", "sentence"),
+    [
+        ("carrier=carier", "needs 'carier', which is neither a fact of the policy nor a column of the table requests"),
+        ("shop=shop_idd", "shop_id"),
+        ("tier=tier", "needs 'tier', which is neither"),
+        ("tier", "'tier' is not a segment: write NAME=SOURCE"),
+        ("cap=caps.buyer_ok", "caps.buyer_ok cannot be a segment"),
+        ("lines=order.lines", "order.lines cannot be a segment"),
+    ],
+)
+def test_a_segment_that_no_column_has_is_refused_before_the_work(
+    jitui: Jitui, history: Path, tmp_path: Path, segment: str, sentence: str
+) -> None:
+    words = ("backtest", str(DEFAULT), "--history", str(history), "--segment", segment, "--out", str(tmp_path / "o"))
+    done = jitui(*words)
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err
+    assert not (tmp_path / "o" / "decisions.parquet").exists()
+
+
+def test_a_history_without_requests_says_what_would_help(jitui: Jitui, tmp_path: Path) -> None:
+    empty = small_history(tmp_path / "h", requests=[])
+    done = jitui("backtest", str(DEFAULT), "--history", str(empty), "--language", "zh", "--out", str(tmp_path / "o"))
+    assert (done.code, "A history needs a row in its table requests" in " ".join(done.err.split())) == (0, True)
+    assert "refunded at once" not in done.out
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert "这段历史里没有申请，因此没有可判定的内容" in page
+    assert "so there is nothing to decide. A history needs a row in its table requests" in page
+    assert '<html lang="zh">' in page and "<figure" not in page
 
 
 def test_really_decided_beside_would_be_decided(jitui: Jitui, history: Path) -> None:

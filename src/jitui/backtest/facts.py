@@ -38,8 +38,11 @@ IDENTITY = (
     "asked_at",
     "category_id",
     "tier",
+    "region",
     "closed_at",
 )
+ASSUMED = ("buyer.restricted", "buyer.cluster_size", "buyer.cluster_restricted", "shop.covered", "service.paused")
+"""The facts for which a history has no table; unless they were logged, they have the value of an ordinary request."""
 LEFT_UNRECORDED = "left_unrecorded"
 """The column that says that the parcel had left and the platform did not know yet (R9)."""
 Tables = Mapping[str, ibis.Table]
@@ -94,6 +97,7 @@ def _asked(engine: Engine, tables: Tables, policy: Policy) -> ibis.Table:
         asked_us=engine.epoch_us(requests.asked_at),
         seen_us=engine.epoch_us(ibis.coalesce(seen_at, requests.asked_at)),
         asked_minor=requests.amount_minor,
+        region=_column(requests, "region", "string"),
     )
     if "orders" in tables:
         orders = tables["orders"]

@@ -1,16 +1,14 @@
-"""Reports of a back-test: tables for the terminal, and one self-contained HTML file."""
+"""The report of a back-test at the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from jitui.backtest.changes import Tally
+from jitui.backtest.findings import Findings
 from jitui.backtest.run import Backtest
 from jitui.backtest.summary import Comparison, Group, Summary
-from jitui.backtest.words import WORDS
 from jitui.money import is_currency, to_decimal_text
 
 if TYPE_CHECKING:
@@ -43,14 +41,23 @@ def band(name: str, currency: str) -> str:
 
 
 def terminal_tables(done: Backtest) -> Iterator[Table]:
-    """The tables of a back-test, each at most 80 columns wide."""
+    """The tables of a back-test, each at most 80 columns wide: the answer first, what was compared next."""
+    if not done.summary.requests:
+        if done.prepared.set_aside:
+            yield _set_aside(done)
+        yield _cost(done)
+        return
+    if done.findings is not None:
+        yield from _answer(done, done.findings)
+    yield from comparison_tables(done)
     for summary in (done.summary, done.against):
         if summary is not None:
             yield _totals(summary, done)
             yield _obstacles(summary)
     for title, groups in _groupings(done.summary):
         yield _group_table(title, groups, done.summary)
-    yield from comparison_tables(done)
+    if done.findings is not None:
+        yield from _of_findings(done.findings, done.summary)
     if len(done.summary.by_currency) > 1:
         yield _by_currency(done.summary)
     if done.verification is not None:
@@ -116,7 +123,61 @@ def _groupings(summary: Summary) -> Iterator[tuple[str, tuple[Group, ...]]]:
         yield "By buyer tier", summary.by_tier
     if len(summary.by_waiting) > 1:
         yield "By the time that it really took", summary.by_waiting
-    yield "By day, the last ones", summary.by_day[-MOST_ROWS:]
+
+
+def _answer(done: Backtest, found: Findings) -> Iterator[Table]:
+    """What the history lacks, before any number; then how much more at once, at what loss, and who gains and loses."""
+    lacks = report_table("This history does not tell", "", "unknown for", "it would come from")
+    for gap in found.gaps:
+        lacks.add_row(gap.fact, "taken as usual" if gap.assumed else f"{gap.unknown:,}", gap.helps)
+    if not found.losses.incidents:
+        lacks.add_row("incidents", "every request", "shipments.recorded_at")
+    if lacks.row_count:
+        yield lacks
+    total, currency = found.changes.total, done.summary.currency
+    before = found.changes.compared_with or "everything reviewed"
+    table = report_table("In short", "", before, f"{done.summary.policy_id} {done.summary.policy_version}")
+    table.add_row("refunded at once", f"{total.before:,}", f"{total.after:,}")
+    table.add_row("share", share(total.before, total.requests), share(total.after, total.requests))
+    table.add_row(f"money out, {currency}", money(total.before_minor, currency), money(total.after_minor, currency))
+    costs = (money(one.cost_minor, currency) for one in (found.cost_before, found.cost_after))
+    table.add_row(f"expected loss at {found.rates.incident_percent:g} % incidents", *costs)
+    table.add_row("gain an instant refund", "", f"{total.gained:,} of {total.gaining_buyers:,} buyers")
+    table.add_row("lose it", "", f"{total.lost:,} of {total.losing_buyers:,} buyers")
+    if found.changes.left_out:
+        table.add_row("decided on one side only, not counted", f"{found.changes.left_out:,}", "")
+    yield table
+
+
+def _of_findings(found: Findings, summary: Summary) -> Iterator[Table]:
+    """The other segments with a value, the last periods, and other caps."""
+    for segment in found.changes.segments:
+        if segment.is_known and (not segment.is_built_in or segment.name in ("region", "shop")):
+            names = [band(row.name, summary.currency) if segment.is_money else row.name for row in segment.rows]
+            rows = [*zip(names, segment.rows, strict=True)]
+            if segment.others is not None:
+                rows.append((f"others ({segment.values - len(names):,})", segment.others))
+            yield _tallies(f"By {segment.name}", rows, summary.currency)
+    table = report_table(f"By {found.drift.grain}, the last ones", "", "requests", "at once", "share")
+    for one in found.drift.periods[-MOST_ROWS:]:
+        table.add_row(one.name, f"{one.requests:,}", f"{one.after:,}", share(one.after, one.requests))
+    yield table
+    if found.cap_trials.passing is not None:
+        only = found.cap_trials.passing - summary.instant
+        title = f"If one cap were another ({only:,} requests were stopped by caps alone)"
+        table = report_table(title, "cap", "changed to", "at once", summary.currency)
+        for trial in found.cap_trials.trials:
+            amount = money(trial.instant_minor, summary.currency)
+            table.add_row(trial.scope, trial.change, f"{trial.instant:,}", amount)
+        yield table
+
+
+def _tallies(title: str, rows: Sequence[tuple[str, Tally]], currency: str) -> Table:
+    table = report_table(title, "", "requests", "share", "gain", "lose", f"{currency} at once")
+    for name, row in rows:
+        counts = (f"{row.requests:,}", share(row.after, row.requests), f"{row.gained:,}", f"{row.lost:,}")
+        table.add_row(name or "?", *counts, money(row.after_minor, currency))
+    return table
 
 
 def _renamed(group: Group, name: str) -> Group:
@@ -139,11 +200,11 @@ def _by_currency(summary: Summary) -> Table:
     """The amounts in each currency; amounts in different currencies are never added."""
     table = report_table("By currency", "", "requests", "at once", "asked for", "at once")
     for group in summary.by_currency:
-        table.add_row(group.name or "?", f"{group.requests:,}", f"{group.instant:,}", *_amounts(group))
+        table.add_row(group.name or "?", f"{group.requests:,}", f"{group.instant:,}", *amounts(group))
     return table
 
 
-def _amounts(group: Group) -> tuple[str, str]:
+def amounts(group: Group) -> tuple[str, str]:
     """The requested and the instantly refunded amount, in the currency that is the group's name."""
     if not is_currency(group.name):
         return "?", "?"
@@ -201,79 +262,3 @@ def _cost(done: Backtest) -> Table:
     table.add_row("peak memory, MiB", f"{done.peak_memory_mib:,}")
     table.add_row("the engine's cap, MiB", f"{done.memory_cap_mib:,}")
     return table
-
-
-# HTML ------------------------------------------------------------------------------------------------------------
-
-_WIDTH, _HEIGHT = 720, 180
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar of a chart in pixels, with its tooltip."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A chart: requests behind, instant refunds in front; `top` is the number at full height."""
-
-    all: tuple[Bar, ...]
-    instant: tuple[Bar, ...]
-    top: int
-    first: str
-    last: str
-
-
-def render_html(done: Backtest, language: str) -> str:
-    """One self-contained page with both languages, opened in `language` (zh, en): no script, no font, no picture."""
-    environment = Environment(
-        loader=PackageLoader("jitui.backtest"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("report.html").render(
-        done=done,
-        language=language,
-        words=WORDS,
-        summaries=[one for one in (done.summary, done.against) if one is not None],
-        chart=chart,
-        groupings=_html_groupings,
-        money=money,
-        amounts=_amounts,
-        share=share,
-        size=(_WIDTH, _HEIGHT),
-    )
-
-
-def _html_groupings(summary: Summary, words: Mapping[str, str]) -> Iterator[tuple[str, Sequence[Group]]]:
-    yield words["by_amount"], tuple(_renamed(group, band(group.name, summary.currency)) for group in summary.by_amount)
-    yield words["by_category"], summary.by_category[:50]
-    if len(summary.by_tier) > 1:
-        yield words["by_tier"], summary.by_tier
-    if len(summary.by_waiting) > 1:
-        waiting = (_renamed(group, group.name or words["no_end"]) for group in summary.by_waiting)
-        yield words["by_waiting"], tuple(waiting)
-
-
-def chart(groups: Sequence[Group]) -> Chart:
-    """The chart of groups in their order, as wide as the page allows."""
-    top = max((group.requests for group in groups), default=0)
-    step = _WIDTH / max(len(groups), 1)
-    width = max(step * 0.8, 0.5)
-
-    def bar(place: int, count: int, text: str) -> Bar:
-        height = _HEIGHT * count / top if top else 0.0
-        return Bar(round(place * step, 2), round(_HEIGHT - height, 2), round(width, 2), round(height, 2), text)
-
-    texts = [f"{one.name}: {one.instant:,} / {one.requests:,}" for one in groups]
-    return Chart(
-        tuple(bar(place, one.requests, texts[place]) for place, one in enumerate(groups)),
-        tuple(bar(place, one.instant, texts[place]) for place, one in enumerate(groups)),
-        top,
-        groups[0].name if groups else "",
-        groups[-1].name if groups else "",
-    )

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import resource
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from zoneinfo import ZoneInfo
 
 from jitui.backtest.engine import DEFAULT_MEMORY_MIB, Engine, EngineName, open_engine
 from jitui.backtest.facts import Choice, Tables
+from jitui.backtest.findings import Findings, find
 from jitui.backtest.gaps import GAPS
+from jitui.backtest.incident_cost import CostRates, check_rates
 from jitui.backtest.logged import Verification, verify_logged
 from jitui.backtest.replay import Progress, ReplayChoice, Replayed, replay
+from jitui.backtest.segments import SegmentSpec
 from jitui.backtest.source import Prepared, prepare
 from jitui.backtest.summary import Comparison, Summary, compare, summarise, write_really_decided
 from jitui.errors import BadInput
 from jitui.policy import Policy
 
+REALLY_DECIDED = "really decided"
+"""The name of the real decisions in a comparison."""
+
 
 @dataclass(frozen=True, slots=True)
 class BacktestSpec:
-    """What to do; `against` is a second policy, `decided` compares with the real decisions."""
+    """What to do; `against` is a second policy, `decided` compares with the real decisions.
+
+    `findings`: also find what the report for people says, by `segments` and with `rates`.
+    """
 
     policy: Policy
     history: str
@@ -32,7 +41,9 @@ class BacktestSpec:
     engine: EngineName = EngineName.DUCKDB
     master: str = "local[2]"
     memory_mib: int = DEFAULT_MEMORY_MIB
-    minutes_a_review: float = 4.0
+    rates: CostRates = field(default_factory=CostRates)
+    segments: tuple[SegmentSpec, ...] = ()
+    findings: bool = False
     recompute_features: bool = False
     replay_caps: bool = True
     verify: int = 0
@@ -54,14 +65,23 @@ class Backtest:
     memory_cap_mib: int
     moved_to_review: int = 0
     """Requests that would be instant without the facts that rows set aside made unknown."""
+    findings: Findings | None = None
 
 
 def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _what, _done, _of: None) -> Backtest:
     """Run a back-test; `work` has `decisions.parquet`, `decisions_against.parquet` and the rows that were set aside."""
     started = perf_counter()
+    check_rates(spec.rates)
     progress("reading the history", 0, 0)
     facts = {**(spec.against.facts if spec.against else {}), **spec.policy.facts}
-    prepared = prepare(spec.history, work, memory_mib=spec.memory_mib // 2, facts=facts, encoding=spec.encoding)
+    prepared = prepare(
+        spec.history,
+        work,
+        memory_mib=spec.memory_mib // 2,
+        facts=facts,
+        encoding=spec.encoding,
+        segments=spec.segments,
+    )
     if spec.decided and "decisions" not in prepared.paths:
         raise BadInput("This history has no decisions to compare with (docs/reference/history.md).", path="--against")
     with open_engine(spec.engine, work, memory_mib=spec.memory_mib, master=spec.master) as engine:
@@ -70,7 +90,7 @@ def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _wh
         if prepared.gaps is not None:
             as_if_whole = _replay(engine, tables, spec, spec.policy, work / "as_if_whole.parquet", progress)
             tables[GAPS] = engine.read(prepared.gaps)
-        here = _replay(engine, tables, spec, spec.policy, work / "decisions.parquet", progress)
+        here = _replay(engine, tables, spec, spec.policy, work / "decisions.parquet", progress, full=spec.findings)
         there = None
         if spec.against is not None:
             there = _replay(engine, tables, spec, spec.against, work / "decisions_against.parquet", progress)
@@ -78,11 +98,16 @@ def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _wh
         if spec.verify:
             verified = verify_logged(engine, tables, spec.policy, spec.time_zone, spec.verify)
     progress("adding up", 0, 0)
+    comparison, other = _compare(spec, prepared, here, there, work)
+    found = None
+    if spec.findings:
+        compared_with = None if comparison is None else comparison.there
+        found = find(here, other, compared_with, spec.segments, spec.rates, spec.time_zone.key)
     summaries = [_summarise(spec, one) for one in (here, there) if one is not None]
     return Backtest(
         summaries[0],
         summaries[1] if len(summaries) > 1 else None,
-        _compare(spec, prepared, here, there, work),
+        comparison,
         verified,
         prepared,
         spec.engine,
@@ -90,6 +115,7 @@ def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _wh
         peak_memory_mib(),
         spec.memory_mib,
         0 if as_if_whole is None else _moved_to_review(as_if_whole, here),
+        found,
     )
 
 
@@ -105,26 +131,36 @@ def peak_memory_mib() -> int:
 
 
 def _replay(
-    engine: Engine, tables: Tables, spec: BacktestSpec, policy: Policy, out: Path, progress: Progress
+    engine: Engine,
+    tables: Tables,
+    spec: BacktestSpec,
+    policy: Policy,
+    out: Path,
+    progress: Progress,
+    *,
+    full: bool = False,
 ) -> Replayed:
-    choice = ReplayChoice(Choice(spec.time_zone, spec.recompute_features), spec.replay_caps)
+    """`full`: with what the report needs beside each decision."""
+    facts = Choice(spec.time_zone, spec.recompute_features)
+    choice = ReplayChoice(facts, spec.replay_caps, spec.segments if full else (), full)
     return replay(engine, tables, policy, out, choice, progress)
 
 
 def _summarise(spec: BacktestSpec, replayed: Replayed) -> Summary:
-    return summarise(replayed, minutes_a_review=spec.minutes_a_review, time_zone=spec.time_zone.key)
+    return summarise(replayed, minutes_a_review=spec.rates.review_minutes, time_zone=spec.time_zone.key)
 
 
 def _compare(
     spec: BacktestSpec, prepared: Prepared, here: Replayed, there: Replayed | None, work: Path
-) -> Comparison | None:
+) -> tuple[Comparison | None, Path | None]:
+    """The comparison that was asked for, and the decisions of the other side."""
     name = f"{spec.policy.id} {spec.policy.version}"
     if there is not None:
         other = f"{there.policy.id} {there.policy.version}"
         if other == name:
             name, other = f"{name} ({spec.policy.sha256[:8]})", f"{other} ({there.policy.sha256[:8]})"
-        return compare(here.path, there.path, name, other, spec.policy.currency)
+        return compare(here.path, there.path, name, other, spec.policy.currency), there.path
     if spec.decided:
         really = write_really_decided(prepared.paths["decisions"], work)
-        return compare(here.path, really, name, "really decided", spec.policy.currency)
-    return None
+        return compare(here.path, really, name, REALLY_DECIDED, spec.policy.currency), really
+    return None, None

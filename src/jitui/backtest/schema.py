@@ -75,6 +75,7 @@ _TABLES = (
             Column("whole_order", _BOOL, "every unit of every line of the order was asked for, none left out"),
             Column("category_id", _TEXT, "for reports: the category of the costliest line"),
             Column("tier", _TEXT, "for reports: the platform's own tier of the buyer"),
+            Column("region", _TEXT, "for reports: the buyer's region, or the one that the order was sent to"),
             Column("closed_at", _MOMENT, "when the money was back, or the request had ended without it"),
             Column(
                 "erased",

@@ -7,7 +7,7 @@ schema is used where it is; everything else is rewritten as a Parquet file in th
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +18,7 @@ import duckdb
 from jitui.backtest.found import FILE, LINE, Raw, find, named, quoted
 from jitui.backtest.gaps import COLUMNS, OF_TABLE, of_lost_lines
 from jitui.backtest.schema import TABLES, Column, ColumnType, TableSpec
+from jitui.backtest.segments import SegmentSpec, check_columns
 from jitui.backtest.typed import filled, is_lines, sql_type, teach, typed, why
 from jitui.errors import BadInput
 from jitui.money import MAX_AMOUNT_MINOR
@@ -73,11 +74,13 @@ def prepare(
     memory_mib: int = 2048,
     facts: Mapping[str, FactSpec] = FACTS,
     encoding: str = "utf-8",
+    segments: Sequence[SegmentSpec] = (),
 ) -> Prepared:
     """Check the history at a location; `work` has what was rewritten, and the rows that were set aside.
 
     `facts` are those that the policy may read, with the types of its attributes; `encoding` is that of CSV files.
-    Raises BadInput for a location that cannot be read, a missing table and a missing column.
+    Columns of `requests` that `segments` name are kept. Raises BadInput for a location that cannot be read, a missing
+    table and a missing column.
     """
     work.mkdir(parents=True, exist_ok=True)
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -90,7 +93,9 @@ def prepare(
         connection.execute(f"CREATE TEMP TABLE gaps ({', '.join(f'{name} VARCHAR' for name in COLUMNS)})")
         found = {raw.spec.name: raw for raw in find(connection, str(location), work, encoding)}
         _require_tables(str(location), found)
-        checked = {name: _check(connection, raw, work, facts) for name, raw in found.items()}
+        check_columns(segments, found["requests"].types, facts)
+        wanted = tuple(one.source for one in segments if not one.is_fact)
+        checked = {name: _check(connection, raw, work, facts, wanted) for name, raw in found.items()}
         gaps = _write_gaps(connection, work)
     return Prepared(
         {name: path for name, (path, _, _) in checked.items()},
@@ -121,9 +126,13 @@ def _require_tables(location: str, found: Mapping[str, Raw]) -> None:
 
 
 def _check(
-    connection: duckdb.DuckDBPyConnection, raw: Raw, work: Path, facts: Mapping[str, FactSpec]
+    connection: duckdb.DuckDBPyConnection,
+    raw: Raw,
+    work: Path,
+    facts: Mapping[str, FactSpec],
+    wanted: Collection[str],
 ) -> tuple[Path, int, tuple[RowsSetAside, ...]]:
-    columns = _columns(raw, facts)
+    columns = [*_columns(raw, facts), *_of_segments(raw, wanted)]
     aside = []
     if raw.broken:
         file, line, text = raw.broken[0]
@@ -184,6 +193,16 @@ def _columns(raw: Raw, facts: Mapping[str, FactSpec]) -> list[Column]:
     return [*spec.columns, *(one for name in further if (one := _further(raw, name, facts)) is not None)]
 
 
+def _of_segments(raw: Raw, wanted: Collection[str]) -> Iterator[Column]:
+    """The columns of `requests` that only segments read; a value that cannot be read is unknown, and no fault."""
+    for name in dict.fromkeys(wanted):
+        if raw.spec.name == "requests" and raw.spec.column(name) is None:
+            kind = raw.types[name]
+            whole = "INT" in kind and not raw.is_text
+            yield Column(name, ColumnType.BOOL if kind == "BOOLEAN" else _WHOLE_OR_TEXT[whole], _UNREAD)
+
+
+_WHOLE_OR_TEXT = {True: ColumnType.INT, False: ColumnType.TEXT}
 _UNREAD = "nothing that was named reads it"
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 
 from jitui.backtest.columns import condition_column
-from jitui.backtest.replay import CAPS, Replayed
+from jitui.backtest.in_order import CAPS
+from jitui.backtest.replay import Replayed
 from jitui.policy import Condition
 
 AMOUNT_BANDS_MINOR = (5_000, 10_000, 20_000, 30_000, 50_000)
@@ -133,11 +134,11 @@ def summarise(replayed: Replayed, *, minutes_a_review: float, time_zone: str) ->
     """Aggregate the decisions of a replay; `minutes_a_review` is a merchant's time for one request (R6)."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE VIEW decided AS {_in_currency(replayed.path, replayed.policy.currency)}")
+        connection.execute(f"CREATE VIEW decided AS {decisions_in(replayed.path, replayed.policy.currency)}")
         return _summarise(connection, replayed, minutes_a_review, time_zone)
 
 
-def _in_currency(decisions: Path, currency: str) -> str:
+def decisions_in(decisions: Path, currency: str) -> str:
     """The decisions with amounts in this currency only; `own_minor` is the amount in the order's own currency."""
     return f"""SELECT * REPLACE (CASE WHEN currency = '{currency}' THEN amount_minor END AS amount_minor),
                       amount_minor AS own_minor FROM read_parquet('{_quoted(decisions)}')"""
@@ -160,7 +161,7 @@ def _summarise(
         waited_by_instant=_waiting(connection, "outcome = 'instant'"),
         by_day=_groups(connection, local_day, "name"),
         by_category=_groups(connection, "coalesce(category_id, '')", "requests DESC, name"),
-        by_amount=_groups(connection, _band(), "min(amount_minor) NULLS LAST"),
+        by_amount=_groups(connection, amount_band(), "min(amount_minor) NULLS LAST"),
         by_tier=_groups(connection, "coalesce(tier, '')", "requests DESC, name"),
         by_waiting=_groups(connection, _waiting_band(), "min(closed_at - asked_at) NULLS LAST"),
         by_currency=_groups(connection, "coalesce(currency, '')", "requests DESC, name", amount="own_minor"),
@@ -197,7 +198,7 @@ def _groups(
     return tuple(Group(*row) for row in rows)
 
 
-def _band() -> str:
+def amount_band() -> str:
     """The band of a request's amount, named by its bounds in minor units: `5000-9999`."""
     bounds = (0, *AMOUNT_BANDS_MINOR)
     cases = [
@@ -255,7 +256,7 @@ def _true_counts(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) 
 def compare(here: Path, there: Path, here_name: str, there_name: str, currency: str) -> Comparison:
     """The four combinations for two Parquet files with request_id and outcome; amounts in `currency`."""
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE VIEW here AS {_in_currency(here, currency)}")
+        connection.execute(f"CREATE VIEW here AS {decisions_in(here, currency)}")
         connection.execute(f"CREATE VIEW there AS SELECT * FROM read_parquet('{_quoted(there)}')")
         obstacle = "t.first_obstacle" if "first_obstacle" in _columns(connection, "there") else "NULL"
         connection.execute(f"""

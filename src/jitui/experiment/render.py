@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from jitui.backtest.page import page_environment
 from jitui.backtest.report import report_table
 from jitui.experiment.compare import Comparison
 from jitui.experiment.exposures import HOLD_OUT, LIVE
@@ -135,21 +134,22 @@ def chart(days: Sequence[DayReading]) -> Chart:
 
 def render_html(report: ExperimentReport, language: str) -> str:
     """One self-contained page with both languages, opened in `language` (zh, en): no script, no font, no picture."""
-    environment = Environment(
-        loader=PackageLoader("jitui.experiment"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("experiment.html").render(
-        report=report,
-        language=language,
-        words=WORDS,
-        number=number,
-        interval=interval,
-        days_left=days_left,
-        remarks=remarks,
-        cost_lines=cost_lines,
-        chart=chart,
-        size=(_WIDTH, _HEIGHT),
-        tone=_tone,
+    return (
+        page_environment("jitui.experiment")
+        .get_template("experiment.html")
+        .render(
+            report=report,
+            language=language,
+            words=WORDS,
+            number=number,
+            interval=interval,
+            days_left=days_left,
+            remarks=remarks,
+            cost_lines=cost_lines,
+            chart=chart,
+            size=(_WIDTH, _HEIGHT),
+            tone=_tone,
+        )
     )
 
 

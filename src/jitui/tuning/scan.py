@@ -21,7 +21,8 @@ import ibis
 from jitui.backtest.columns import Reading
 from jitui.backtest.engine import Engine
 from jitui.backtest.facts import CURRENCY, IDENTITY, LEFT_UNRECORDED, Choice, Tables, request_facts
-from jitui.backtest.replay import AMOUNT, carried_facts
+from jitui.backtest.in_order import AMOUNT
+from jitui.backtest.replay import carried_facts
 from jitui.errors import BadInput
 from jitui.policy import Policy
 from jitui.policy.language.syntax import Node
@@ -112,8 +113,9 @@ def scan(
     buyer is in both.
     """
     groups = bit_groups(grid, parts)
-    facts = [name for name in policy.programs.condition_reads.facts if not name.startswith(CAPS)]
-    rows = request_facts(engine, tables, policy, (*facts, *carried_facts(policy), AMOUNT), choice)
+    read = (*policy.programs.condition_reads.facts, *carried_facts(policy), AMOUNT)
+    facts = [name for name in read if name in policy.facts and not name.startswith(CAPS)]
+    rows = request_facts(engine, tables, policy, facts, choice)
     rows = _with_disputes(engine, tables, rows) if policy.loss.lost_dispute_minor else rows
     reading = Reading(engine, rows, policy.facts)
     bits: dict[str, Any] = {}

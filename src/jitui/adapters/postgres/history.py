@@ -65,7 +65,7 @@ SELECT t.ticket_id::text AS request_id, t.order_id, t.buyer_id, t.shop_id, d.dec
        t.amount_minor, (d.facts ->> 'request.whole_order')::boolean AS whole_order,
        (SELECT l.category_id FROM order_line l WHERE l.lane = t.lane AND l.order_id = t.order_id
         ORDER BY l.paid_minor DESC, l.position LIMIT 1) AS category_id,
-       b.attributes ->> 'tier' AS tier, t.closed_at AT TIME ZONE 'UTC' AS closed_at, e.seen_at,
+       b.attributes ->> 'tier' AS tier, b.region, t.closed_at AT TIME ZONE 'UTC' AS closed_at, e.seen_at,
        coalesce((SELECT m.cluster_id::text FROM cluster_member m
                  WHERE m.lane = t.lane AND m.buyer_id = t.buyer_id AND m.from_at <= d.decided_at
                    AND (m.until_at IS NULL OR m.until_at > d.decided_at)), t.buyer_id) AS cluster_id,

@@ -265,6 +265,7 @@ def requests_query(work: Work) -> str:
         "whole_order",
         "category_id",
         "tier",
+        "region",
         "closed_at",
     )
     columns = ", ".join(f"{rows.column(name)} AS {name}" for name in names)
@@ -273,7 +274,7 @@ def requests_query(work: Work) -> str:
         SELECT DISTINCT coalesce(r.request_id, r.order_id) AS request_id, r.order_id,
             coalesce(r.buyer_id, o.buyer_id) AS buyer_id, coalesce(r.shop_id, o.shop_id) AS shop_id,
             r.asked_at, r.amount_minor, r.whole_order, r.category_id, r.tier,
-            r.closed_at
+            r.region, r.closed_at
         FROM r LEFT JOIN o ON o.order_id = r.order_id"""
 
 

@@ -48,6 +48,8 @@ FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
 }
 """The files and columns that are read; a policy can use nothing from sellers and reviews."""
+OPTIONAL = {"customers": ("customer_state",)}
+"""Columns that only reports use; a file without them is read all the same."""
 
 KINDS = (
     "order_paid",
@@ -112,6 +114,8 @@ def _load(connection: duckdb.DuckDBPyConnection, folder: Path, name: str, stem: 
         if missing:
             raise BadInput(f"{found} lacks the columns {', '.join(missing)}.", path=str(found))
         texts = ", ".join(f"nullif(trim({column}::VARCHAR), '') AS {column}" for column in columns)
+        for column in OPTIONAL.get(name, ()):
+            texts += f", nullif(trim({column if column in there else 'NULL'}::VARCHAR), '') AS {column}"
         connection.execute(f"CREATE TABLE {name} AS SELECT row_number() OVER () AS row, {texts} FROM {relation}")
     except duckdb.Error as error:
         raise BadInput(f"{found} is damaged: {str(error).splitlines()[0]}.", path=str(found)) from None
@@ -139,7 +143,7 @@ _CHECKED = (
             WHEN order_id IS NULL OR payment_sequential IS NULL THEN 'missing'
             WHEN row_number() OVER (PARTITION BY order_id, payment_sequential ORDER BY row) > 1 THEN 'repeated'
             ELSE centavos_fault(payment_value) END AS fault FROM payments""",
-    """CREATE TABLE checked_orders AS SELECT o.*, c.customer_unique_id AS buyer_id, CASE
+    """CREATE TABLE checked_orders AS SELECT o.*, c.customer_unique_id AS buyer_id, c.region, CASE
             WHEN o.order_id IS NULL OR o.order_status IS NULL OR order_purchase_timestamp IS NULL THEN 'missing'
             WHEN row_number() OVER (PARTITION BY o.order_id ORDER BY o.row) > 1 THEN 'repeated'
             WHEN unreadable(order_purchase_timestamp) OR unreadable(order_approved_at)
@@ -150,7 +154,8 @@ _CHECKED = (
                 THEN 'an_item_is_set_aside'
             WHEN o.order_id IN (SELECT order_id FROM checked_payments WHERE fault IS NOT NULL AND order_id IS NOT NULL)
                 THEN 'a_payment_is_set_aside' END AS fault
-        FROM orders o LEFT JOIN (SELECT customer_id, any_value(customer_unique_id) AS customer_unique_id
+        FROM orders o LEFT JOIN (SELECT customer_id, any_value(customer_unique_id) AS customer_unique_id,
+                                 any_value(customer_state) AS region
                                  FROM customers GROUP BY customer_id) c USING (customer_id)""",
     "CREATE VIEW good_ids AS SELECT order_id FROM checked_orders WHERE fault IS NULL",
     *(
@@ -185,7 +190,7 @@ def _model(assumed: OlistAssumptions) -> Iterator[str]:
     delay = f"{assumed.request_median_hours} * pow(u / (1 - u), {assumed.request_spread})"
     asks = "('canceled', 'unavailable')" if assumed.unavailable_asks else "('canceled')"
     yield f"""CREATE TABLE placed AS WITH dated AS (
-            SELECT order_id, buyer_id, order_status, utc(order_purchase_timestamp) AS placed_at,
+            SELECT order_id, buyer_id, region, order_status, utc(order_purchase_timestamp) AS placed_at,
                 utc(order_approved_at) AS paid_at, utc(order_delivered_carrier_date) AS left_at,
                 utc(order_delivered_customer_date) AS delivered_at,
                 utc(order_estimated_delivery_date) AS promised_at, share(order_id) AS u
@@ -206,8 +211,8 @@ def _tables(assumed: OlistAssumptions) -> Iterator[tuple[str, str]]:
     yield (
         "requests",
         f"""SELECT order_id AS request_id, order_id, buyer_id, coalesce(shop_id, '{UNKNOWN_SHOP}') AS shop_id, asked_at,
-            paid_minor AS amount_minor, true AS whole_order, category_id, NULL::VARCHAR AS tier, closed_at
-            FROM asked ORDER BY asked_at, order_id""",
+            paid_minor AS amount_minor, true AS whole_order, category_id, NULL::VARCHAR AS tier, region,
+            closed_at FROM asked ORDER BY asked_at, order_id""",
     )
     weight = f"{assumed.delivered_in_whole} / greatest(1, count(*) FILTER (order_status = 'delivered') OVER ())"
     yield (

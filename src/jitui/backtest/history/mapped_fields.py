@@ -55,7 +55,7 @@ OF_TABLES: Mapping[str, Mapping[str, CellType]] = {
     },
     "requests": {
         "request_id": _ID, "asked_at": _AT, "amount": _AMOUNT, "whole_order": _FLAG, "category_id": _ID, "tier": _TEXT,
-        "closed_at": _AT,
+        "region": _TEXT, "closed_at": _AT,
     },
     "buyers": {"registered_at": _AT},
     "events": {

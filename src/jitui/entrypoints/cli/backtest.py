@@ -39,7 +39,21 @@ _Out = Annotated[
     Path | None, typer.Option(help="Keep decisions (Parquet), summary.json and report.html in this folder.")
 ]
 _Language = Annotated[str, typer.Option(help="Of the report: zh or en.")]
-_MinutesAReview = Annotated[float, typer.Option(min=0, help="A merchant's time for one request.")]
+_ReviewMinutes = Annotated[
+    float, typer.Option("--review-minutes", "--minutes-a-review", min=0, help="A merchant's time for one request.")
+]
+_IncidentPercent = Annotated[
+    float, typer.Option(min=0, max=100, help="Instant refunds that become an incident: the goods had left already.")
+]
+_IncidentCostPercent = Annotated[float, typer.Option(min=0, help="What an incident costs, in percent of the refund.")]
+_Segment = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=SOURCE",
+        help="A further segment of the report: a fact of the policy, or a column of the table requests. Repeatable.",
+        show_default=False,
+    ),
+]
 DaysIn = Annotated[str, typer.Option(help="The zone of days; the service's by default.")]
 _RecomputeFeatures = Annotated[
     bool, typer.Option("--recompute-features", help="Compute features anew where they were logged.")
@@ -58,7 +72,10 @@ def backtest(
     memory_mib: _MemoryMib = 4096,
     out: _Out = None,
     language: _Language = "en",
-    minutes_a_review: _MinutesAReview = 4.0,
+    review_minutes: _ReviewMinutes = 4.0,
+    incident_percent: _IncidentPercent = 0.5,
+    incident_cost_percent: _IncidentCostPercent = 100.0,
+    segment: _Segment = None,
     time_zone: DaysIn = "",
     recompute_features: _RecomputeFeatures = False,
     logged_caps: _LoggedCaps = False,
@@ -70,41 +87,50 @@ def backtest(
 
     Exit code 1 when --verify finds a logged decision that the replay does not confirm.
     """
+    from jitui.backtest.incident_cost import CostRates
     from jitui.backtest.run import BacktestSpec
-    from jitui.backtest.words import check_language
+    from jitui.backtest.segments import read_segments
 
+    decided_by = load_policy(policy)
     spec = BacktestSpec(
         time_zone=zone_of(time_zone),
         engine=engine_of(engine),
-        policy=load_policy(policy),
+        policy=decided_by,
         history=history,
         against=load_policy(Path(against)) if against not in ("", "decided") else None,
         decided=against == "decided",
         master=master,
         memory_mib=memory_mib,
-        minutes_a_review=minutes_a_review,
+        rates=CostRates(incident_percent, incident_cost_percent, review_minutes),
+        segments=read_segments(segment or (), decided_by.facts),
+        findings=True,
         recompute_features=recompute_features,
         replay_caps=not logged_caps,
         verify=verify,
         encoding=encoding,
     )
-    check_language(language)
     done = _run(spec, out, language)
+    _tell(done, out, as_json=as_json)
+    if not _holds(done):
+        raise typer.Exit(FAILED)
+
+
+def _tell(done: Backtest, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json(_document(done))
     else:
         _print(done)
     if out is not None:
         say(f"Decisions, summary.json and report.html are in {out}.")
-    if not _holds(done):
-        raise typer.Exit(FAILED)
 
 
 def _run(spec: BacktestSpec, out: Path | None, language: str) -> Backtest:
     from dataclasses import replace
 
     from jitui.backtest.run import run_backtest
+    from jitui.backtest.words import check_language
 
+    check_language(language)
     with work_folder(out) as work, reporting() as report:
         report("reading the history", 0, 0)
         with reads_from(spec.history, spec.time_zone, work) as place:
@@ -214,6 +240,7 @@ def _document(done: Backtest) -> dict[str, object]:
         "set_aside": done.prepared.set_aside,
         "moved_to_review": done.moved_to_review,
         "engine": done.engine,
+        "findings": done.findings,
         "seconds": done.seconds,
         "peak_memory_mib": done.peak_memory_mib,
         "memory_cap_mib": done.memory_cap_mib,
@@ -223,7 +250,7 @@ def _document(done: Backtest) -> dict[str, object]:
 def _write_report(done: Backtest, folder: Path, language: str) -> None:
     import msgspec
 
-    from jitui.backtest.report import render_html
+    from jitui.backtest.report_page import render_html
 
     encoded = msgspec.json.format(msgspec.json.encode(_document(done), enc_hook=str), indent=2)
     (folder / "summary.json").write_bytes(encoded + b"\n")
@@ -232,7 +259,10 @@ def _write_report(done: Backtest, folder: Path, language: str) -> None:
 
 def _print(done: Backtest) -> None:
     from jitui.backtest.report import terminal_tables
+    from jitui.backtest.words import WORDS
 
+    if not done.summary.requests:
+        say(WORDS["en"]["none"])
     console = results()
     for table in terminal_tables(done):
         console.print(table)
