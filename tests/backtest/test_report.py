@@ -17,7 +17,7 @@ from jitui.backtest.cap_trials import CapChange, changed_cap
 from jitui.backtest.changes import MOST_ROWS, Segment, changes
 from jitui.backtest.drift import Grain, grain_of, spans
 from jitui.backtest.findings import Findings
-from jitui.backtest.incident_cost import CostRates, check_rates, expected_cost
+from jitui.backtest.incident_cost import CostRates, check_rates, expected_cost, rates_of
 from jitui.backtest.page import chart_library, script_data, script_text
 from jitui.backtest.replay import Replayed
 from jitui.backtest.report_page import View, render_html
@@ -28,7 +28,7 @@ from jitui.entrypoints.cli.backtest import backtest as command
 from jitui.errors import BadInput
 from jitui.policy import Cap, Policy
 from tests.backtest.histories import REQUESTS, request, small_history, write_csv
-from tests.policy.policy_samples import DEFAULT
+from tests.policy.policy_samples import DEFAULT, default_policy
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BANDS = [("0-3", 4, 4), ("4-8", 5, 1), ("9-13", 5, 0), ("14-18", 5, 0), ("19-", 6, 0)]
@@ -207,10 +207,13 @@ def test_the_expected_loss_is_exact_and_rounded_half_up() -> None:
             check_rates(rates)
 
 
-def test_the_rates_of_the_command_are_those_of_the_module() -> None:
+def test_the_rates_of_the_command_are_those_of_the_module_and_an_incident_costs_what_the_policy_says() -> None:
     parameters = signature(command).parameters
-    names = ("incident_percent", "incident_cost_percent", "review_minutes")
-    assert CostRates(*(parameters[name].default for name in names)) == CostRates()
+    given = [parameters[name].default for name in ("incident_percent", "incident_cost_percent", "review_minutes")]
+    assert rates_of(default_policy(), *given) == CostRates()
+    text = default_policy().text.replace("review: {", "loss: {incident_cost_percent: 60}\nreview: {")
+    assert rates_of(Policy.from_text(text), *given).incident_cost_percent == 60
+    assert rates_of(Policy.from_text(text), 1, 20, 4) == CostRates(1, 20, 4)
 
 
 def test_periods_are_days_weeks_or_months() -> None:

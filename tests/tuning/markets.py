@@ -28,7 +28,7 @@ conditions:
   - {id: within_caps, when: caps.buyer_ok, public: false, text: {zh: 限额, en: Caps}}
 selection: {hold_out_percent: 10}
 caps: {per_buyer: {count: spare, over: 30d}}
-loss: {incident_percent: 50, review_minute_minor: 60}
+loss: {incident_cost_percent: 50, review_minute_cost_minor: 60}
 review: {deadline: 48h, on_timeout: approve}
 notice: {zh: 已自动审核通过, en: Approved automatically}
 """

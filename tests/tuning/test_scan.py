@@ -149,7 +149,9 @@ def test_more_values_than_a_column_has_bits(engine: Engine, history: Path) -> No
 
 def test_a_dispute_costs_when_the_buyer_loses_it_within_ninety_days(engine: Engine, work: Path) -> None:
     history = market(work / "disputes" / "h", buyers=200, incidents=False, disputes=True)
-    tuned = Policy.from_text(POLICY.replace("incident_percent: 50", "incident_percent: 50, lost_dispute_minor: 700"))
+    tuned = Policy.from_text(
+        POLICY.replace("incident_cost_percent: 50", "incident_cost_percent: 50, lost_dispute_cost_minor: 700")
+    )
     found = tried(engine, history, tuned, "limit_minor=30000")
     with duckdb.connect() as db:
         rows = db.execute(

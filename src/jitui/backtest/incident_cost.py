@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 
 from jitui.errors import BadInput
+from jitui.policy import Policy
 
 DEFAULT_INCIDENT_PERCENT = 0.5
 DEFAULT_INCIDENT_COST_PERCENT = 100.0
@@ -37,6 +38,14 @@ class ExpectedCost:
     incidents: float
     cost_minor: int
     review_minutes_saved: int
+
+
+def rates_of(
+    policy: Policy, incident_percent: float, incident_cost_percent: float | None, review_minutes: float
+) -> CostRates:
+    """The rates that were given; what an incident costs is the policy's own `loss` where it was not."""
+    cost = policy.loss.incident_cost_percent if incident_cost_percent is None else incident_cost_percent
+    return CostRates(incident_percent, float(cost), review_minutes)
 
 
 def check_rates(rates: CostRates) -> None:

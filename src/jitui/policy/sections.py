@@ -207,9 +207,9 @@ class Loss:
     minor units of the policy's currency.
     """
 
-    incident_percent: int = 100
-    lost_dispute_minor: int = 0
-    review_minute_minor: int = 0
+    incident_cost_percent: int = 100
+    lost_dispute_cost_minor: int = 0
+    review_minute_cost_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class TuneSpec:
     engine: EngineName = EngineName.DUCKDB
     master: str = "local[2]"
     memory_mib: int = DEFAULT_MEMORY_MIB
-    minutes_a_review: float = 4.0
+    review_minutes: float = 4.0
     encoding: str = "utf-8"
 
 
@@ -216,7 +216,7 @@ def check_spec(spec: TuneSpec) -> tuple[Grid, Conjuncts]:
 WITHOUT_LOSSES = (
     "This history tells of no losses: no parcel in it left before its refund was asked for and was recorded after. "
     "Every looser setting looks better then, so nothing is recommended. What would help: the table shipments with at "
-    "and recorded_at, or events dispute_lost and lost_dispute_minor in the policy's section loss."
+    "and recorded_at, or events dispute_lost and lost_dispute_cost_minor in the policy's section loss."
 )
 
 
@@ -225,7 +225,7 @@ def _tells_of_losses(engine: Engine, tables: Tables, policy: Policy) -> bool:
     if "shipments" in tables:
         gone = tables["shipments"]
         found.append(gone.filter(gone.degree != "label_printed", gone.recorded_at > gone.at).select("order_id"))
-    if "events" in tables and policy.loss.lost_dispute_minor:
+    if "events" in tables and policy.loss.lost_dispute_cost_minor:
         events = tables["events"]
         found.append(events.filter(events.kind == "dispute_lost").select("subject_id"))
     return any(engine.connection.to_pyarrow(rows.limit(1)).num_rows for rows in found)
@@ -263,13 +263,13 @@ def _judged(
     results = dict(zip(numbers, judge(db, tried, numbers, spec.bounds), strict=True))
     order = surest_first(db, tried, numbers, spec.bounds)
     through = set(passed(order, lambda number: results[number].holds))
-    minute = spec.policy.loss.review_minute_minor
+    minute = spec.policy.loss.review_minute_cost_minor
     return {
         number: TunedSetting(
             values=tried.grid.setting(number),
             learnt_share=float(sums.instant[number]) / sums.requests,
             judged=one,
-            saved_minor=round(one.instant * spec.minutes_a_review * minute),
+            saved_minor=round(one.instant * spec.review_minutes * minute),
             passes=number in through,
         )
         for number, one in results.items()

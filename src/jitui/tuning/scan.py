@@ -116,7 +116,7 @@ def scan(
     read = (*policy.programs.condition_reads.facts, *carried_facts(policy), AMOUNT)
     facts = [name for name in read if name in policy.facts and not name.startswith(CAPS)]
     rows = request_facts(engine, tables, policy, facts, choice)
-    rows = _with_disputes(engine, tables, rows) if policy.loss.lost_dispute_minor else rows
+    rows = _with_disputes(engine, tables, rows) if policy.loss.lost_dispute_cost_minor else rows
     reading = Reading(engine, rows, policy.facts)
     bits: dict[str, Any] = {}
     for group, trees in zip(groups, parts.by_parameters.values(), strict=True):
@@ -132,9 +132,11 @@ def _measured(engine: Engine, policy: Policy, rows: ibis.Table, learn_before: da
     early = engine.epoch_us(rows.asked_at) < round(learn_before.timestamp() * 1_000_000)
     amount = rows[AMOUNT].fill_null(0)
     incident = rows[LEFT_UNRECORDED].fill_null(False)
-    loss = incident.cast("int64") * engine.divide(amount * policy.loss.incident_percent, ibis.literal(100, "int64"))
+    loss = incident.cast("int64") * engine.divide(
+        amount * policy.loss.incident_cost_percent, ibis.literal(100, "int64")
+    )
     if "disputed" in rows.columns:
-        loss += rows.disputed.cast("int64") * policy.loss.lost_dispute_minor
+        loss += rows.disputed.cast("int64") * policy.loss.lost_dispute_cost_minor
     return {
         "half": ibis.cases((early & first_half, LEARN), (~early & ~first_half, JUDGE), else_=ibis.null("string")),
         "bucket": digest.substr(0, 3),

@@ -45,7 +45,10 @@ _ReviewMinutes = Annotated[
 _IncidentPercent = Annotated[
     float, typer.Option(min=0, max=100, help="Instant refunds that become an incident: the goods had left already.")
 ]
-_IncidentCostPercent = Annotated[float, typer.Option(min=0, help="What an incident costs, in percent of the refund.")]
+_IncidentCostPercent = Annotated[
+    float | None,
+    typer.Option(min=0, help="What an incident costs, in percent of the refund; the policy's own, else 100."),
+]
 _Segment = Annotated[
     list[str] | None,
     typer.Option(
@@ -74,7 +77,7 @@ def backtest(
     language: _Language = "en",
     review_minutes: _ReviewMinutes = 4.0,
     incident_percent: _IncidentPercent = 0.5,
-    incident_cost_percent: _IncidentCostPercent = 100.0,
+    incident_cost_percent: _IncidentCostPercent = None,
     segment: _Segment = None,
     time_zone: DaysIn = "",
     recompute_features: _RecomputeFeatures = False,
@@ -87,7 +90,7 @@ def backtest(
 
     Exit code 1 when --verify finds a logged decision that the replay does not confirm.
     """
-    from jitui.backtest.incident_cost import CostRates
+    from jitui.backtest.incident_cost import rates_of
     from jitui.backtest.run import BacktestSpec
     from jitui.backtest.segments import read_segments
 
@@ -101,7 +104,7 @@ def backtest(
         decided=against == "decided",
         master=master,
         memory_mib=memory_mib,
-        rates=CostRates(incident_percent, incident_cost_percent, review_minutes),
+        rates=rates_of(decided_by, incident_percent, incident_cost_percent, review_minutes),
         segments=read_segments(segment or (), decided_by.facts),
         findings=True,
         recompute_features=recompute_features,

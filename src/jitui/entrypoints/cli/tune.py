@@ -47,7 +47,7 @@ _NoCaps = Annotated[bool, typer.Option("--no-caps", help="Do not replay the caps
 _Engine = Annotated[str, typer.Option(help="duckdb, or spark.")]
 _Master = Annotated[str, typer.Option(help="Spark's master URL.")]
 _MemoryMib = Annotated[int, typer.Option(min=512, help="What the engine may keep in memory.")]
-_MinutesAReview = Annotated[float, typer.Option(min=0, help="A merchant's time for one request.")]
+_ReviewMinutes = Annotated[float, typer.Option(min=0, help="A merchant's time for one request.")]
 _Out = Annotated[Path | None, typer.Option(help="Keep tune.json and proposed.yaml in this folder.", show_default=False)]
 _Encoding = Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")]
 
@@ -64,7 +64,7 @@ def tune(
     engine: _Engine = "duckdb",
     master: _Master = "local[2]",
     memory_mib: _MemoryMib = 4096,
-    minutes_a_review: _MinutesAReview = 4.0,
+    review_minutes: _ReviewMinutes = 4.0,
     time_zone: DaysIn = "",
     out: _Out = None,
     encoding: _Encoding = "utf-8",
@@ -90,7 +90,7 @@ def tune(
         engine=engine_of(engine),
         master=master,
         memory_mib=memory_mib,
-        minutes_a_review=minutes_a_review,
+        review_minutes=review_minutes,
         encoding=encoding,
     )
     done = _run(spec, out)

@@ -353,7 +353,7 @@ POLICY = PolicySection(
             "loss",
             LOSS,
             "What goes wrong costs, for `jitui tune`; it decides nothing.",
-            "{incident_percent: 60, review_minute_minor: 60}",
+            "{incident_cost_percent: 60, review_minute_cost_minor: 60}",
             "the defaults below",
         ),
         PolicyField(

@@ -8,28 +8,28 @@ from jitui.policy.loading.file_kinds import IntegerKind, PolicyField, PolicySect
 from jitui.policy.loading.yaml_document import Node
 from jitui.policy.sections import Loss
 
-MAX_INCIDENT_PERCENT = 1000
+MAX_INCIDENT_COST_PERCENT = 1000
 
 LOSS = PolicySection(
     "loss",
     (
         PolicyField(
-            "incident_percent",
-            IntegerKind(0, MAX_INCIDENT_PERCENT),
+            "incident_cost_percent",
+            IntegerKind(0, MAX_INCIDENT_COST_PERCENT),
             "What it costs that a parcel had left when its refund was approved at once, in percent of the amount: less "
             "than 100 where goods come back, more where freight is added.",
             "60",
             "`100`",
         ),
         PolicyField(
-            "lost_dispute_minor",
+            "lost_dispute_cost_minor",
             IntegerKind(0, MAX_AMOUNT_MINOR),
             "What a dispute costs that the buyer loses within ninety days after a refund at once.",
             "20000",
             "`0`",
         ),
         PolicyField(
-            "review_minute_minor",
+            "review_minute_cost_minor",
             IntegerKind(0, MAX_AMOUNT_MINOR),
             "What a minute of a merchant's review costs.",
             "60",
@@ -43,11 +43,11 @@ def read_loss(notes: Notes, node: Node | None) -> Loss:
     """The costs; what is left out has the usual one."""
     found = fields(notes, node, LOSS.what, LOSS.required, LOSS.optional) if node is not None else {}
     usual = Loss()
-    incident = read(notes, found, "incident_percent", integer(0, MAX_INCIDENT_PERCENT))
-    dispute = read(notes, found, "lost_dispute_minor", integer(0, MAX_AMOUNT_MINOR))
-    minute = read(notes, found, "review_minute_minor", integer(0, MAX_AMOUNT_MINOR))
+    incident = read(notes, found, "incident_cost_percent", integer(0, MAX_INCIDENT_COST_PERCENT))
+    dispute = read(notes, found, "lost_dispute_cost_minor", integer(0, MAX_AMOUNT_MINOR))
+    minute = read(notes, found, "review_minute_cost_minor", integer(0, MAX_AMOUNT_MINOR))
     return Loss(
-        usual.incident_percent if incident is None else incident,
-        usual.lost_dispute_minor if dispute is None else dispute,
-        usual.review_minute_minor if minute is None else minute,
+        usual.incident_cost_percent if incident is None else incident,
+        usual.lost_dispute_cost_minor if dispute is None else dispute,
+        usual.review_minute_cost_minor if minute is None else minute,
     )
