@@ -31,6 +31,9 @@ RUN = pytest.StashKey[str]()
 
 _numbers = itertools.count()
 
+# Spark's process lives for minutes here: it translates little of itself, and so takes half of the processor time.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     handed_over: dict[str, str] | None = getattr(config, "workerinput", None)

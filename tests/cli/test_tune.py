@@ -42,6 +42,10 @@ def test_a_recommendation_for_people_and_a_policy_to_propose(
     document = json.loads((out / "tune.json").read_text(encoding="utf-8"))
     assert document["recommended"] == {"limit_minor": 60_000, "least_on_time_percent": 80}
     assert "Give it a version of its own" in done.err
+    assert sorted(path.name for path in out.iterdir()) == ["proposed.yaml", "tune.json"]
+    again = jitui("tune", str(policy_file), "--history", str(history), *TRIED, "--out", str(out))
+    assert again.code == 2
+    assert "is there already and is not empty" in again.err
 
 
 def test_nothing_to_recommend_is_exit_code_one(jitui: Jitui, history: Path, policy_file: Path, tmp_path: Path) -> None:

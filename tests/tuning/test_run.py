@@ -18,8 +18,8 @@ from jitui.backtest.source import prepare
 from jitui.errors import BadInput
 from jitui.policy import Policy
 from jitui.tuning import judge
-from jitui.tuning.judge import Bounds, passed
-from jitui.tuning.render import sentences
+from jitui.tuning.judge import Bounds, Range, passed
+from jitui.tuning.render import sentences, terminal_tables
 from jitui.tuning.run import WITHOUT_LOSSES, TuneReport, TuneSpec, tune
 from tests.tuning.markets import POLICY, market, policy
 
@@ -59,7 +59,33 @@ def test_a_tighter_bound_is_kept_by_a_stricter_setting_or_by_none(history: Path,
     bounds = Bounds(incident_percent=0.02)
     none = tune(replace(SPEC, history=str(history), bounds=bounds), tmp_path)
     assert none.recommended is None
-    assert "No setting keeps to the bounds" in "\n".join(sentences(none))
+    said = "\n".join(sentences(none))
+    assert "No setting keeps to the bounds" in said
+    assert "it takes 14,978 buyers to show a bound of 0.02 %" in said
+
+
+def test_a_setting_that_was_not_reached_is_told_from_one_that_does_not_hold(found: TuneReport) -> None:
+    """The first test fails, so no later one counts, whatever its own numbers are."""
+    unreached = replace(next(one for one in found.front if one.values == found.recommended), passes=False)
+    assert unreached.judged.holds
+    (table,) = terminal_tables(replace(found, front=(unreached,), recommended=None))
+    passes = next(column for column in table.columns if column.header == "passes")
+    assert list(passes.cells)[-1] == "-"
+    assert next(iter(passes.cells)) == "no"
+
+
+def test_no_loss_among_few_is_no_proof(found: TuneReport) -> None:
+    best = next(one for one in found.front if one.values == found.recommended)
+    none = replace(best.judged, loss_gained=Range(0.0, 0.0, 0.0))
+    front = tuple(replace(one, judged=none) if one is best else one for one in found.front)
+    said = "\n".join(sentences(replace(found, front=front)))
+    assert "so few say little about how often that is" in said
+    assert "Loss of 1,000" not in said
+
+
+def test_the_last_value_that_was_tried_is_said_to_be_it(found: TuneReport) -> None:
+    assert "limit_minor = 60000 is the last of its values that was tried." in list(sentences(found))
+    assert not any("least_age_days" in one and "was tried" in one for one in sentences(found)), "it is the policy's own"
 
 
 def test_the_loss_of_money_has_a_bound_of_its_own(found: TuneReport, history: Path, tmp_path: Path) -> None:

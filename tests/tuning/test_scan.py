@@ -185,7 +185,11 @@ def test_what_the_conditions_read_together_is_tried_together() -> None:
         (("limit_minor=9:1:2",), "has no values"),
         (("limit_minor=1:9:0",), "has no values"),
         (("limit_minor=1:60000:1",), "more than 60 values"),
+        (("limit_minor=9:1:-2",), "has no values"),
         (("limit_minor=a",), "neither 1,2,3 nor FROM:TO:STEP"),
+        (("limit_minor=",), "neither 1,2,3 nor FROM:TO:STEP"),
+        (("limit_minor=300,00",), "neither 1,2,3 nor FROM:TO:STEP"),
+        (("other=1",), "There is no parameter 'other'; there are limit_minor, least_on_time_percent"),
         (("spare=1,2",), "spare decides nothing here: no condition reads it"),
         (
             ("limit_minor=1:60:1", "least_age_days=1:60:1", "least_on_time_percent=1:60:1"),

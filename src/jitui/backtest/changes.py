@@ -21,7 +21,6 @@ from jitui.backtest.summary import amount_band, decisions_in
 MOST_ROWS = 12
 """The most values of a segment with a row of their own; all others together are one row."""
 _BANDS = 5
-BUILT_IN = ("amount", "category", "tier", "region", "shop")
 
 
 @dataclass(frozen=True, slots=True)

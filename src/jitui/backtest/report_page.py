@@ -108,6 +108,10 @@ class View:
             tables = ", ".join(dict.fromkeys(one.table for one in self.done.prepared.set_aside))
             yield t["gap_aside"].format(tables=tables)
 
+    def has_unknown(self) -> bool:
+        """Whether a fact is unknown for any request, and not merely taken to be an ordinary one."""
+        return any(not gap.assumed for gap in self.found.gaps)
+
     # The answer ----------------------------------------------------------------------------------------------
 
     def answer(self) -> Iterator[str]:
@@ -128,7 +132,7 @@ class View:
             key = "answer_more" if more > 0 else "answer_fewer"
             yield t[key].format(**said, count=f"{abs(more):,}", amount=self.money(abs(more_minor)))
         elif more or more_minor:
-            yield t["answer_mixed"].format(**said, count=f"{more:+,}", amount=self.signed(more_minor))
+            yield t["answer_mixed"].format(**said, count=f"{more:+,}" if more else "0", amount=self.signed(more_minor))
         else:
             yield t["answer_same"].format(**said)
         costs = {
@@ -170,15 +174,16 @@ class View:
         )
 
     def winners(self) -> Iterator[tuple[str, str, str]]:
-        """For each segment the value that gains most and the one that loses most, with their numbers of requests."""
+        """For each segment the value that gains most and the one that loses most, gains less losses, in requests."""
         for view in self.segments:
             if view.segment.is_known:
                 named = view.rows[: len(view.segment.rows)]  # the others together are nobody in particular
-                most, least = max(named, key=lambda row: row[1].gained), max(named, key=lambda row: row[1].lost)
-                yield view.name, self._who(most[0], most[1].gained), self._who(least[0], least[1].lost)
+                net = [(row.gained - row.lost, name) for name, row in named]
+                most, least = max(net, key=lambda one: one[0]), min(net, key=lambda one: one[0])
+                yield view.name, self._who(most[1], most[0]), self._who(least[1], -least[0])
 
     def _who(self, name: str, count: int) -> str:
-        return f"{name} ({count:,})" if count else self.t["nobody"]
+        return f"{name} ({count:,})" if count > 0 else self.t["nobody"]
 
     # Segments, cost, time, caps ------------------------------------------------------------------------------
 

@@ -71,6 +71,7 @@ class Backtest:
 def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _what, _done, _of: None) -> Backtest:
     """Run a back-test; `work` has `decisions.parquet`, `decisions_against.parquet` and the rows that were set aside."""
     started = perf_counter()
+    (work / "decisions_against.parquet").unlink(missing_ok=True)  # of an earlier run in this folder
     check_rates(spec.rates)
     progress("reading the history", 0, 0)
     facts = {**(spec.against.facts if spec.against else {}), **spec.policy.facts}

@@ -13,6 +13,9 @@ from jitui.policy import FactSpec, FactType
 from jitui.policy.problems import did_you_mean
 from jitui.tabular.shown import shown
 
+BUILT_IN = ("amount", "category", "tier", "region", "shop")
+"""The segments that every report has."""
+
 KNOWN = "known."
 """Columns of a decision with this prefix say whether a fact was known."""
 _NAME = re.compile(r"[^\W_][\w -]{0,39}")
@@ -50,6 +53,8 @@ def read_segments(options: Sequence[str], facts: Mapping[str, FactSpec]) -> tupl
                 " of the history's table requests, and NAME has letters, digits, spaces and hyphens.",
                 path=_OPTION,
             )
+        if name in BUILT_IN:
+            raise BadInput(f"The report has a segment {name} of its own: give this one another name.", path=_OPTION)
         if name in found:
             raise BadInput(f"There are two segments with the name {shown(name)}.", path=_OPTION)
         found[name] = _segment(name, source, facts)

@@ -92,8 +92,7 @@ _EN = {
     " amount of money.",
     "answer_alone": "{after} would refund {after_share} of {requests} requests at once, over {amount} {currency}. It is"
     " compared with reviewing every request.",
-    "answer_loss": "The expected loss is {cost} {currency}; with {before}, {cost_before} {currency}. That is by your"
-    " rates:"
+    "answer_loss": "The expected loss is {cost} {currency}; with {before}, {cost_before} {currency}. The rates:"
     " {incident_percent} % of instant refunds become an incident, and each costs {cost_percent} % of what was"
     " refunded.",
     "answer_who": "{gained} requests of {gaining} buyers gain an instant refund; {lost} requests of {losing} buyers"
@@ -129,7 +128,7 @@ _EN = {
     "axis_stopped": "% stopped",
     "axis_requests": "requests",
     "cost": "Expected loss from incidents",
-    "cost_rates": "By your rates: {incident_percent} % of instant refunds become an incident, each costs"
+    "cost_rates": "The rates: {incident_percent} % of instant refunds become an incident, each costs"
     " {cost_percent} %"
     " of what was refunded, and a review takes {minutes} minutes. --incident-percent, --incident-cost-percent and"
     " --review-minutes change them.",
@@ -258,7 +257,7 @@ _ZH = {
     "answer_same": "{after} 与 {before} 对 {requests} 笔申请极速退款的占比相同：{after_share}，金额也相同。",
     "answer_alone": "{after} 会对 {requests} 笔申请中的 {after_share} 极速退款，金额 {amount} {currency}。对比对象是"
     "全部人工审核。",
-    "answer_loss": "预期损失为 {cost} {currency}；{before} 为 {cost_before} {currency}。依据您给出的比率："
+    "answer_loss": "预期损失为 {cost} {currency}；{before} 为 {cost_before} {currency}。所用比率："
     "{incident_percent}% 的极速退款成为事故，每起损失为退款额的 {cost_percent}%。",
     "answer_who": "{gaining} 位买家的 {gained} 笔申请得到极速退款；{losing} 位买家的 {lost} 笔申请失去极速退款。",
     "everything_reviewed": "全部人工审核",
@@ -291,7 +290,7 @@ _ZH = {
     "axis_stopped": "拦下 %",
     "axis_requests": "申请（笔）",
     "cost": "事故的预期损失",
-    "cost_rates": "依据您给出的比率：{incident_percent}% 的极速退款成为事故，每起损失为退款额的 {cost_percent}%，一次"
+    "cost_rates": "所用比率：{incident_percent}% 的极速退款成为事故，每起损失为退款额的 {cost_percent}%，一次"
     "审核需 {minutes} 分钟。可用 --incident-percent、--incident-cost-percent、--review-minutes 更改。",
     "cost_chart": "不同事故率下的预期损失",
     "cost_rate": "事故率（占极速退款 %）",

@@ -15,8 +15,9 @@ from jitui.policy.problems import did_you_mean
 USUAL_VALUES = 20
 MOST_VALUES = 60
 MOST_SETTINGS = 200_000
-_STEPS = re.compile(r"(-?\d+):(-?\d+):(\d+)")
-_LIST = re.compile(r"-?\d+(,-?\d+)*")
+_NUMBER = "(-?(?:0|[1-9][0-9]*))"
+_STEPS = re.compile(f"{_NUMBER}:{_NUMBER}:{_NUMBER}")
+_LIST = re.compile(f"{_NUMBER}(,{_NUMBER})*")
 TRY = "--try"
 
 
@@ -77,12 +78,13 @@ def read_grid(policy: Policy, tried: Sequence[str]) -> Grid:
         raise BadInput(f"Say what to try, as --try {next(iter(own))}=FROM:TO:STEP.", path=TRY)
     values: dict[str, tuple[int, ...]] = {}
     for text in tried:
-        name, _, wanted = text.partition("=")
+        name = text.partition("=")[0]
         if name not in own:
-            raise BadInput(f"There is no parameter {name!r}{did_you_mean(name, list(own))}.", path=TRY)
+            known = did_you_mean(name, list(own)) or f"; there are {', '.join(own)}."
+            raise BadInput(f"There is no parameter {name!r}{known}", path=TRY)
         if name in values:
             raise BadInput(f"{name} is given twice.", path=TRY)
-        values[name] = _with_own(_values(name, wanted, own[name]), own[name])
+        values[name] = _with_own(_values(text, own[name]), own[name])
     grid = Grid(values)
     if grid.size > MOST_SETTINGS:
         raise BadInput(
@@ -94,20 +96,27 @@ def read_grid(policy: Policy, tried: Sequence[str]) -> Grid:
     return grid
 
 
-def _values(name: str, wanted: str, own: int) -> list[int]:
-    if not wanted:
+def _values(text: str, own: int) -> list[int]:
+    name, given, wanted = text.partition("=")
+    if not given:
         low, high = sorted((own // 2, own * 2)) if own else (0, USUAL_VALUES - 1)
         return [low + (high - low) * place // (USUAL_VALUES - 1) for place in range(USUAL_VALUES)]
     if steps := _STEPS.fullmatch(wanted):
         begin, end, step = (int(one) for one in steps.groups())
-        if step == 0 or end < begin:
-            raise BadInput(f"{name}: {wanted} has no values; write FROM:TO:STEP with a STEP above 0.", path=TRY)
+        if step <= 0 or end < begin:
+            raise BadInput(
+                f"{name}: {wanted} has no values; write FROM:TO:STEP upwards, with a STEP above 0.", path=TRY
+            )
         if (end - begin) // step >= MOST_VALUES:
             raise BadInput(f"{name}: {wanted} has more than {MOST_VALUES} values; take a larger STEP.", path=TRY)
         return list(range(begin, end + 1, step))
     if _LIST.fullmatch(wanted):
         return [int(one) for one in wanted.split(",")]
-    raise BadInput(f"{name}: {wanted!r} is neither 1,2,3 nor FROM:TO:STEP in whole numbers.", path=TRY)
+    raise BadInput(
+        f"{name}: {wanted!r} is neither 1,2,3 nor FROM:TO:STEP in whole numbers; amounts are in minor units, so that "
+        "30000 is 300.00.",
+        path=TRY,
+    )
 
 
 def _with_own(values: Sequence[int], own: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil, log
 from typing import Any
 
 import duckdb
@@ -30,6 +31,11 @@ class Bounds:
     incident_percent: float = 1.0
     loss_percent: float | None = None
     confidence_percent: float = 95.0
+
+    @property
+    def fewest_buyers(self) -> int:
+        """How many buyers without any incident it takes to show that the bound on incidents is kept."""
+        return ceil(log(self.error) / log(1 - self.incident_percent / 100))
 
     @property
     def error(self) -> float:

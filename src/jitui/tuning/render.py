@@ -17,17 +17,15 @@ def sentences(report: TuneReport) -> Iterator[str]:
     if report.without_losses:
         yield "Nothing is recommended, since the history tells of no losses."
     elif report.recommended is None:
-        yield (
-            f"No setting keeps to the bounds with {report.bounds.confidence_percent:g} % confidence, the policy's own "
-            "included. A longer history, a larger bound or stricter values would help."
-        )
+        yield from _none_passes(report)
     else:
         best = next(one for one in (own, *report.front) if one.values == report.recommended)
         if best.values == own.values:
-            yield "The policy's own setting is the loosest that keeps to the bounds."
+            yield "Of the settings tried, the policy's own is the loosest that keeps to the bounds."
         else:
             yield f"Recommended: {written(report.recommended)} (now {written(own.values)})."
             yield from _against_own(report, best)
+        yield from _at_the_edge(report)
     for name in report.without_effect:
         yield f"{name}: none of its values changes a decision that was learnt from."
     yield (
@@ -36,16 +34,37 @@ def sentences(report: TuneReport) -> Iterator[str]:
     )
 
 
+def _none_passes(report: TuneReport) -> Iterator[str]:
+    fewest = report.bounds.fewest_buyers
+    buyers = max(one.judged.buyers for one in (report.own, *report.front))
+    yield f"No setting keeps to the bounds with {_level(report)} confidence, nor does the policy's own."
+    if buyers < fewest:
+        yield (
+            f"Even without an incident it takes {fewest:,} buyers to show a bound of "
+            f"{report.bounds.incident_percent:g} %, and at most {buyers:,} judge. Take a longer history, or a larger "
+            "bound."
+        )
+
+
+def _at_the_edge(report: TuneReport) -> Iterator[str]:
+    for name, value in (report.recommended or {}).items():
+        values = report.tried[name]
+        if value in (values[0], values[-1]) and value != report.own.values[name]:
+            yield f"{name} = {value} is the {'first' if value == values[0] else 'last'} of its values that was tried."
+
+
 def _against_own(report: TuneReport, best: TunedSetting) -> Iterator[str]:
     gained, loss = best.judged.share_gained, best.judged.loss_gained
-    level = _level(report)
     yield (
         f"Refunded at once: {_percent(best.judged.share_instant.value)} of the requests instead of "
         f"{_percent(report.own.judged.share_instant.value)}, a difference of {_points(gained.value)} points "
-        f"({level}: {_points(gained.low)} to {_points(gained.high)})."
+        f"({_level(report)}: {_points(gained.low)} to {_points(gained.high)})."
     )
+    if loss.low == loss.high == 0:
+        yield "Nothing was lost by the requests that are decided otherwise; so few say little about how often that is."
+        return
     amounts = [_amount(1000 * one, report.currency) for one in (loss.value, loss.low, loss.high)]
-    yield f"Loss of 1,000 requests: {amounts[0]} more ({level}: {amounts[1]} to {amounts[2]})."
+    yield f"Loss of 1,000 requests: {amounts[0]} more ({_level(report)}: {amounts[1]} to {amounts[2]})."
 
 
 def terminal_tables(report: TuneReport) -> Iterator[Table]:
@@ -57,11 +76,14 @@ def terminal_tables(report: TuneReport) -> Iterator[Table]:
     judged.add_column("", no_wrap=True)
     for name in report.own.values:
         judged.add_column(name.replace("_", "_\n"), justify="right", no_wrap=True)
-    for heading in ("at once\n%", "money*", *(("loss*", "hit\n%", "passes") if losses else ())):
+    for heading in ("at once\n%", "money*", *(("loss*", "hit", "at most\n%", "passes") if losses else ())):
         judged.add_column(heading, justify="right", no_wrap=True)
+    if losses and report.bounds.loss_percent is not None:
+        judged.add_column("lost at\nmost %", justify="right", no_wrap=True)
     if capped:
         judged.add_column("capped\n%", justify="right", no_wrap=True)
-    for one in (report.own, *report.front):
+    others = (one for one in report.front if one.values != report.own.values)
+    for one in (report.own, *others):
         judged.add_row(*_row(report, one, losses=losses, capped=capped))
     judged.caption = " ".join(_caption(report, losses=losses, capped=capped))
     judged.caption_justify = "left"
@@ -72,24 +94,30 @@ def _caption(report: TuneReport, *, losses: bool, capped: bool) -> Iterator[str]
     yield f"* {report.currency} of 1,000 requests."
     if losses:
         yield (
-            f"hit: of the buyers refunded at once, at most so many had an incident ({_level(report)}; the bound is "
-            f"{report.bounds.incident_percent:g} %)."
+            "hit: buyers with an incident, of the buyers refunded at once, and what their share surely does not exceed "
+            f"({_level(report)}; the bound is {report.bounds.incident_percent:g} %). passes: -, where one before it in "
+            "the order of the tests did not."
         )
+    if losses and report.bounds.loss_percent is not None:
+        yield f"lost: of the money refunded at once; the bound is {report.bounds.loss_percent:g} %."
     if capped:
-        yield "capped: at once in the whole history, with caps replayed in order."
+        yield "capped: at once in the whole history, not the later half alone, with caps replayed in order."
 
 
 def _row(report: TuneReport, one: TunedSetting, *, losses: bool, capped: bool) -> Iterator[str]:
     judged = one.judged
-    yield "now" if one is report.own else "→" if one.values == report.recommended else ""
+    yield ("now" if one.values == report.own.values else "") + (" →" if one.values == report.recommended else "")
     for value in one.values.values():
         yield str(value)
     yield f"{judged.share_instant.value * 100:.1f}"
     yield _amount(1000 * judged.money_per_request.value, report.currency)
     if losses:
         yield _amount(1000 * judged.loss_per_request.value, report.currency)
-        yield f"{judged.buyers_with_incident_at_most_percent:.2f}"
-        yield "yes" if one.passes else "no"
+        yield f"{judged.buyers_with_incident}/{judged.buyers}"
+        yield f"{judged.buyers_with_incident_at_most_percent:.2f}" if judged.buyers else ""
+        yield "yes" if one.passes else "-" if judged.holds else "no"
+        if report.bounds.loss_percent is not None:
+            yield "" if judged.loss_bound_percent is None else f"{judged.loss_bound_percent:.2f}"
     if capped:
         yield "" if one.with_caps is None else f"{one.with_caps.instant / max(1, one.with_caps.requests) * 100:.1f}"
 

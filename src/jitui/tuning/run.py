@@ -97,6 +97,7 @@ class TuneReport:
     version: str
     currency: str
     settings: int
+    tried: Mapping[str, tuple[int, ...]]
     learn_before: datetime
     learnt: int
     judged: int
@@ -160,6 +161,7 @@ def _report(
         version=spec.policy.version,
         currency=spec.policy.currency,
         settings=scanned.tried.grid.size,
+        tried=scanned.tried.grid.values,
         learn_before=scanned.learn_before,
         learnt=sums.requests,
         judged=own.judged.requests,
@@ -237,7 +239,10 @@ def _middle(engine: Engine, tables: Tables, zone: ZoneInfo) -> datetime:
     ordered = requests.order_by(requests.asked_at, requests.request_id).select("asked_at")
     count = int(engine.connection.to_pyarrow(requests.agg(n=requests.count())).to_pylist()[0]["n"])
     if not count:
-        raise BadInput("This history has no requests: there is nothing to learn from.", path="--history")
+        raise BadInput(
+            "This history has no requests, so there is nothing to learn from. Name another one with --history.",
+            path="--history",
+        )
     middle: datetime = engine.connection.to_pyarrow(ordered.limit(1, offset=count // 2)).to_pylist()[0]["asked_at"]
     aware = middle.replace(tzinfo=UTC) if middle.tzinfo is None else middle
     return aware.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,7 @@ _Try = Annotated[
     typer.Option(
         "--try",
         metavar="NAME[=VALUES]",
-        help="A parameter and its values: 1,2,3 or FROM:TO:STEP; none: 20, from half to twice its own.",
+        help="A parameter and at most 60 values: 1,2,3 or FROM:TO:STEP; none: 20, from half to twice its own.",
         show_default=False,
     ),
 ]
@@ -48,7 +49,7 @@ _Engine = Annotated[str, typer.Option(help="duckdb, or spark.")]
 _Master = Annotated[str, typer.Option(help="Spark's master URL.")]
 _MemoryMib = Annotated[int, typer.Option(min=512, help="What the engine may keep in memory.")]
 _ReviewMinutes = Annotated[float, typer.Option(min=0, help="A merchant's time for one request.")]
-_Out = Annotated[Path | None, typer.Option(help="Keep tune.json and proposed.yaml in this folder.", show_default=False)]
+_Out = Annotated[Path | None, typer.Option(help="A new folder for tune.json and proposed.yaml.", show_default=False)]
 _Encoding = Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")]
 
 
@@ -107,22 +108,32 @@ def tune(
 def _run(spec: TuneSpec, out: Path | None) -> TuneReport:
     from dataclasses import replace
 
-    import msgspec
-
+    from jitui.backtest.new_folder import new_folder
     from jitui.tuning.run import check_spec, tune
 
     check_spec(spec)
-    with work_folder(out) as work, reporting() as report:
-        report("reading the history", 0, 0)
-        with reads_from(spec.history, spec.time_zone, work) as place:
-            done = tune(replace(spec, history=place), work, report, say)
-        if out is not None:
-            encoded = msgspec.json.format(msgspec.json.encode(done), indent=2)
-            (out / "tune.json").write_bytes(encoded + b"\n")
-            if done.recommended is not None and done.recommended != done.own.values:
-                proposed = spec.policy.with_parameters(done.recommended)
-                (out / "proposed.yaml").write_text(proposed.text, encoding="utf-8", newline="")
+    with new_folder(out) if out is not None else nullcontext() as results_folder:
+        with work_folder(None) as work, reporting() as report:
+            report("reading the history", 0, 0)
+            with reads_from(spec.history, spec.time_zone, work) as place:
+                done = tune(replace(spec, history=place), work, report, say)
+        if results_folder is not None:
+            _keep(spec, done, results_folder)
     return done
+
+
+def _keep(spec: TuneSpec, done: TuneReport, folder: Path) -> None:
+    import msgspec
+
+    encoded = msgspec.json.format(msgspec.json.encode(done), indent=2)
+    (folder / "tune.json").write_bytes(encoded + b"\n")
+    if _proposes(done):
+        proposed = spec.policy.with_parameters(done.recommended or {})
+        (folder / "proposed.yaml").write_text(proposed.text, encoding="utf-8", newline="")
+
+
+def _proposes(done: TuneReport) -> bool:
+    return done.recommended is not None and done.recommended != done.own.values
 
 
 def _print(done: TuneReport) -> None:
@@ -137,8 +148,8 @@ def _print(done: TuneReport) -> None:
 
 def _say_what_is_kept(done: TuneReport, out: Path) -> None:
     say(f"tune.json is in {out}.")
-    if done.recommended is not None and done.recommended != done.own.values:
+    if _proposes(done):
         say(
             "proposed.yaml there is the policy with the recommended values. Give it a version of its own, then:\n"
-            f"jitui policy propose {out / 'proposed.yaml'}"
+            f'jitui policy propose {out / "proposed.yaml"} --reason "…"'
         )

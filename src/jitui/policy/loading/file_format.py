@@ -352,7 +352,7 @@ POLICY = PolicySection(
         PolicyField(
             "loss",
             LOSS,
-            "What goes wrong costs, for `jitui tune`; it decides nothing.",
+            "What goes wrong costs, for `jitui tune` and the report of `jitui backtest`; it decides nothing.",
             "{incident_cost_percent: 60, review_minute_cost_minor: 60}",
             "the defaults below",
         ),
