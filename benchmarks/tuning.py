@@ -69,8 +69,8 @@ def _write_shipments(history: Path) -> None:
         connection.execute(
             f"""COPY (SELECT order_id, 'shipped' AS degree, asked_at - INTERVAL 10 MINUTE AS at,
                        asked_at + INTERVAL 1 HOUR AS recorded_at
-                FROM read_parquet('{history}/requests.parquet')
-                JOIN read_parquet('{history}/facts.parquet') USING (request_id)
+                FROM read_parquet('{history}/requests.parquet') r
+                JOIN read_parquet('{history}/facts.parquet') f USING (request_id)
                 WHERE hash(hash(request_id, 'unseen')) % 1000
                       < CASE WHEN "buyer.account_age_days" < 120 THEN 30 ELSE 3 END)
                 TO '{history}/shipments.parquet'"""
