@@ -75,6 +75,12 @@ def _write_shipments(history: Path) -> None:
                       < CASE WHEN "buyer.account_age_days" < 120 THEN 30 ELSE 3 END)
                 TO '{history}/shipments.parquet'"""
         )
+        connection.execute(
+            f"""COPY (SELECT order_id, 'CNY' AS currency, asked_at AS placed_at, NULL::TIMESTAMP AS paid_at,
+                       NULL::BIGINT AS paid_minor, NULL::BIGINT AS freight_minor, NULL::VARCHAR AS hold,
+                       NULL::TIMESTAMP AS hold_until FROM read_parquet('{history}/requests.parquet'))
+                TO '{history}/orders.parquet'"""
+        )
 
 
 def _one_pass(policy: Policy, history: Path, work: Path) -> float:

@@ -117,6 +117,24 @@ def test_a_history_without_losses_says_so_first_and_recommends_nothing(tmp_path:
     assert len(report.front) > 2, "what more would be refunded is shown all the same"
 
 
+def test_incidents_of_unknown_amounts_are_no_history_without_losses(tmp_path: Path) -> None:
+    """Without the orders' currency no amount is known: incidents are weighed, and it is said what is left out."""
+    history = market(tmp_path / "h", buyers=3_000, late_shops_percent=30)
+    with duckdb.connect() as db:
+        db.execute(f"CREATE TABLE o AS SELECT * FROM read_parquet('{history}/orders.parquet')")
+        db.execute(f"COPY (SELECT * EXCLUDE (currency), 'USD' AS currency FROM o) TO '{history}/orders.parquet'")
+    tuned = Policy.from_text(POLICY.replace(" && order.paid_minor < limit_minor", ""))
+    report = tune(
+        replace(SPEC, policy=tuned, history=str(history), tried=("least_on_time_percent=0,80",)), tmp_path / "w"
+    )
+    assert not report.without_losses
+    assert report.own.judged.incidents > 10
+    assert report.own.judged.money_per_request.value == 0
+    assert report.without_amount == report.learnt + report.judged
+    assert {one.values["least_on_time_percent"] for one in report.front} == {0, 80}, "incidents are weighed"
+    assert any("have no amount in CNY" in one for one in sentences(report))
+
+
 def test_a_parameter_of_which_no_value_changes_anything_is_named(
     found: TuneReport, history: Path, tmp_path: Path
 ) -> None:

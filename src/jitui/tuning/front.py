@@ -72,10 +72,11 @@ def _of_bit(group: BitGroup, bits: dict[str, Any], number: int) -> Any:
 def front(sums: GridSums, own: int) -> list[int]:
     """At most twenty settings, from strict to loose: of no other is more approved at once at no more loss.
 
-    Where nothing is lost, money takes the place of loss. Of settings that do the same, the policy's own (`own`) or else
-    the first stands for all. When there are more, those are kept that divide the range of what is approved most evenly.
+    Where no amount is lost, incidents take the place of loss, and where there are none either, money. Of settings that
+    do the same, the policy's own (`own`) or else the first stands for all. When there are more, those are kept that
+    divide the range of what is approved most evenly.
     """
-    losses = sums.loss_minor if sums.loss_minor.any() else sums.money_minor
+    losses = next((one for one in (sums.loss_minor, sums.incidents) if one.any()), sums.money_minor)
     order = sorted(
         range(len(losses)),
         key=lambda one: (-sums.instant[one], losses[one], sums.money_minor[one], one != own, one),

@@ -26,6 +26,10 @@ def sentences(report: TuneReport) -> Iterator[str]:
             yield f"Recommended: {written(report.recommended)} (now {written(own.values)})."
             yield from _against_own(report, best)
         yield from _at_the_edge(report)
+    if report.without_amount:
+        yield (
+            f"{report.without_amount:,} requests have no amount in {report.currency}; money and loss are without them."
+        )
     for name in report.without_effect:
         yield f"{name}: none of its values changes a decision that was learnt from."
     yield (

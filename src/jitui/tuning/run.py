@@ -110,6 +110,8 @@ class TuneReport:
     set_aside: tuple[RowsSetAside, ...]
     seconds: TuneSeconds
     peak_memory_mib: int
+    without_amount: int = 0
+    """Requests of both sides whose amount in the policy's currency is unknown: money and loss are without them."""
 
 
 def tune(
@@ -130,7 +132,7 @@ def tune(
     at_scanned = perf_counter()
     with duckdb.connect(config={"memory_limit": f"{spec.memory_mib}MiB", "temp_directory": str(work / "spill")}) as db:
         progress("adding up the grid", 0, 0)
-        _check_halves(db, tried, scanned.learn_before)
+        without_amount = _check_halves(db, tried, scanned.learn_before)
         sums = grid_sums(db, tried)
         own = grid.number({one.name: one.value for one in spec.policy.parameters if one.name in grid.values})
         chosen = front(sums, own)
@@ -142,7 +144,8 @@ def tune(
             found = _with_caps(db, scanned, spec, found, work, progress)
     ends = (started, at_scanned, at_added, at_judged, perf_counter())
     seconds = TuneSeconds(*(round(end - begin, 3) for begin, end in pairwise(ends)))
-    return _report(spec, scanned, sums, found[own], [found[number] for number in chosen], seconds)
+    report = _report(spec, scanned, sums, found[own], [found[number] for number in chosen], seconds)
+    return replace(report, without_amount=without_amount)
 
 
 def _report(
@@ -153,7 +156,7 @@ def _report(
     chosen: Sequence[TunedSetting],
     seconds: TuneSeconds,
 ) -> TuneReport:
-    without_losses = not sums.loss_minor.any()
+    without_losses = not (sums.loss_minor.any() or sums.incidents.any())
     passing = [one for one in (own, *chosen) if one.passes and not without_losses]
     best = max(passing, key=lambda one: one.judged.instant, default=None)
     return TuneReport(
@@ -248,10 +251,14 @@ def _middle(engine: Engine, tables: Tables, zone: ZoneInfo) -> datetime:
     return aware.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _check_halves(db: duckdb.DuckDBPyConnection, tried: Tried, learn_before: datetime) -> None:
-    """Both halves have requests; raises BadInput."""
-    rows = db.execute("SELECT half, count(*) FROM read_parquet(?) GROUP BY half", [tried.source]).fetchall()
-    counts = dict(rows)
+def _check_halves(db: duckdb.DuckDBPyConnection, tried: Tried, learn_before: datetime) -> int:
+    """The number of requests without an amount; raises BadInput where a half has no requests."""
+    rows = db.execute(
+        "SELECT half, count(*), count(*) FILTER (NOT has_amount) FROM read_parquet(?)"
+        " WHERE half IS NOT NULL GROUP BY half",
+        [tried.source],
+    ).fetchall()
+    counts = {half: count for half, count, _ in rows}
     for half, which, other in ((LEARN, "before", "a later"), (JUDGE, "from", "an earlier")):
         if not counts.get(half):
             raise BadInput(
@@ -259,6 +266,7 @@ def _check_halves(db: duckdb.DuckDBPyConnection, tried: Tried, learn_before: dat
                 "history. Half of the buyers is learnt from before that day, the other half judges after it.",
                 path=LEARN_UNTIL,
             )
+    return sum(without for _, _, without in rows)
 
 
 def _judged(

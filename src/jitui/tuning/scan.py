@@ -56,8 +56,9 @@ class BitGroup:
 class Tried:
     """The requests with their bits, in a Parquet file (Spark: a folder of them).
 
-    Columns: the request's ids, `half` (learn, judge or NULL), `bucket` (one of 4,096 groups of buyers), `amount_minor`,
-    `incident`, `loss_minor`, the bits, and the facts that conditions on caps read.
+    Columns: the request's ids, `half` (learn, judge or NULL), `bucket` (one of 4,096 groups of buyers), `amount_minor`
+    in the policy's currency (0 where `has_amount` is false), `incident`, `loss_minor`, the bits, and the facts that
+    conditions on caps read.
     """
 
     path: Path
@@ -141,6 +142,7 @@ def _measured(engine: Engine, policy: Policy, rows: ibis.Table, learn_before: da
         "half": ibis.cases((early & first_half, LEARN), (~early & ~first_half, JUDGE), else_=ibis.null("string")),
         "bucket": digest.substr(0, 3),
         "amount_minor": amount,
+        "has_amount": rows[AMOUNT].notnull(),
         "currency": rows[CURRENCY],
         "incident": incident,
         "loss_minor": loss,
