@@ -31,7 +31,7 @@ def test_cel_and_duckdb_agree_on_whatever_hypothesis_writes(
 
 
 def test_cel_and_duckdb_agree_on_many_policies(duckdb_engine: Engine, tmp_path: Path) -> None:
-    found = run_agreement(240, Random(20_250_126), [duckdb_engine], tmp_path)
+    found = run_agreement(160, Random(20_250_126), [duckdb_engine], tmp_path)
     assert not found.disagreements, str(found.disagreements[0])
     # A run in which everything is unknown would agree too.
     assert min(found.true, found.false, found.unknown) > found.verdicts // 10
@@ -39,7 +39,7 @@ def test_cel_and_duckdb_agree_on_many_policies(duckdb_engine: Engine, tmp_path: 
 
 @pytest.mark.xdist_group("spark")
 def test_spark_agrees_where_cel_and_duckdb_do(duckdb_engine: Engine, spark_engine: Engine, tmp_path: Path) -> None:
-    found = run_agreement(64, Random(7), [duckdb_engine, spark_engine], tmp_path, policies_a_batch=16)
+    found = run_agreement(48, Random(7), [duckdb_engine, spark_engine], tmp_path, policies_a_batch=16)
     assert not found.disagreements, str(found.disagreements[0])
     assert found.engines == {"duckdb": found.verdicts, "spark": found.verdicts}
 

@@ -235,7 +235,7 @@ def duckdb_engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @given(case=cases(), zone=st.sampled_from(ZONES))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_sweep_counts_what_counting_one_by_one_counts(
     duckdb_engine: Engine, tmp_path: Path, case: Case, zone: str
 ) -> None:
