@@ -112,6 +112,11 @@ def test_the_sums_of_the_grid_are_those_of_its_requests(engine: Engine, history:
             ).fetchone()
             of = (sums.instant, sums.incidents, sums.money_minor, sums.loss_minor)
             assert tuple(int(one[number]) for one in of) == row, found.grid.setting(number)
+        by_parts = grid_sums(db, found, cells_at_once=found.grid.size * 7)
+        assert [list(one) for one in (by_parts.instant, by_parts.loss_minor)] == [
+            list(sums.instant),
+            list(sums.loss_minor),
+        ]
         wrong = db.execute(
             "SELECT count(*) FROM read_parquet(?)"
             " WHERE loss_minor <> CASE WHEN incident THEN amount_minor // 2 ELSE 0 END",

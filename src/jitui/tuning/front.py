@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_POINTS = 20
-_CELLS_AT_ONCE = 1 << 23
+CELLS_AT_ONCE = 1 << 23
+"""Groups of requests times settings that are in memory together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class GridSums:
     loss_minor: NDArray[np.int64]
 
 
-def grid_sums(connection: duckdb.DuckDBPyConnection, tried: Tried) -> GridSums:
+def grid_sums(connection: duckdb.DuckDBPyConnection, tried: Tried, cells_at_once: int = CELLS_AT_ONCE) -> GridSums:
     """Add up the grid. Requests with the same bits are counted once, which leaves few groups of very many requests."""
     import numpy as np
 
@@ -45,7 +46,7 @@ def grid_sums(connection: duckdb.DuckDBPyConnection, tried: Tried) -> GridSums:
     ).fetchnumpy()
     weights = np.stack([np.asarray(found[name], np.float64) for name in ("n", "incidents", "money", "loss")])
     sums = np.zeros((4, tried.grid.size))
-    rows = max(1, _CELLS_AT_ONCE // tried.grid.size)
+    rows = max(1, cells_at_once // tried.grid.size)
     for begin in range(0, weights.shape[1], rows):
         chunk = slice(begin, begin + rows)
         sums += weights[:, chunk] @ _approved(tried, {name: found[name][chunk] for name in columns})
