@@ -15,6 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from jitui.backtest.columns import condition_column
+from jitui.backtest.engine import parquet_files
+from jitui.backtest.found import quoted
 from jitui.backtest.in_order import Deciding, Plan
 from jitui.policy import CAP_SCOPES, Cap, Caps, Policy
 
@@ -63,10 +65,9 @@ NO_TRIALS = CapTrials(None)
 
 def try_caps(policy: Policy, plan: Plan, lost: Mapping[str, frozenset[str]], bulk: Path) -> CapTrials:
     """Decide the requests in `bulk`, the rows before caps were replayed, with each cap changed in each way."""
-    source = str(bulk / "*.parquet") if bulk.is_dir() else str(bulk)
     with duckdb.connect(config={"temp_directory": str(bulk.parent / "spill"), "memory_limit": "1GiB"}) as connection:
         tests = " AND ".join(f'"{condition_column(one.id)}"' for one in plan.bulk) or "true"
-        passing = f"SELECT * FROM read_parquet('{source.replace(chr(39), chr(39) * 2)}') WHERE {tests}"
+        passing = f"SELECT * FROM read_parquet('{quoted(parquet_files(bulk))}') WHERE {tests}"
         (number,) = connection.execute(f"SELECT count(*) FROM ({passing})").fetchone() or (0,)
         if number > MOST_REQUESTS:
             return CapTrials(number)

@@ -58,8 +58,7 @@ class Engine:
 
     def read(self, path: Path) -> ir.Table:
         """A Parquet file, or a folder of Parquet files, as a table."""
-        where = str(path / "*.parquet") if path.is_dir() else str(path)
-        table: ir.Table = self.connection.read_parquet(where)
+        table: ir.Table = self.connection.read_parquet(parquet_files(path))
         return table
 
     def write(self, table: ir.Table, path: Path) -> None:
@@ -69,6 +68,11 @@ class Engine:
         else:
             frame = self.connection.raw_sql(self.connection.compile(table))
             frame.write.mode("overwrite").parquet(str(path))
+
+
+def parquet_files(path: Path) -> str:
+    """A Parquet file, or those of a folder, as a reader takes them."""
+    return str(path / "*.parquet") if path.is_dir() else str(path)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from jitui.backtest.cap_trials import NO_TRIALS, CapTrials, try_caps
 from jitui.backtest.columns import Reading, condition_column, with_definitions
-from jitui.backtest.engine import Engine, EngineName
+from jitui.backtest.engine import Engine, EngineName, parquet_files
 from jitui.backtest.facts import ASSUMED, CURRENCY, IDENTITY, LEFT_UNRECORDED, Choice, Tables, request_facts
 from jitui.backtest.gaps import GAPS, lost_usage
 from jitui.backtest.in_order import AMOUNT, CLUSTER, Deciding, Plan
@@ -199,7 +199,7 @@ def _in_order(
     policy: Policy, plan: Plan, lost: Mapping[str, frozenset[str]], bulk: Path, out: Path, progress: Progress
 ) -> None:
     """Add what depends on earlier approvals, one request after another."""
-    source = str(bulk / "*.parquet") if bulk.is_dir() else str(bulk)
+    source = parquet_files(bulk)
     with duckdb.connect(config={"temp_directory": str(out.parent / "spill"), "memory_limit": "2GiB"}) as connection:
         total = pq.read_metadata(bulk).num_rows if bulk.is_file() else 0
         query = "SELECT * FROM read_parquet($source) ORDER BY asked_at, request_id"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from math import prod
 
 from jitui.errors import BadInput
@@ -54,11 +53,6 @@ class Grid:
         for name, own in self.values.items():
             number = number * len(own) + own.index(setting[name])
         return number
-
-
-def settings_of(values: Mapping[str, Sequence[int]]) -> list[dict[str, int]]:
-    """Every setting of these values, the last parameter's changing fastest."""
-    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
 def read_grid(policy: Policy, tried: Sequence[str]) -> Grid:

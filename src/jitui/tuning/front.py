@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -60,7 +59,7 @@ def _approved(tried: Tried, bits: dict[str, Any]) -> NDArray[np.float64]:
     rows = len(next(iter(bits.values())))
     approved = np.ones((rows, *tried.grid.shape), np.bool_)
     for group in tried.groups:
-        own = np.stack([_of_bit(group, bits, number) for number in range(prod(group.sizes))], axis=1)
+        own = np.stack([_of_bit(group, bits, number) for number in range(group.grid.size)], axis=1)
         axes = [len(values) if name in group.names else 1 for name, values in tried.grid.values.items()]
         approved &= own.reshape(rows, *axes)
     return approved.reshape(rows, -1).astype(np.float64)

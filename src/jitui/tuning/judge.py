@@ -154,7 +154,7 @@ def _sums_by_bucket(
 def approving(tried: Tried, setting: int) -> str:
     """The SQL test whether a setting approves a request, caps aside."""
     values = tried.grid.setting(setting)
-    bits = [group.bit(tried.grid, values) for group in tried.groups]
+    bits = [group.bit(values) for group in tried.groups]
     return " AND ".join(f"({column} >> {bit}) & 1 = 1" for column, bit in bits)
 
 

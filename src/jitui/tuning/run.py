@@ -14,6 +14,7 @@ import duckdb
 
 from jitui.backtest.engine import DEFAULT_MEMORY_MIB, Engine, EngineName, open_engine
 from jitui.backtest.facts import Choice, Tables
+from jitui.backtest.found import quoted
 from jitui.backtest.gaps import GAPS, lost_usage
 from jitui.backtest.replay import carried_facts, replay_caps
 from jitui.backtest.run import peak_memory_mib
@@ -303,8 +304,8 @@ def _with_caps(
     done = {}
     for place, (number, one) in enumerate(found.items()):
         progress("caps in order", place, len(found))
-        passing = f"SELECT * FROM read_parquet('{_quoted(tried.source)}') WHERE {approving(tried, number)}"
-        db.execute(f"COPY ({passing}) TO '{_quoted(str(rows))}' (COMPRESSION zstd)")
+        passing = f"SELECT * FROM read_parquet('{quoted(tried.source)}') WHERE {approving(tried, number)}"
+        db.execute(f"COPY ({passing}) TO '{quoted(str(rows))}' (COMPRESSION zstd)")
         replay_caps(spec.policy.with_parameters(one.values), scanned.lost, rows, decided)
         sums = db.execute(
             "SELECT count(*), coalesce(sum(amount_minor), 0)::BIGINT, coalesce(sum(loss_minor), 0)::BIGINT "
@@ -317,10 +318,6 @@ def _with_caps(
     rows.unlink()
     decided.unlink()
     return done
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
 
 
 def _without_effect(grid: Grid, sums: GridSums) -> tuple[str, ...]:

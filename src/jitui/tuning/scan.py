@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
-from math import prod
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,14 @@ from typing import Any
 import ibis
 
 from jitui.backtest.columns import Reading
-from jitui.backtest.engine import Engine
+from jitui.backtest.engine import Engine, parquet_files
 from jitui.backtest.facts import CURRENCY, IDENTITY, LEFT_UNRECORDED, Choice, Tables, request_facts
 from jitui.backtest.in_order import AMOUNT
 from jitui.backtest.replay import carried_facts
 from jitui.errors import BadInput
 from jitui.policy import Policy
 from jitui.policy.language.syntax import Node
-from jitui.tuning.candidates import TRY, Grid, settings_of
+from jitui.tuning.candidates import TRY, Grid
 from jitui.tuning.conjuncts import CAPS, Conjuncts, with_values
 
 BITS = 62  # of a column; the sign and one more stay free
@@ -38,18 +37,20 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class BitGroup:
-    """Parameters that are read together: columns with a bit for each of their values, the last changing fastest."""
+    """Parameters that are read together: their own grid, and the columns with a bit for each of its settings."""
 
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
+    grid: Grid
     columns: tuple[str, ...]
 
-    def bit(self, grid: Grid, setting: Mapping[str, int]) -> tuple[str, int]:
-        """The column and the bit of a setting."""
-        number = 0
-        for name, size in zip(self.names, self.sizes, strict=True):
-            number = number * size + grid.values[name].index(setting[name])
-        return self.columns[number // BITS], number % BITS
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters."""
+        return tuple(self.grid.values)
+
+    def bit(self, setting: Mapping[str, int]) -> tuple[str, int]:
+        """The column and the bit of a setting, which may have other parameters too."""
+        word, bit = divmod(self.grid.number(setting), BITS)
+        return self.columns[word], bit
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Tried:
     @property
     def source(self) -> str:
         """The files, as DuckDB reads them."""
-        return str(self.path / "*.parquet") if self.path.is_dir() else str(self.path)
+        return parquet_files(self.path)
 
 
 def bit_groups(grid: Grid, parts: Conjuncts) -> tuple[BitGroup, ...]:
@@ -86,15 +87,15 @@ def bit_groups(grid: Grid, parts: Conjuncts) -> tuple[BitGroup, ...]:
         )
     groups = []
     for place, names in enumerate(parts.by_parameters):
-        sizes = tuple(len(grid.values[name]) for name in names)
-        if prod(sizes) > MOST_EVALUATIONS:
+        own = Grid({name: grid.values[name] for name in names})
+        if own.size > MOST_EVALUATIONS:
             raise BadInput(
-                f"{' and '.join(names)} stand in one comparison, which has {prod(sizes):,} combinations of their values"
+                f"{' and '.join(names)} stand in one comparison, which has {own.size:,} combinations of their values"
                 f" to try; {MOST_EVALUATIONS:,} is the most. Try fewer values of each.",
                 path=TRY,
             )
-        columns = tuple(f"bits_{place}_{word}" for word in range(-(-prod(sizes) // BITS)))
-        groups.append(BitGroup(names, sizes, columns))
+        columns = tuple(f"bits_{place}_{word}" for word in range(-(-own.size // BITS)))
+        groups.append(BitGroup(own, columns))
     return tuple(groups)
 
 
@@ -121,7 +122,7 @@ def scan(
     reading = Reading(engine, rows, policy.facts)
     bits: dict[str, Any] = {}
     for group, trees in zip(groups, parts.by_parameters.values(), strict=True):
-        bits |= _bits(reading, grid, group, trees, _all_true(reading, parts.untouched))
+        bits |= _bits(reading, group, trees, _all_true(reading, parts.untouched))
     carried = {name: rows[name] for name in carried_facts(policy) if name in rows.columns}
     engine.write(rows.select(*IDENTITY, **_measured(engine, policy, rows, learn_before), **bits, **carried), out)
     return Tried(out, grid, groups)
@@ -166,9 +167,9 @@ def _with_disputes(engine: Engine, tables: Tables, rows: ibis.Table) -> ibis.Tab
     return rows.left_join(met, "request_id").drop("request_id_right").mutate(disputed=ibis._.disputed.notnull())
 
 
-def _bits(reading: Reading, grid: Grid, group: BitGroup, trees: Sequence[Node], untouched: Any) -> dict[str, Any]:
+def _bits(reading: Reading, group: BitGroup, trees: Sequence[Node], untouched: Any) -> dict[str, Any]:
     """The columns of a group; no bit is set where a part that reads no tried parameter is not true."""
-    settings = settings_of({name: grid.values[name] for name in group.names})
+    settings = [group.grid.setting(number) for number in range(group.grid.size)]
     columns = {}
     for word, column in enumerate(group.columns):
         own = settings[word * BITS : (word + 1) * BITS]
