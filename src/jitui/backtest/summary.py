@@ -10,6 +10,8 @@ from typing import Any
 import duckdb
 
 from jitui.backtest.columns import condition_column
+from jitui.backtest.engine import parquet_files
+from jitui.backtest.found import quoted
 from jitui.backtest.in_order import CAPS
 from jitui.backtest.replay import Replayed
 from jitui.policy import Condition
@@ -329,5 +331,4 @@ def _columns(connection: duckdb.DuckDBPyConnection, view: str = "decided") -> se
 
 
 def _quoted(path: Path) -> str:
-    where = str(path / "*.parquet") if path.is_dir() else str(path)
-    return where.replace("'", "''")
+    return quoted(parquet_files(path))

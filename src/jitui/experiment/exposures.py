@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from jitui.backtest.engine import parquet_files
 from jitui.backtest.found import quoted
 from jitui.backtest.source import Prepared
 from jitui.errors import BadInput
@@ -90,7 +91,7 @@ def expose(connection: duckdb.DuckDBPyConnection, prepared: Prepared, window: Wi
     """
     connection.execute("SET TimeZone = 'UTC'")
     for name, path in prepared.paths.items():
-        where = quoted(str(path / "*.parquet" if path.is_dir() else path))
+        where = quoted(parquet_files(path))
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{where}')")
     if "decisions" not in prepared.paths:
         raise BadInput("This history has no decisions, so nobody knows who was held out.", path="--history")
