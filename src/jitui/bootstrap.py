@@ -37,6 +37,7 @@ from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.restrictions import PostgresRestrictionChecks
+from jitui.adapters.postgres.review_templates import PostgresReviewTemplates
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
@@ -62,6 +63,7 @@ from jitui.aftersales.governance.policies import Policies, install
 from jitui.aftersales.governance.policy_in_force import PolicyInForce
 from jitui.aftersales.governance.proposals import Proposals
 from jitui.aftersales.governance.registry import Registry
+from jitui.aftersales.governance.review_templates import ReviewTemplates
 from jitui.aftersales.governance.shipped_policy import DEFAULT_POLICY as DEFAULT_POLICY
 from jitui.aftersales.governance.shipped_policy import default_policy as default_policy
 from jitui.aftersales.model.task import Tasks
@@ -121,6 +123,7 @@ class Service:
     confirmations: Confirmations
     restriction_checks: RestrictionChecks
     appeals: Appeals
+    review_templates: ReviewTemplates
     gates: Gates
     complaints: Complaints
     canary_guards: CanaryGuards
@@ -190,13 +193,9 @@ class Service:
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
     """The URL of a running, migrated database: the configured one, or that of the embedded server."""
-    if settings.database_url is not None:
-        upgrade(settings.database_url, time_zone=settings.time_zone.key)
-        yield settings.database_url
-        return
-    with embedded_postgres.running(settings.embedded_folder) as server:
-        upgrade(server.url, time_zone=settings.time_zone.key)
-        yield server.url
+    with server(settings) as url:
+        upgrade(url, time_zone=settings.time_zone.key)
+        yield url
 
 
 @contextmanager
@@ -248,6 +247,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             confirmations=PostgresConfirmations(pool),
             restriction_checks=PostgresRestrictionChecks(pool),
             appeals=PostgresAppeals(pool),
+            review_templates=PostgresReviewTemplates(pool),
             gates=PostgresGates(pool),
             complaints=PostgresComplaints(pool),
             canary_guards=PostgresCanaryGuards(pool),

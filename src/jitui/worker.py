@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+from jitui.aftersales.commands.assignment import remind
 from jitui.aftersales.commands.dispute import link_parked
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed
@@ -47,6 +48,7 @@ ROLL_UP_SECONDS = 1.0
 GATES_SECONDS = 10.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
+REMINDERS_SECONDS = 5.0
 BEAT_SECONDS = 10.0
 PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
@@ -93,6 +95,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
         await asyncio.gather(
             *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
+            repeat("reminders", stop, lambda: remind_due(service), every_seconds=REMINDERS_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
             repeat("restrictions", stop, lambda: _restrict_by_rules(service), every_seconds=RESTRICTIONS_SECONDS),
             repeat("gates", stop, lambda: apply_gates(service), every_seconds=GATES_SECONDS),
@@ -144,6 +147,19 @@ async def expire_due(service: Service) -> int:
             done += isinstance(await expire(service.store, ref, now=now), Executed)
         except Exception as error:
             tell_failure(log, "ticket_not_expired", error, ticket=str(ref.ticket_id))
+    return done
+
+
+async def remind_due(service: Service) -> int:
+    """Announce the deadlines that are near; returns how many were announced."""
+    now = service.clock()
+    done = 0
+    for ref in await service.store.tickets_to_remind(now, EXPIRY_BATCH):
+        try:
+            reminded = await remind(service.store, ref, now=now)
+            done += isinstance(reminded, Executed) and bool(reminded.changes)
+        except Exception as error:
+            tell_failure(log, "ticket_not_reminded", error, ticket=str(ref.ticket_id))
     return done
 
 

@@ -21,12 +21,14 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
+from jitui.aftersales.commands.review import Rejection
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.deciding import Canary, Deciding
 from jitui.aftersales.governance.registry import new_selection
 from jitui.aftersales.memory_store import MemoryStore
 from jitui.aftersales.model.order import Buyer, Funding, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.review import EvidenceItem, RejectionCode
 from jitui.aftersales.model.ticket import Actor, ActorKind, Ticket
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
@@ -48,6 +50,12 @@ HISTORY_KINDS = (
     "shipped",
     "shipped_on_time",
 )
+
+
+def rejection(reason: str = "no", shipment: ShipmentUpdate | None = None) -> Rejection:
+    """A complete rejection."""
+    code = RejectionCode.OTHER if shipment is None else RejectionCode.ALREADY_SHIPPED
+    return Rejection(code, reason, (EvidenceItem("a message"),), shipment)
 
 
 @dataclass(frozen=True)

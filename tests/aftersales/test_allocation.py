@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from jitui.aftersales import changes as c
 from jitui.aftersales.apply import apply
 from jitui.aftersales.commands.execute import Plan
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, plan_request
-from jitui.aftersales.commands.review import Rejection, approve, plan_approval, plan_rejection, withdraw
+from jitui.aftersales.commands.review import approve, plan_approval, plan_rejection, withdraw
 from jitui.aftersales.commands.ship import ShipmentUpdate, plan_shipment
 from jitui.aftersales.constraints import broken_constraint
 from jitui.aftersales.deciding import Deciding
@@ -42,7 +43,7 @@ from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, ActorKind, App
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, TicketRef
 from jitui.money import split_by_weight, split_further
-from tests.aftersales.market import DEFAULT_POLICY, NOW, PROVIDERS, TIME_ZONE, Market, ticket_of
+from tests.aftersales.market import DEFAULT_POLICY, NOW, PROVIDERS, TIME_ZONE, Market, rejection, ticket_of
 
 A_MINUTE = timedelta(seconds=61)
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
@@ -123,7 +124,15 @@ class OrderCase:
     def close(self, ticket: Ticket, shipment: ShipmentUpdate | None = None) -> Ticket | Refusal:
         """A rejection; a withdrawal writes the same."""
         current = self.snapshot.ticket(ticket.ticket_id)
-        done = self.done(plan_rejection(self.snapshot, current, Rejection("no", shipment), MERCHANT, self.at))
+        done = self.done(
+            plan_rejection(
+                self.snapshot,
+                current,
+                rejection("no", shipment),
+                MERCHANT,
+                self.at,
+            )
+        )
         assert isinstance(done, Ticket), done
         others = tuple(row for row in self.snapshot.ticket_lines if row.ticket_id != ticket.ticket_id)
         self.snapshot = replace(self.snapshot, ticket_lines=others)  # five requests a line are a limit of their own
@@ -477,10 +486,10 @@ async def test_the_tables_hold_whatever_the_split_plans(
         where = TicketRef(ticket.lane, ticket.ticket_id)
         if vain and rng.random() < 0.5:
             vain -= 1
-            ticket_of(await withdraw(market.store, where, version=None, by=MERCHANT, now=now))
+            ticket_of(await withdraw(market.store, where, Acting(MERCHANT, now)))
             queue.append(unit)
         else:
-            ticket_of(await approve(market.store, where, version=None, by=MERCHANT, now=now))
+            ticket_of(await approve(market.store, where, Acting(MERCHANT, now)))
     snapshot = await market.store.read_order(ref)
     assert snapshot is not None
     gifts = any(paid == 0 for _, paid in lines)
@@ -507,9 +516,9 @@ async def test_freight_moves_too_when_the_last_line_is_refunded_at_once(market: 
     assert (waiting.amount_minor, waiting.freight_minor, waiting.version) == (5800, 800, 2)
     assert (waiting.expires_at, snapshot.order.freight_claimed_minor) == (first.expires_at, 800)
     assert [event.why for event in snapshot.timeline_of(first.ticket_id)] == ["requested", "freight_moved"]
-    stale = await approve(market.store, where, version=1, by=MERCHANT, now=now)
+    stale = await approve(market.store, where, Acting(MERCHANT, now, 1))
     assert isinstance(stale, Refusal) and stale.code is RefusalCode.TICKET_STALE
-    assert ticket_of(await approve(market.store, where, version=2, by=MERCHANT, now=now)).amount_minor == 5800
+    assert ticket_of(await approve(market.store, where, Acting(MERCHANT, now, 2))).amount_minor == 5800
     done = await market.store.read_order(ref)
     assert done is not None and done.tenders[0].remaining_minor == 0
 

@@ -13,14 +13,12 @@ import pytest
 from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
-from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.governance.appeals import Appeal, AppealDecision, AppealFilter, AppealState, new_appeal
 from jitui.aftersales.governance.registry import Restriction
-from jitui.aftersales.model.task import TaskFilter, TaskKind
-from jitui.aftersales.operations.conditions import Expected
-from jitui.aftersales.operations.watch import Watch
+from jitui.aftersales.model.task import TaskKind
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.ids import lane_of, new_id
+from tests.aftersales.looking import Looking
 from tests.aftersales.market import NOW, Market
 
 BUYER = "a-buyer-of-no-other-row"
@@ -148,23 +146,13 @@ async def test_everything_is_written_down_under_the_pseudonym(market: Market) ->
 
 async def test_an_appeal_past_its_deadline_is_a_task_until_it_is_answered(market: Market) -> None:
     appeal = await opened(market, await restricted(market))
-    tasks = PostgresTasks(market.pool)
-
-    class Looked:
-        queries = market.queries
-        expected = Expected({}, timedelta(days=9))
-
-    looked = Looked()
-    looked.tasks = tasks  # type: ignore[attr-defined]
-    watch, open_ones = Watch(reads_ledger=False), TaskFilter(kind=TaskKind.APPEAL_OVERDUE)
+    looking, kind = Looking(market), TaskKind.APPEAL_OVERDUE
     for at, expected in ((appeal.answer_by - A_MOMENT, []), (appeal.answer_by, ["open"]), (appeal.answer_by, ["open"])):
-        await watch.look(looked, at)  # type: ignore[arg-type]
-        assert [task.state for task in await tasks.list(open_ones)] == expected
-    (task,) = await tasks.list(open_ones)
+        assert [task.state for task in await looking.look(at, kind)] == expected
+    (task,) = await looking.look(appeal.answer_by, kind)
     assert task.evidence == {"appeals": 1, "oldest_answer_by": appeal.answer_by.isoformat()}
     await decide(market, appeal.appeal_id, upheld=False, at=appeal.answer_by)
-    await watch.look(looked, appeal.answer_by)  # type: ignore[arg-type]
-    assert [task.state for task in await tasks.list(open_ones)] == ["resolved"]
+    assert [task.state for task in await looking.look(appeal.answer_by, kind)] == ["resolved"]
 
 
 async def test_appeals_are_listed_by_deadline_page_by_page(market: Market) -> None:

@@ -8,22 +8,28 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from jitui.aftersales.commands.arbitration import ArbitrationDecision, decide_arbitration, escalate
+from jitui.aftersales.commands.offer import accept_offer, offer
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.commands.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.commands.review import approve, expire, reject, withdraw
 from jitui.aftersales.commands.settle_refund import ManualPayout, retry, settle
 from jitui.aftersales.commands.ship import ShipmentUpdate
 from jitui.aftersales.ledger import balances
-from jitui.aftersales.model.order import Funder, Funding, ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.order import Funder, Funding, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.review import AtFault, BorneBy
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from tests.aftersales.market import NOW, RULES, Market, on_both_stores
+from tests.aftersales.market import NOW, RULES, Market, on_both_stores, rejection
 
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
+ANOTHER = Actor(ActorKind.OPERATOR, "somebody else")
 LINES = ("l1", "l2")
 UNITS = st.lists(st.tuples(st.sampled_from(LINES), st.integers(1, 2)), max_size=2, unique_by=lambda unit: unit[0])
+WHICH = st.integers(0, 3)
 WAYBILL = st.sampled_from(["A", "B"])
 STEP = st.one_of(
     st.tuples(st.just("ask"), UNITS),
@@ -32,6 +38,10 @@ STEP = st.one_of(
     st.tuples(st.just("approve")),
     st.tuples(st.just("reject"), st.booleans()),
     st.tuples(st.just("withdraw")),
+    st.tuples(st.just("offer"), UNITS),
+    st.tuples(st.just("accept")),
+    st.tuples(st.just("escalate"), WHICH),
+    st.tuples(st.just("decide"), WHICH, st.sampled_from([None, BorneBy.MERCHANT, BorneBy.PLATFORM])),
     st.tuples(st.just("expire")),
     st.tuples(st.just("pay"), st.sampled_from(list(RefundResultKind)[:4]), st.booleans()),
     st.tuples(st.just("retry")),
@@ -89,12 +99,30 @@ async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, .
             source = ShipmentSource.CARRIER
             return await market.ship(order, status=status, source=source, tracking_no=waybill, lines=units, now=now)
         case ("approve",) if tickets:
-            return await approve(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
+            return await approve(market.store, tickets[-1], Acting(ANYBODY, now))
         case ("reject", bool(ships)) if tickets:
             update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "R", ShipmentSource.MERCHANT, now) if ships else None
-            return await reject(market.store, tickets[-1], Rejection("no", update), version=None, by=ANYBODY, now=now)
+            return await reject(
+                market.store,
+                tickets[-1],
+                rejection("no", update),
+                Acting(ANYBODY, now),
+            )
+        case ("offer", list(units)) if tickets:
+            lines = tuple(LineUnits(*unit) for unit in units)
+            return await offer(market.store, tickets[-1], lines, "one is made", Acting(ANYBODY, now))
+        case ("accept",) if tickets:
+            return await accept_offer(market.store, tickets[-1], Acting(ANYBODY, now))
+        case ("escalate", int(which)) if tickets:
+            ref = tickets[which % len(tickets)]
+            return await escalate(market.store, ref, "why", (), Acting(ANYBODY, now), answer_days=7)
+        case ("decide", int(which), borne) if tickets:
+            ref = tickets[which % len(tickets)]
+            assert borne is None or isinstance(borne, BorneBy)
+            decision = ArbitrationDecision(AtFault.NOBODY, borne, "as found")
+            return await decide_arbitration(market.store, ref, decision, Acting(ANOTHER, now))
         case ("withdraw",) if tickets:
-            return await withdraw(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
+            return await withdraw(market.store, tickets[-1], Acting(ANYBODY, now))
         case ("expire",) if tickets:
             return await expire(market.store, tickets[-1], now=now + timedelta(days=3))
         case ("pay", RefundResultKind() as kind, bool(looked_up)):
@@ -132,7 +160,9 @@ async def check_order(market: Market, order: OrderRef) -> None:
     assert snapshot.order.freight_claimed_minor == sum(ticket.freight_minor for ticket in holding)
     for row in snapshot.ticket_lines:
         refunded_before = any(event.to_state is TicketState.REFUNDED for event in snapshot.timeline_of(row.ticket_id))
-        assert row.open == (snapshot.ticket(row.ticket_id).state in OPEN_STATES and not refunded_before)
+        ticket = snapshot.ticket(row.ticket_id)
+        closed_before = refunded_before or ticket.approved_by is ApprovedBy.ARBITRATION or row.quantity == 0
+        assert row.open == (ticket.state in OPEN_STATES and not closed_before)
     _check_money(snapshot)
     await _check_ledger(market, snapshot)
 

@@ -11,13 +11,14 @@ import pytest
 
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment
-from jitui.aftersales.commands.review import Rejection, approve, expire, reject
+from jitui.aftersales.commands.on_ticket import Acting
+from jitui.aftersales.commands.review import approve, expire, reject
 from jitui.aftersales.governance.registry import Pause, Scope
 from jitui.aftersales.model.order import Funder, Funding, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import OrderRef, TicketRef
-from tests.aftersales.market import NOW, Market, on_both_stores
+from tests.aftersales.market import NOW, Market, on_both_stores, rejection
 from tests.aftersales.test_intake import balances_of
 from tests.known_bugs.steps import MERCHANT, claim, heard, snapshot_of, where
 
@@ -124,9 +125,14 @@ async def test_the_balance_in_review_goes_back_when_it_is_approved_and_stays_whe
     snapshot = await snapshot_of(market, ref)
     review = where(next(other for other in snapshot.tickets if other.ticket_id != ticket.ticket_id))
     if approved:
-        done: object = await approve(market.store, review, version=1, by=MERCHANT, now=LATER)
+        done: object = await approve(market.store, review, Acting(MERCHANT, LATER, 1))
     else:
-        done = await reject(market.store, review, Rejection("made already"), version=1, by=MERCHANT, now=LATER)
+        done = await reject(
+            market.store,
+            review,
+            rejection("made already"),
+            Acting(MERCHANT, LATER, 1),
+        )
     assert isinstance(done, Executed), done
     async with market.pool.connection() as connection:
         await connection.execute("UPDATE refund SET due_at = %s WHERE state = 'queued'", (NOW,))
@@ -183,9 +189,9 @@ async def test_a_request_in_review_takes_the_balance_in_and_its_version_moves(ma
     await capture(market, ref, replace(balance_of(5500), payment_id="pay-o-1-2"))
     raised = (await snapshot_of(market, ref)).tickets[0]
     assert (raised.amount_minor, raised.freight_minor) == (11000, 1000)
-    stale = await approve(market.store, where(raised), version=waiting.version, by=MERCHANT, now=LATER)
+    stale = await approve(market.store, where(raised), Acting(MERCHANT, LATER, waiting.version))
     assert isinstance(stale, Refusal)
-    done = await approve(market.store, where(raised), version=raised.version, by=MERCHANT, now=NOW)
+    done = await approve(market.store, where(raised), Acting(MERCHANT, NOW, raised.version))
     assert isinstance(done, Executed), done
     assert await paid_back(market, ref) == 11000
     assert (await balances_of(market, "o-1")).get("escrow", 0) == 0
@@ -194,7 +200,7 @@ async def test_a_request_in_review_takes_the_balance_in_and_its_version_moves(ma
 async def test_what_a_merchant_approved_is_not_extended_by_the_system(market: Market) -> None:
     ref = await market.paid_order("stranger", "o-1", amounts=(10000,), tenders=(5000,))
     waiting = await market.asked("stranger", "o-1")
-    assert isinstance(await approve(market.store, where(waiting), version=1, by=MERCHANT, now=NOW), Executed)
+    assert isinstance(await approve(market.store, where(waiting), Acting(MERCHANT, NOW, 1)), Executed)
     await capture(market, ref, replace(balance_of(5000), payment_id="pay-o-1-2"))
     assert await paid_back(market, ref) == 5000
     assert await tasks(market) == [("captured_after_refund", 5000)]
@@ -227,7 +233,12 @@ async def test_each_line_of_a_request_takes_its_own_share_of_the_balance(market:
 async def test_a_request_that_was_rejected_takes_nothing_of_the_balance(market: Market) -> None:
     ref = await market.paid_order("stranger", "o-1", amounts=(9000,), quantities=(3,), tenders=(3000,))
     ticket = await market.asked("stranger", "o-1", lines=[("l1", 1)])
-    done = await reject(market.store, where(ticket), Rejection("made already"), version=1, by=MERCHANT, now=NOW)
+    done = await reject(
+        market.store,
+        where(ticket),
+        rejection("made already"),
+        Acting(MERCHANT, NOW, 1),
+    )
     assert isinstance(done, Executed), done
     waiting = await market.asked("stranger", "o-1", lines=[("l1", 2)], now=NOW + timedelta(minutes=2))
     await capture(market, ref, replace(balance_of(6000), payment_id="pay-o-1-2"))
@@ -301,7 +312,7 @@ async def test_a_review_of_the_balance_is_decided_on_its_own_tickets_beside_an_e
     await market.registry.set_pause(Pause(Scope.SHOP, "shop-1", "audit", "li.na", NOW))
     waiting = await market.asked(buyer, "o-1", lines=[("l2", 1)], now=LATER)
     await market.registry.lift_pause(Scope.SHOP, "shop-1", by="li.na", now=LATER)
-    assert isinstance(await approve(market.store, where(waiting), version=1, by=MERCHANT, now=NOW), Executed)
+    assert isinstance(await approve(market.store, where(waiting), Acting(MERCHANT, NOW, 1)), Executed)
     await capture(market, ref, replace(balance_of(7000), payment_id="pay-o-1-2"))
     tickets = (await snapshot_of(market, ref)).tickets
     (review,) = [ticket for ticket in tickets if ticket.ticket_id not in (instant.ticket_id, waiting.ticket_id)]

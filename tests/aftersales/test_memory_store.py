@@ -35,7 +35,7 @@ from jitui.aftersales.ports import (
     Transaction,
 )
 from tests.aftersales.market import NOW, TIME_ZONE, Market
-from tests.aftersales.test_apply import ALL, SCRIPTS, STEP, Step, Story, begin, follow
+from tests.aftersales.stories import ALL, SCRIPTS, STEP, Step, Story, begin, follow
 from tests.aftersales.watched import WatchedStore, WatchedTransaction, differences
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility, request_refund
 from jitui.aftersales.commands.review import approve, withdraw
@@ -202,7 +203,7 @@ async def test_a_line_can_be_asked_for_five_times_in_all(market: Market) -> None
     for _ in range(5):
         ticket = await market.asked(buyer, "o-1", now=now)
         actor = Actor(ActorKind.BUYER, buyer)
-        await withdraw(market.store, TicketRef(ticket.lane, ticket.ticket_id), version=None, by=actor, now=now)
+        await withdraw(market.store, TicketRef(ticket.lane, ticket.ticket_id), Acting(actor, now))
         now += A_MINUTE
     refused = await market.ask(buyer, "o-1", now=now)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.LINE_REQUEST_LIMIT
@@ -314,7 +315,7 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
         ticket = asked.snapshot.ticket(asked.ticket_id)
         if ticket.state is TicketState.AWAITING_MERCHANT:
             ref = TicketRef(lane_of(buyer), ticket.ticket_id)
-            asked = await approve(market.store, ref, version=None, by=Actor(ActorKind.MERCHANT, "shop-1"), now=now)
+            asked = await approve(market.store, ref, Acting(Actor(ActorKind.MERCHANT, "shop-1"), now))
             assert isinstance(asked, Executed)
             ticket = asked.snapshot.ticket(ticket.ticket_id)
         assert ticket.state is TicketState.REFUNDING

@@ -6,15 +6,16 @@ import asyncio
 from datetime import timedelta
 
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.commands.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.commands.review import approve, expire, reject, withdraw
 from jitui.aftersales.commands.ship import ShipmentUpdate
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.model.view import view_ticket
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
-from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
+from tests.aftersales.market import NOW, Market, on_both_stores, rejection, ticket_of
 from tests.known_bugs.steps import SUCCEEDED, claim, snapshot_of, where
 
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
@@ -45,7 +46,7 @@ def refused(done: object) -> RefusalCode:
 @on_both_stores
 async def test_a_merchants_approval_queues_the_money(market: Market) -> None:
     _, ticket, ref = await reviewed(market)
-    done = ticket_of(await approve(market.store, ref, version=ticket.version, by=MERCHANT, now=NOW))
+    done = ticket_of(await approve(market.store, ref, Acting(MERCHANT, NOW, ticket.version)))
     assert (done.state, done.approved_by, done.version) == (TicketState.REFUNDING, ApprovedBy.MERCHANT, 2)
     assert done.notice is None, "R14's sentence is for tickets that the service decided"
     snapshot = await market.store.read_order(ref)
@@ -57,7 +58,7 @@ async def test_a_merchants_approval_queues_the_money(market: Market) -> None:
 @on_both_stores
 async def test_a_decision_on_a_stale_version_is_refused(market: Market) -> None:
     _, ticket, ref = await reviewed(market)
-    stale = await approve(market.store, ref, version=ticket.version + 1, by=MERCHANT, now=NOW)
+    stale = await approve(market.store, ref, Acting(MERCHANT, NOW, ticket.version + 1))
     assert refused(stale) is RefusalCode.TICKET_STALE
 
 
@@ -65,10 +66,10 @@ async def test_a_decision_on_a_stale_version_is_refused(market: Market) -> None:
 async def test_exactly_one_path_wins_and_late_ones_get_their_own_code(market: Market) -> None:
     _, _, ref = await reviewed(market)
     done = await asyncio.gather(
-        approve(market.store, ref, version=None, by=MERCHANT, now=NOW),
-        approve(market.store, ref, version=None, by=MERCHANT, now=NOW),
-        withdraw(market.store, ref, version=None, by=BUYER, now=NOW),
-        reject(market.store, ref, Rejection("no"), version=None, by=MERCHANT, now=NOW),
+        approve(market.store, ref, Acting(MERCHANT, NOW)),
+        approve(market.store, ref, Acting(MERCHANT, NOW)),
+        withdraw(market.store, ref, Acting(BUYER, NOW)),
+        reject(market.store, ref, rejection("no"), Acting(MERCHANT, NOW)),
         expire(market.store, ref, now=DEADLINE),
     )
     assert sum(isinstance(outcome, Executed) for outcome in done) == 1
@@ -79,14 +80,14 @@ async def test_exactly_one_path_wins_and_late_ones_get_their_own_code(market: Ma
 @on_both_stores
 async def test_another_shops_merchant_sees_no_such_ticket(market: Market) -> None:
     _, _, ref = await reviewed(market)
-    done = await approve(market.store, ref, version=None, by=MERCHANT, now=NOW, shop_id="shop-2")
+    done = await approve(market.store, ref, Acting(MERCHANT, NOW, shop_id="shop-2"))
     assert refused(done) is RefusalCode.NOT_FOUND
 
 
 @on_both_stores
 async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> None:
     order, _, ref = await reviewed(market)
-    ticket_of(await withdraw(market.store, ref, version=None, by=BUYER, now=NOW))
+    ticket_of(await withdraw(market.store, ref, Acting(BUYER, NOW)))
     snapshot = await market.store.read_order(order)
     assert snapshot is not None
     assert (snapshot.lines[0].claimed_quantity, snapshot.lines[0].claimed_minor) == (0, 0)
@@ -98,12 +99,18 @@ async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> No
 async def test_rejecting_with_a_tracking_number_records_the_shipment_in_the_same_step(market: Market) -> None:
     order, _, ref = await reviewed(market)
     update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
-    done = await reject(market.store, ref, Rejection("shipped", update), version=None, by=MERCHANT, now=NOW)
+    done = await reject(market.store, ref, rejection("shipped", update), Acting(MERCHANT, NOW))
     assert ticket_of(done).state is TicketState.REJECTED
     snapshot = await market.store.read_order(order)
     assert snapshot is not None
     assert (snapshot.lines[0].shipped_quantity, snapshot.lines[0].claimed_quantity) == (1, 0)
-    assert snapshot.timeline[-1].detail == {"reason": "shipped", "carrier": "sf", "tracking_no": "SF77"}
+    assert snapshot.timeline[-1].detail == {
+        "reason_code": "already_shipped",
+        "reason": "shipped",
+        "evidence": [{"text": "a message", "url": ""}],
+        "carrier": "sf",
+        "tracking_no": "SF77",
+    }
     late = await market.ask("b-1", "o-1", now=NOW + timedelta(seconds=61))
     assert refused(late) is RefusalCode.ORDER_ALREADY_SHIPPED
 
@@ -140,7 +147,7 @@ async def test_silence_never_pays_for_a_parcel_that_has_left(market: Market) -> 
 async def test_a_merchant_cannot_approve_an_unshipped_refund_for_goods_that_left(market: Market) -> None:
     order, _, ref = await reviewed(market)
     await market.ship(order, status=ShipmentStatus.SHIPPED, source=ShipmentSource.CARRIER)
-    done = await approve(market.store, ref, version=None, by=MERCHANT, now=NOW)
+    done = await approve(market.store, ref, Acting(MERCHANT, NOW))
     assert refused(done) is RefusalCode.ORDER_ALREADY_SHIPPED
 
 
@@ -154,7 +161,7 @@ async def test_t1_two_approvals_at_once_never_exceed_what_was_captured(market: M
     ]
     await went_back_elsewhere(market, 20000)
     done = await asyncio.gather(
-        *(approve(market.store, TicketRef(t.lane, t.ticket_id), version=None, by=MERCHANT, now=NOW) for t in tickets)
+        *(approve(market.store, TicketRef(t.lane, t.ticket_id), Acting(MERCHANT, NOW)) for t in tickets)
     )
     assert [isinstance(outcome, Executed) for outcome in done].count(True) == 1
     assert RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE in {o.code for o in done if isinstance(o, Refusal)}
@@ -181,7 +188,7 @@ async def test_how_long_a_refund_took_is_shown_of_a_refunded_ticket_alone(market
     await market.paid_order(buyer, "o-2", amounts=(40000,))
     paid = await market.asked(buyer, "o-1")
     waiting = await market.asked(buyer, "o-2")
-    assert isinstance(await withdraw(market.store, where(waiting), version=None, by=BUYER, now=NOW), Executed)
+    assert isinstance(await withdraw(market.store, where(waiting), Acting(BUYER, NOW)), Executed)
     shown = view_ticket(await snapshot_of(market, where(paid)), paid.ticket_id)
     assert (shown.state, shown.seconds_to_refund) == (TicketState.REFUNDING, None)
     (claimed,) = await claim(market)

@@ -10,6 +10,7 @@ import pytest
 
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import put_order
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.model.order import (
@@ -212,7 +213,7 @@ async def test_an_approval_names_the_printed_labels_of_its_own_goods_alone(marke
     await say(market, ref, MERCHANT, LABEL, ("l1", 1), number="SF2")
     await say(market, ref, MERCHANT, LABEL, ("l2", 1), number="SF3")
     ticket = await market.asked(buyer, "o-1", lines=[("l1", 1)])
-    done = await approve(market.store, TicketRef(ticket.lane, ticket.ticket_id), version=None, by=SHOP, now=NOW)
+    done = await approve(market.store, TicketRef(ticket.lane, ticket.ticket_id), Acting(SHOP, NOW))
     assert isinstance(done, Executed), done
     (stop,) = [change.body for change in await market.feed.events(0, 100) if change.kind == "stop_ship"]
     assert stop["labels_printed"] == [{"carrier": "", "tracking_no": "SF2"}]

@@ -11,6 +11,7 @@ import pytest
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility
 from jitui.aftersales.commands.review import approve, expire
 from jitui.aftersales.commands.ship import complete_order
@@ -247,7 +248,7 @@ async def test_a_request_in_review_is_not_approved_once_its_order_is_completed(m
     await completed(market, ref, how)
     at = TicketRef(ticket.lane, ticket.ticket_id)
     by = Actor(ActorKind.MERCHANT, "m")
-    refused = await approve(market.store, at, version=None, by=by, now=NOW)
+    refused = await approve(market.store, at, Acting(by, NOW))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
     late = await expire(market.store, at, now=NOW + timedelta(hours=49))
     assert isinstance(late, Executed) and late.snapshot.ticket(ticket.ticket_id).state is TicketState.CLOSED

@@ -52,6 +52,7 @@ class Row:
     fields: tuple[tuple[str, str], ...] = ()
 
 
+NO = (("version", "1"), ("code", "other"), ("reason", "No."), ("evidence", "A message."))
 TABLE = {
     "GET /buyer/orders": Row("buyer", "200", "200"),
     "GET /buyer/ask?order={order}": Row("buyer", "200", HIDDEN),
@@ -66,7 +67,7 @@ TABLE = {
     "GET /merchant/tickets.csv": Row("merchant", "200", "200"),
     "GET /merchant/tickets/{ticket}": Row("merchant", "200", HIDDEN),
     "POST /merchant/tickets/{ticket}/approve": Row("merchant", "303", HIDDEN, (("version", "1"),)),
-    "POST /merchant/tickets/{ticket}/reject": Row("merchant", "303", HIDDEN, (("version", "1"), ("reason", "No."))),
+    "POST /merchant/tickets/{ticket}/reject": Row("merchant", "303", HIDDEN, NO),
     "GET /merchant/coverage": Row("merchant", "200", "200"),
     "POST /merchant/coverage/complaints": Row("merchant", "303", "303", (("reason", "The strike."),)),
 }

@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.governance.complaint import ComplaintAnswer, ComplaintFilter, ContestOutcome
 from jitui.aftersales.governance.gates import GateRules, Recomputing, recompute_places
@@ -30,6 +31,9 @@ GOODS = [("水壶", 1, 8900)]
 async def instant(market: Marketplace, order_id: str = "A-1") -> UUID:
     await market.order(PREMIUM, order_id, GOODS)
     return await market.ask(PREMIUM, order_id)
+
+
+SAID = {"code": "other", "reason": "no", "evidence": "a message"}
 
 
 async def reviewed(market: Marketplace, order_id: str = "B-1") -> UUID:
@@ -146,19 +150,29 @@ async def test_rejecting_needs_a_reason_and_tells_the_buyer(market: Marketplace,
     ticket_id = await reviewed(market)
     path = f"/merchant/tickets/{ticket_id}"
     visitor: Visitor = await visit(SHOP)
-    for wrong in ({"reason": " "}, {"reason": "x" * 501}, {"reason": "已打包", "tracking_no": "SF1"}):
+    for wrong in (
+        {"reason": "已打包", "evidence": "聊天记录"},
+        {"code": "gone", "reason": "已打包", "evidence": "聊天记录"},
+        {"code": "other", "reason": " ", "evidence": "聊天记录"},
+        {"code": "other", "reason": "已打包"},
+        {"code": "already_shipped", "reason": "已发出", "evidence": "聊天记录"},
+        {"code": "other", "reason": "x" * 501, "evidence": "聊天记录"},
+        {"code": "other", "reason": "已打包", "tracking_no": "SF1"},
+    ):
         refused = await visitor.send(path, f"{path}/reject", **wrong)
         assert refused.status_code == 422
         assert 'role="alert"' in refused.text
     assert "SF1" in refused.text
-    assert (await visitor.send(path, f"{path}/reject", reason="已打包\n待揽收")).status_code == 303
+    complete = {"code": "other", "reason": "已打包\n待揽收", "evidence": "聊天记录"}
+    assert (await visitor.send(path, f"{path}/reject", **complete)).status_code == 303
     assert "已打包 待揽收" in (await (await visit(NEWCOMER)).see(f"/buyer/tickets/{ticket_id}")).text
 
 
 async def test_rejecting_with_a_tracking_number_ships(market: Marketplace, visit: Visit) -> None:
     ticket_id = await reviewed(market)
     path = f"/merchant/tickets/{ticket_id}"
-    done = await (await visit(SHOP)).send(path, f"{path}/reject", reason="已发出", carrier="SF", tracking_no="SF1")
+    shipped = {"code": "already_shipped", "reason": "已发出", "carrier": "SF", "tracking_no": "SF1"}
+    done = await (await visit(SHOP)).send(path, f"{path}/reject", **shipped)
     assert done.status_code == 303
     snapshot = await market.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id))
     assert snapshot is not None
@@ -176,18 +190,16 @@ async def test_a_decision_on_what_has_changed_is_refused_and_shows_how_it_stands
     path = f"/merchant/tickets/{ticket_id}"
     visitor = await visit(SHOP)
     form = (await visitor.see(path)).form(f"{path}/{action}")
-    stale = await visitor.post(f"{path}/{action}", {**form.fields, "version": "7", "reason": "no"})
+    stale = await visitor.post(f"{path}/{action}", {**form.fields, "version": "7", **SAID})
     assert stale.status_code == 409
     assert "Somebody changed this ticket since you opened it" in stale.text
     ref = TicketRef(lane_of_id(ticket_id), ticket_id)
-    await approve(
-        market.service.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "colleague"), now=market.service.clock()
-    )
-    late = await visitor.post(f"{path}/{action}", {**form.fields, "reason": "no"})
+    await approve(market.service.store, ref, Acting(Actor(ActorKind.MERCHANT, "colleague"), market.service.clock(), 1))
+    late = await visitor.post(f"{path}/{action}", {**form.fields, **SAID})
     assert late.status_code == 409
     assert "approved already" in late.text
     assert "Refund on its way" in late.text
-    assert (await visitor.post(f"{path}/{action}", {**form.fields, "version": "x", "reason": "no"})).status_code == 400
+    assert (await visitor.post(f"{path}/{action}", {**form.fields, "version": "x", **SAID})).status_code == 400
 
 
 async def test_the_benefit_is_the_shops_own(market: Marketplace, visit: Visit) -> None:

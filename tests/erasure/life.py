@@ -15,7 +15,10 @@ from jitui.adapters.postgres.openid import PostgresIdentities
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
 from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.commands.arbitration import ArbitrationDecision, decide_arbitration, escalate
+from jitui.aftersales.commands.assignment import assign
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.review import Rejection, reject
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
@@ -24,6 +27,7 @@ from jitui.aftersales.governance.erasure import Erased, ErasurePending
 from jitui.aftersales.governance.linked_accounts import IdentityLink, LinkKind
 from jitui.aftersales.governance.registry import Evidence, Restriction, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.review import AtFault, EvidenceItem, RejectionCode
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
@@ -139,9 +143,18 @@ async def _rejected(market: Market, buyer_id: str) -> None:
     order_id = f"rejected-{lane_of(buyer_id)}"
     ref = await market.paid_order(buyer_id, order_id, amounts=(50_000,))
     ticket = await market.asked(buyer_id, order_id)
-    words = Rejection(f"She wrote: {PLANTED}")
+    words = Rejection(
+        RejectionCode.OTHER, f"She wrote: {PLANTED}", (EvidenceItem(f"Her message: {PLANTED}", f"https://x/{PLANTED}"),)
+    )
     where = TicketRef(ticket.lane, ticket.ticket_id)
-    assert isinstance(await reject(market.store, where, words, version=None, by=MERCHANT, now=NOW), Executed)
+    assert isinstance(await assign(market.store, where, Acting(MERCHANT, NOW)), Executed)
+    assert isinstance(await reject(market.store, where, words, Acting(MERCHANT, NOW)), Executed)
+    asks = Acting(Actor(ActorKind.BUYER, buyer_id), NOW)
+    asked = await escalate(market.store, where, f"I am {PLANTED}", words.evidence, asks, answer_days=7)
+    assert isinstance(asked, Executed)
+    denied = ArbitrationDecision(AtFault.BUYER, None, f"It is {PLANTED} who said so")
+    by = Acting(Actor(ActorKind.OPERATOR, "chen.jie"), NOW)
+    assert isinstance(await decide_arbitration(market.store, where, denied, by), Executed)
     parcel = ShipmentUpdate(
         ShipmentStatus.SHIPPED, "sf", f"SF-{PLANTED}", ShipmentSource.MERCHANT, NOW, (LineUnits("l1", 1),)
     )

@@ -11,6 +11,7 @@ from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from tests.http.api import BUYER, SHOP, Api, shipment
 
+NO = {"reason_code": "other", "reason": "No.", "evidence": [{"text": "A message."}]}
 NOTICE_ZH = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
 
 
@@ -172,7 +173,7 @@ async def test_the_merchant_approves_on_the_version_that_was_read(api: Api) -> N
 
 async def test_a_missing_version_is_428_and_a_malformed_one_400(api: Api) -> None:
     ticket = await api.reviewed("o-1")
-    for verb, body in (("approve", None), ("reject", {"reason": "No."})):
+    for verb, body in (("approve", None), ("reject", NO)):
         path = f"/v1/after-sales/{ticket['ticket_id']}/{verb}"
         assert (await api.post(path, body)).status_code == 428
         for malformed in ("1", 'W/"1"', '"one"', "*", '"1", "2"', '"-1"'):
@@ -186,7 +187,7 @@ async def test_two_decisions_on_one_version_have_one_winner(api: Api) -> None:
     path = f"/v1/after-sales/{ticket['ticket_id']}"
     got = await asyncio.gather(
         api.post(f"{path}/approve", headers={"if-match": '"1"'}),
-        api.post(f"{path}/reject", {"reason": "No."}, headers={"if-match": '"1"'}),
+        api.post(f"{path}/reject", NO, headers={"if-match": '"1"'}),
         api.post(f"{path}/withdraw"),
     )
     assert sorted(answer.status_code for answer in got) == [200, 409, 409]

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.governance.publication import Stage
 from jitui.aftersales.model.ticket import Actor, ActorKind
@@ -268,9 +269,8 @@ async def test_nobody_reads_the_name_of_anothers_staff(api: Api) -> None:
     """R16: a timeline says that the shop or the platform did it; names are for their own employer."""
     ticket = await api.reviewed("o-1", buyer_id="buyer-2")
     ref = TicketRef(lane_of("buyer-2"), UUID(ticket["ticket_id"]))
-    done = await approve(
-        api.service.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "Zhang San"), now=api.now.at, shop_id=SHOP
-    )
+    acting = Acting(Actor(ActorKind.MERCHANT, "Zhang San"), api.now.at, 1, shop_id=SHOP)
+    done = await approve(api.service.store, ref, acting)
     assert isinstance(done, Executed)
     own = (await issue_key(api.service.keys, KeyScope.BUYER, "buyer-2", label="", now=api.now.at)).secret
     path = f"/v1/after-sales/{ticket['ticket_id']}"

@@ -132,7 +132,7 @@ async def test_no_form_makes_a_server_error(api: Api, site: Litestar) -> None:
         },
         "shan": {
             f"/merchant/tickets/{ticket}/approve": ("version",),
-            f"/merchant/tickets/{ticket}/reject": ("version", "reason", "carrier", "tracking_no"),
+            f"/merchant/tickets/{ticket}/reject": ("version", "code", "reason", "evidence", "carrier", "tracking_no"),
         },
     }
     usual = {

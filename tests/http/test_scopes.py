@@ -67,6 +67,8 @@ PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_mi
 POLICY = DEFAULT_POLICY.text
 NAMED = {"policy_id": "unshipped-instant-refund", "version": DEFAULT_POLICY.version, "reason": "Why."}
 NAMED_TEXT = {name: NAMED[name] for name in ("policy_id", "version")}
+NO = {"reason_code": "other", "reason": "No.", "evidence": [{"text": "A message."}]}
+TAKEN: dict[str, Any] = {"action": "approve", "tickets": []}
 HOOK = {"url": "https://shop.example/new", "shop_id": SHOP}
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
@@ -74,7 +76,35 @@ TABLE: dict[str, Row] = {
     "list_tickets": Row("/v1/after-sales", {P, S, B}, foreign="empty"),
     "get_ticket": Row("/v1/after-sales/{ticket}", {P, S, B}),
     "approve_ticket": Row("/v1/after-sales/{ticket}/approve", {P, S}, if_match=True),
-    "reject_ticket": Row("/v1/after-sales/{ticket}/reject", {P, S}, {"reason": "No."}, if_match=True),
+    "reject_ticket": Row("/v1/after-sales/{ticket}/reject", {P, S}, NO, if_match=True),
+    "assign_ticket": Row("/v1/after-sales/{ticket}/assign", {P, S}),
+    "release_ticket": Row("/v1/after-sales/{ticket}/release", {P, S}),
+    "offer_part": Row(
+        "/v1/after-sales/{ticket}/offer",
+        {P, S},
+        {"lines": [{"line_id": "l1", "quantity": 1}], "reason": "One is made."},
+        if_match=True,
+    ),
+    "accept_part": Row("/v1/after-sales/{ticket}/offer/accept", {P, B}, if_match=True),
+    "decline_part": Row("/v1/after-sales/{ticket}/offer/decline", {P, B}, if_match=True),
+    "decide_tickets": Row("/v1/after-sales/bulk", {P, S}, TAKEN, foreign="rows"),
+    "list_arbitrations": Row("/v1/arbitrations", {P, S, B}, foreign="empty"),
+    "open_arbitration": Row("/v1/after-sales/{ticket}/arbitration", {P, B}, {"reason": "Not shipped."}),
+    "withdraw_an_arbitration": Row("/v1/after-sales/{ticket}/arbitration/withdraw", {P, B}),
+    "add_arbitration_evidence": Row(
+        "/v1/after-sales/{ticket}/arbitration/evidence", {P, S, B}, {"evidence": [{"text": "A chat."}]}
+    ),
+    "decide_an_arbitration": Row(
+        "/v1/after-sales/{ticket}/arbitration/decide",
+        {P},
+        {"verdict": "deny", "at_fault": "buyer", "reason": "As agreed."},
+        if_match=True,
+    ),
+    "list_review_templates": Row("/v1/review-templates?shop_id=" + SHOP, {P, S}),
+    "put_review_template": Row(
+        "/v1/review-templates/t-1?shop_id=" + SHOP, {P, S}, {"reason_code": "other", "reason": "No."}
+    ),
+    "delete_review_template": Row("/v1/review-templates/t-1?shop_id=" + SHOP, {P, S}),
     "withdraw_ticket": Row("/v1/after-sales/{ticket}/withdraw", {P, B}),
     "get_decision": Row("/v1/after-sales/{ticket}/decision", {P, S, B}),
     "put_an_order": Row("/v1/orders/o-9", {P}, order()),
@@ -236,6 +266,8 @@ class Market:
             body = {**body, "order_id": things["order"], "buyer_id": things["buyer"]}
         if body is APPEAL:
             body = {**APPEAL, "restriction_id": things["restriction"], "buyer_id": things["buyer"]}
+        if body is TAKEN:
+            body = {**TAKEN, "tickets": [{"ticket_id": things["ticket"], "version": 9}]}  # stale: nothing moves
         return await self.api.call(METHODS[name], row.path.format(**things), body, key=key, headers=headers)
 
     async def rows(self) -> dict[str, int]:
@@ -320,6 +352,10 @@ async def test_what_is_anothers_looks_exactly_like_what_does_not_exist(market: M
             assert next(iter(got.json().values())) == []
             continue
         nothing = await market.call(name, key, missing(market.things))
+        if row.foreign == "rows":
+            theirs, none = ([part | {"ticket_id": ""} for part in one.json()["tickets"]] for one in (got, nothing))
+            assert theirs == none and {part["code"] for part in theirs} == {"not-found"}
+            continue
         assert (got.status_code, nothing.status_code) == (404, 404)
         assert got.content == nothing.content
         told = [dict(answer.headers) for answer in (got, nothing)]

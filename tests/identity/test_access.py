@@ -27,6 +27,8 @@ refund_requests:read    o     -        a       a    a        a       -       a  
 refund_requests:write   o     -        -       -    -        -       -       a        -    o
 tickets:read            o     o        a       a    a        a       -       a        o    o
 tickets:write           -     o        -       -    a        -       -       a        o    -
+arbitrations:write      o     o        -       -    a        -       -       a        o    o
+arbitrations:decide     -     -        -       -    a        -       -       a        -    -
 orders:read             o     o        a       a    a        a       -       a        o    o
 orders:write            -     -        -       -    -        -       -       a        -    -
 payments:write          -     -        -       -    -        -       -       a        -    -

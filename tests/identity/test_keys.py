@@ -93,7 +93,7 @@ async def test_a_key_is_restricted_to_what_its_scope_may_have(keys: PostgresKeys
         with pytest.raises(BadInput):
             await shop_key(keys, permissions=wrong)
     with pytest.raises(
-        BadInput, match="cannot have the permission everything, refunds:write; it can have changes:read"
+        BadInput, match="cannot have the permission everything, refunds:write; it can have arbitrations:write, "
     ):
         await shop_key(keys, permissions=["refunds:write", "everything"])
 

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import RefusalCode
@@ -72,7 +73,7 @@ async def test_t08_grants_together_with_pending_ones_stay_within_what_remains(ma
     tickets = [await market.asked("b-1", "o-1", lines=[(f"l{n}", 1)], now=await later(market, n)) for n in range(1, 4)]
     async with market.pool.connection() as connection:
         await connection.execute("UPDATE tender SET refunded_minor = 20000")
-    done = [await approve(market.store, where(t), version=None, by=MERCHANT, now=NOW) for t in tickets]
+    done = [await approve(market.store, where(t), Acting(MERCHANT, NOW)) for t in tickets]
     assert [isinstance(outcome, Executed) for outcome in done] == [True, True, False]
     assert refused(done[2]) is RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE
     (tender,) = (await snapshot_of(market, ref)).tenders
@@ -127,7 +128,7 @@ async def test_t24_units_that_are_already_taken_out_of_the_order_still_bring_the
     ref = await market.paid_order("b-1", "o-1", amounts=(40000,), quantities=(2,), freight_minor=800)
     ticket = await market.asked("b-1", "o-1")
     assert [line.free_quantity for line in (await snapshot_of(market, ref)).lines] == [0]
-    done = ticket_of(await approve(market.store, where(ticket), version=None, by=MERCHANT, now=NOW))
+    done = ticket_of(await approve(market.store, where(ticket), Acting(MERCHANT, NOW)))
     assert (done.state, done.amount_minor) == (TicketState.REFUNDING, 40800)
     assert [refund.amount_minor for refund in (await snapshot_of(market, ref)).refunds] == [40800]
 

@@ -20,6 +20,7 @@ from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.commands.dispute import link_parked, record_dispute, take_dispute
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve, expire
 from jitui.aftersales.commands.settle_refund import retry
 from jitui.aftersales.model.order import Dispute, DisputeState, Tender
@@ -81,11 +82,11 @@ async def test_t34_an_approval_by_hand_gives_nothing_that_the_bank_is_asked_for_
     await tell(market, ref, replace(OPEN, amount_minor=4001))
     part = await market.asked("b-1", "o-1", lines=[("l1", 1)])
     for by in (MERCHANT, Actor(ActorKind.PLATFORM, "p")):
-        done = await approve(market.store, where(part), version=None, by=by, now=NOW)
+        done = await approve(market.store, where(part), Acting(by, NOW))
         assert refused(done) is RefusalCode.DISPUTE_OPEN
     assert (await snapshot_of(market, ref)).refunds == ()
     await tell(market, ref, replace(OPEN, amount_minor=4000))
-    assert isinstance(await approve(market.store, where(part), version=None, by=MERCHANT, now=NOW), Executed)
+    assert isinstance(await approve(market.store, where(part), Acting(MERCHANT, NOW)), Executed)
     snapshot = await snapshot_of(market, ref)
     assert {refund.tender_id: refund.amount_minor for refund in snapshot.refunds} == {"t1": 26000, "t2": 10000}
     await tell(market, ref, LOST)
@@ -96,12 +97,10 @@ async def test_t34_an_approval_by_hand_gives_nothing_that_the_bank_is_asked_for_
 async def test_t34_a_dispute_of_more_than_its_payment_has_left_holds_back_none_of_the_others(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(2000, 38000), tenders=(4000, 36000))
     first = await market.asked("b-1", "o-1", lines=[("l1", 1)])
-    assert isinstance(await approve(market.store, where(first), version=None, by=MERCHANT, now=NOW), Executed)
+    assert isinstance(await approve(market.store, where(first), Acting(MERCHANT, NOW)), Executed)
     await tell(market, ref, OPEN)
     held = await market.asked("b-1", "o-1", lines=[("l2", 1)], now=await later(market))
-    assert refused(await approve(market.store, where(held), version=None, by=MERCHANT, now=NOW)) is (
-        RefusalCode.DISPUTE_OPEN
-    )
+    assert refused(await approve(market.store, where(held), Acting(MERCHANT, NOW))) is (RefusalCode.DISPUTE_OPEN)
     free_minor = sum(tender.remaining_minor for tender in (await snapshot_of(market, ref)).undisputed_tenders)
     assert free_minor == 36000 - 1800
 
@@ -110,12 +109,10 @@ async def test_t34_a_won_dispute_frees_what_waits_for_an_approval(market: Market
     ref = await market.paid_order("b-1", "o-1", amounts=(40000,))
     held = await market.asked("b-1", "o-1")
     await tell(market, ref, OPEN, replace(OPEN, dispute_id="dp-2"), WON)
-    done = await approve(market.store, where(held), version=None, by=MERCHANT, now=NOW)
+    done = await approve(market.store, where(held), Acting(MERCHANT, NOW))
     assert refused(done) is RefusalCode.DISPUTE_OPEN, "of two disputes one is open"
     await tell(market, ref, replace(WON, dispute_id="dp-2"))
-    assert ticket_of(await approve(market.store, where(held), version=None, by=MERCHANT, now=NOW)).state is (
-        TicketState.REFUNDING
-    )
+    assert ticket_of(await approve(market.store, where(held), Acting(MERCHANT, NOW))).state is (TicketState.REFUNDING)
 
 
 async def test_t34_a_failed_refund_is_not_sent_again_while_the_bank_decides_about_its_money(market: Market) -> None:
@@ -169,7 +166,7 @@ async def test_t34_an_approval_that_waited_gives_no_more_than_the_bank_left(mark
     ref = await market.paid_order("b-1", "o-1", amounts=(40000,))
     held = await market.asked("b-1", "o-1")
     await tell(market, ref, LOST)
-    done = await approve(market.store, where(held), version=None, by=MERCHANT, now=NOW)
+    done = await approve(market.store, where(held), Acting(MERCHANT, NOW))
     assert refused(done) is RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE
 
 

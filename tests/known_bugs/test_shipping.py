@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.commands.settle_refund import retry
 from jitui.aftersales.model.order import ShipmentStatus
@@ -99,7 +100,7 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     (plan,) = [outcome for outcome in done if isinstance(outcome, Executed)]
     assert plan.ticket_id is not None
     ticket = plan.snapshot.ticket(plan.ticket_id)
-    again = await approve(market.store, where(ticket), version=None, by=MERCHANT, now=NOW)
+    again = await approve(market.store, where(ticket), Acting(MERCHANT, NOW))
     assert refused(again) is RefusalCode.TICKET_ALREADY_APPROVED
     (claimed,) = await claim(market)
     await heard(market, claimed, RefundResult(RefundResultKind.DECLINED, reason="account closed"))

@@ -15,6 +15,7 @@ import pytest
 from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.model.order import Tender
 from jitui.aftersales.model.ticket import TicketState
@@ -29,7 +30,7 @@ async def paid_back(market: Market, buyer: str, units: int, number: int) -> int:
     now = await later(market, number)
     ticket = await market.asked(buyer, "o-1", lines=[("l1", units)], now=now)
     if ticket.state is TicketState.AWAITING_MERCHANT:
-        await approve(market.store, where(ticket), version=None, by=MERCHANT, now=now)
+        await approve(market.store, where(ticket), Acting(MERCHANT, now))
     for claimed in await claim(market, now):
         await heard(market, claimed)
     return ticket.amount_minor

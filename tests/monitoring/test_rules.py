@@ -75,6 +75,7 @@ CASES = {
     "JituiIncidents": level("jitui_open_incidents", "1+0", "0+0"),
     "JituiRollUpStale": level("jitui_roll_up_age_seconds", "61+0", "60+0"),
     "JituiAppealOverdue": task("appeal_overdue"),
+    "JituiArbitrationOverdue": task("arbitration_overdue"),
     "JituiCapNearlyUsed": level('jitui_cap_usage_ratio{scope="shop",of="count"}', "0.91+0", "0.9+0"),
     "JituiErrors": Case(
         (f"{REQUESTS % 503} 0+2x60", f"{REQUESTS % 200} 0+98x60"),

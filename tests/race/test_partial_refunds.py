@@ -6,6 +6,7 @@ import asyncio
 import random
 
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import TicketRef
@@ -31,10 +32,7 @@ async def test_partial_refunds_at_once_share_the_payments_as_if_one_after_the_ot
         ]
         random.Random(number).shuffle(tickets)
         done = await asyncio.gather(
-            *(
-                approve(market.store, TicketRef(t.lane, t.ticket_id), version=None, by=MERCHANT, now=NOW)
-                for t in tickets
-            )
+            *(approve(market.store, TicketRef(t.lane, t.ticket_id), Acting(MERCHANT, NOW)) for t in tickets)
         )
         assert all(isinstance(outcome, Executed) for outcome in done)
         snapshot = await snapshot_of(market, ref)

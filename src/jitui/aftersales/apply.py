@@ -69,8 +69,8 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
             _move_ticket(draft, change)
         case c.RecordBuyerEvent():
             draft.completed_by_event |= _completes(draft.order, change)
-        case c.RaiseTicketLine():
-            _raise_ticket_line(draft, change)
+        case c.ChangeTicketLine():
+            _change_ticket_line(draft, change)
         case c.AddTimeline():
             timeline = (*draft.timeline, *change.events)
             draft.timeline = tuple(sorted(timeline, key=lambda event: (event.ticket_id, event.seq)))
@@ -159,15 +159,28 @@ def _ticket_after(ticket: Ticket, change: c.MoveTicket) -> Ticket:
         approved_by=change.approved_by,
         approved_at=change.approved_at,
         closed_at=change.closed_at,
+        remind_at=change.remind_at,
+        assignment=change.assignment,
+        offer=change.offer,
+        arbitration=change.arbitration,
     )
 
 
-def _raise_ticket_line(draft: _Draft, change: c.RaiseTicketLine) -> None:
+def _change_ticket_line(draft: _Draft, change: c.ChangeTicketLine) -> None:
     draft.ticket_lines = tuple(
-        _changed(line, amount_minor=line.amount_minor + change.amount_minor)
+        _ticket_line_after(line, change)
         if (line.ticket_id, line.line_id) == (change.ticket_id, change.line_id)
         else line
         for line in draft.ticket_lines
+    )
+
+
+def _ticket_line_after(line: TicketLine, change: c.ChangeTicketLine) -> TicketLine:
+    return _changed(
+        line,
+        quantity=line.quantity + change.quantity,
+        amount_minor=line.amount_minor + change.amount_minor,
+        open=line.open and line.quantity + change.quantity > 0,
     )
 
 

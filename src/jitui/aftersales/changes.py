@@ -13,6 +13,7 @@ from uuid import UUID
 
 from jitui.aftersales.model.order import Dispute, Funder, Shipment, Tender
 from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement, SettlementProposal
+from jitui.aftersales.model.review import Arbitration, Assignment, Offer
 from jitui.aftersales.model.task import NewTask
 from jitui.aftersales.model.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
 
@@ -43,6 +44,10 @@ class MoveTicket:
     approved_by: ApprovedBy | None
     approved_at: datetime | None
     closed_at: datetime | None
+    remind_at: datetime | None = None
+    assignment: Assignment | None = None
+    offer: Offer | None = None
+    arbitration: Arbitration | None = None
 
 
 def move_ticket(ticket: Ticket) -> MoveTicket:
@@ -59,6 +64,10 @@ def move_ticket(ticket: Ticket) -> MoveTicket:
         approved_by=ticket.approved_by,
         approved_at=ticket.approved_at,
         closed_at=ticket.closed_at,
+        remind_at=ticket.remind_at if ticket.state is TicketState.AWAITING_MERCHANT else None,
+        assignment=ticket.assignment,
+        offer=ticket.offer,
+        arbitration=ticket.arbitration,
     )
 
 
@@ -266,7 +275,13 @@ class OutgoingEventKind(StrEnum):
     TICKET_APPROVED = "ticket.approved"
     TICKET_AMOUNT_RAISED = "ticket.amount_raised"
     STOP_SHIP = "stop_ship"
+    TICKET_REVIEW_DUE = "ticket.review_due"
+    TICKET_OFFERED = "ticket.offered"
+    TICKET_OFFER_DECLINED = "ticket.offer_declined"
     TICKET_REJECTED = "ticket.rejected"
+    ARBITRATION_OPENED = "arbitration.opened"
+    ARBITRATION_WITHDRAWN = "arbitration.withdrawn"
+    ARBITRATION_DECIDED = "arbitration.decided"
     TICKET_WITHDRAWN = "ticket.withdrawn"
     TICKET_REFUNDED = "ticket.refunded"
     TICKET_REFUND_FAILED = "ticket.refund_failed"
@@ -350,12 +365,13 @@ class StatePaymentTotal:
 
 
 @dataclass(frozen=True, slots=True)
-class RaiseTicketLine:
-    """More money for units that a ticket already has."""
+class ChangeTicketLine:
+    """Units and money to add to a line of a ticket; both may be negative. A line without units is closed."""
 
     ticket_id: UUID
     line_id: str
     amount_minor: int
+    quantity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +435,7 @@ Change = (
     | StatePaymentTotal
     | CaptureTender
     | CaptureMore
-    | RaiseTicketLine
+    | ChangeTicketLine
     | RecordLaterDecision
     | PutDispute
     | CompleteOrder

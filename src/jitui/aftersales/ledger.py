@@ -15,6 +15,7 @@ from enum import StrEnum
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.model.order import Dispute, Funder, Funding, Tender
 from jitui.aftersales.model.refund import Attempt, Refund
+from jitui.aftersales.model.ticket import Ticket
 
 
 class Account(StrEnum):
@@ -26,6 +27,8 @@ class Account(StrEnum):
     SUBSIDY = "subsidy:{funder}"
     MANUAL_PAYOUT = "manual_payout"
     BUYER_RECEIVABLE = "buyer_receivable"
+    SHOP_PAYABLE = "shop_payable"
+    LOSS = "loss"
 
 
 ACCOUNTS: Mapping[Account, str] = {
@@ -35,6 +38,8 @@ ACCOUNTS: Mapping[Account, str] = {
     Account.SUBSIDY: "What a funder has put in, less what went back to it",
     Account.MANUAL_PAYOUT: "Paid to the buyer outside the provider, by an operator with evidence",
     Account.BUYER_RECEIVABLE: "Paid to the buyer a second time: to be got back",
+    Account.SHOP_PAYABLE: "What the platform owes the shop for refunds that it bears itself",
+    Account.LOSS: "What the platform has borne",
 }
 
 
@@ -55,6 +60,7 @@ class Cause(StrEnum):
     PAID_BACK = "paid_back"
     CHARGED_BACK = "charged_back"
     CHARGED_BACK_TOO = "charged_back_too"
+    COMPENSATED = "compensated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ FLOWS: Mapping[Cause, Flow] = {
     Cause.CHARGED_BACK_TOO: Flow(
         Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The buyer's bank took back what was refunded as well"
     ),
+    Cause.COMPENSATED: Flow(Account.LOSS, Account.SHOP_PAYABLE, "The platform bears a refund, and owes it to the shop"),
 }
 
 AT_PROVIDER = frozenset({Cause.PAID, Cause.UNPAID, Cause.PAID_AGAIN, Cause.PAID_BACK})
@@ -147,6 +154,11 @@ def settled(refund: Refund, now: datetime) -> LedgerEntry:
 def charged_back(cause: Cause, dispute: Dispute, amount_minor: int, now: datetime) -> LedgerEntry:
     """The posting of a lost card dispute: the provider gave the money to the buyer's bank."""
     return _entry((cause, dispute.dispute_id), amount_minor, dispute.currency, now, provider=dispute.provider)
+
+
+def compensated(ticket: Ticket, now: datetime) -> LedgerEntry:
+    """The posting of a refund that the platform bears after an arbitration."""
+    return _entry((Cause.COMPENSATED, ticket.ticket_id), ticket.amount_minor, ticket.currency, now)
 
 
 def _entry(

@@ -137,8 +137,33 @@ class CapsUsed:
 
 
 @dataclass(frozen=True, slots=True)
-class OverdueAppeals:
-    """Open appeals whose deadline has passed, and the earliest of the deadlines."""
+class ArbitrationFilter:
+    """A page of open arbitrations by the day of the answer; `after` is the last row of the page before."""
+
+    shop_id: str | None = None
+    buyer_id: str | None = None
+    after: tuple[datetime, UUID] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OpenArbitration:
+    """A ticket on which the platform is asked to decide; amounts are those of the request."""
+
+    ticket_id: UUID
+    order_id: str
+    shop_id: str
+    version: int
+    amount_minor: int
+    currency: str
+    reason: str
+    opened_at: datetime
+    answer_by: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueAnswers:
+    """Open appeals or arbitrations whose answer was promised by now, and the earliest of the days."""
 
     count: int
     oldest_answer_by: datetime
@@ -171,7 +196,8 @@ class OperationsState:
     open_tasks: Mapping[str, int] = field(default_factory=dict)
     open_incidents: int = 0
     imbalances: tuple[Imbalance, ...] = ()
-    overdue_appeals: OverdueAppeals | None = None
+    overdue_appeals: OverdueAnswers | None = None
+    overdue_arbitrations: OverdueAnswers | None = None
     overdue_complaints: tuple[OverdueComplaint, ...] = ()
     canary: CanaryTrouble | None = None
     unconfirmed: tuple[UnconfirmedChange, ...] = ()
@@ -245,6 +271,8 @@ class Queries(Protocol):
     """Reads without locks; the caller sets the filter for a shop or a buyer (I8)."""
 
     async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]: ...
+
+    async def arbitrations(self, wanted: ArbitrationFilter) -> Sequence[OpenArbitration]: ...
 
     async def orders(self, wanted: OrderFilter) -> Sequence[Order]: ...
 

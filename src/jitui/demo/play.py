@@ -209,6 +209,8 @@ async def _decide(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, 
     body: dict[str, object] = {}
     if event.verdict is not MerchantVerdict.APPROVE:
         body["reason"] = "商品已打包 The goods are packed"
+        body["reason_code"] = "already_shipped" if event.verdict is MerchantVerdict.SHIP else "agreed_with_buyer"
+        body["evidence"] = [{"text": "买家同意照常发货 The buyer agreed to wait"}]
     if event.verdict is MerchantVerdict.SHIP:
         body["shipment"] = {"happened_at": event.at} | _waybill(event)
     verb = "approve" if event.verdict is MerchantVerdict.APPROVE else "reject"

@@ -54,6 +54,8 @@ class Permission(StrEnum):
     REFUND_REQUESTS_WRITE = "refund_requests:write"
     TICKETS_READ = "tickets:read"
     TICKETS_WRITE = "tickets:write"
+    ARBITRATIONS_WRITE = "arbitrations:write"
+    ARBITRATIONS_DECIDE = "arbitrations:decide"
     ORDERS_READ = "orders:read"
     ORDERS_WRITE = "orders:write"
     PAYMENTS_WRITE = "payments:write"
@@ -154,6 +156,7 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.REFUND_REQUESTS_READ,
             Permission.REFUND_REQUESTS_WRITE,
             Permission.TICKETS_READ,
+            Permission.ARBITRATIONS_WRITE,
             Permission.ORDERS_READ,
             Permission.BUYERS_READ,
             Permission.REFUNDS_READ,
@@ -165,6 +168,7 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Reach.OWN,
             Permission.TICKETS_READ,
             Permission.TICKETS_WRITE,
+            Permission.ARBITRATIONS_WRITE,
             Permission.ORDERS_READ,
             Permission.SHIPMENTS_WRITE,
             Permission.SHOPS_READ,
@@ -196,6 +200,8 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Reach.ANY,
             *_ANSWERING,
             Permission.TICKETS_WRITE,
+            Permission.ARBITRATIONS_WRITE,
+            Permission.ARBITRATIONS_DECIDE,
             Permission.REFUNDS_WRITE,
             Permission.LEDGER_READ,
             Permission.TASKS_READ,

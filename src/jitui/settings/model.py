@@ -63,6 +63,7 @@ class Settings:
     webhook_pause_after_hours: int = _setting(values.whole(1, 2_160), 120)
     webhook_keep_days: int = _setting(values.whole(1, 30), 30)
     appeal_answer_days: int = _setting(values.whole(1, 90), 15)
+    arbitration_answer_days: int = _setting(values.whole(1, 90), 7)
     erasures_keep_days: int = _setting(values.whole(31, 3_650), 400)
     complaints_answer_days: int = _setting(values.whole(1, 365), 15)
     remote_url: str | None = _setting(values.http_url, None)

@@ -32,7 +32,7 @@ _OURS: LiteralString = "x.lane = %(lane)s AND x.order_id = ANY (%(orders)s::text
 # Tasks about webhooks name an order and say nothing of it.
 PENDING: LiteralString = f"""
 SELECT 'ticket', x.ticket_id::text, x.order_id, x.expires_at FROM ticket x
-WHERE {_OURS} AND x.state = 'awaiting_merchant'
+WHERE {_OURS} AND (x.state = 'awaiting_merchant' OR x.arbitration ->> 'state' = 'open')
 UNION ALL
 SELECT 'refund', x.refund_id::text, x.order_id, NULL FROM refund x
 WHERE {_OURS} AND x.state <> 'succeeded'
@@ -117,6 +117,12 @@ _EMPTIED: tuple[LiteralString, ...] = (
     f"""
 UPDATE ticket_event x SET detail = without_free_text(x.detail),
     actor_id = CASE WHEN x.actor_kind = 'buyer' THEN %(new_id)s ELSE x.actor_id END
+WHERE {_OURS}
+""",
+    f"""
+UPDATE ticket x SET assignment = NULL, offer = NULL,
+    arbitration = without_free_text(x.arbitration) || '{{"reason": "", "opened_by": ""}}'
+        || CASE WHEN x.arbitration ->> 'note' = '' THEN '{{}}' ELSE '{{"note": "Erased."}}'::jsonb END
 WHERE {_OURS}
 """,
     f"UPDATE order_line x SET title = '' WHERE {_OURS}",

@@ -25,10 +25,12 @@ from jitui.aftersales.ports import (
     TicketRef,
 )
 from jitui.aftersales.queries import (
+    ArbitrationFilter,
     ArmFigures,
     Benefit,
     CapsUsed,
     Health,
+    OpenArbitration,
     OperationsState,
     ShadowReport,
     UnbalancedOrder,
@@ -47,6 +49,22 @@ WHERE (%(lane)s::smallint IS NULL OR t.lane = %(lane)s)
   AND (%(requested_until)s::timestamptz IS NULL OR t.requested_at < %(requested_until)s)
   AND (%(after_at)s::timestamptz IS NULL OR (t.requested_at, t.ticket_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY t.requested_at DESC, t.ticket_id DESC LIMIT %(limit)s
+"""
+
+# Few are open at a time, and these have an index.
+_ARBITRATIONS: LiteralString = """
+SELECT to_json(x)::text FROM (
+    SELECT t.ticket_id, t.order_id, t.shop_id, t.version, t.amount_minor, t.currency,
+        t.arbitration ->> 'reason' AS reason,
+        (t.arbitration ->> 'opened_at')::timestamptz AS opened_at,
+        (t.arbitration ->> 'answer_by')::timestamptz AS answer_by
+    FROM ticket t
+    WHERE t.arbitration ->> 'state' = 'open'
+      AND (%(lane)s::smallint IS NULL OR t.lane = %(lane)s)
+      AND (%(buyer_id)s::text IS NULL OR t.buyer_id = %(buyer_id)s)
+      AND (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)) x
+WHERE (%(after_at)s::timestamptz IS NULL OR (x.answer_by, x.ticket_id) > (%(after_at)s, %(after_id)s::uuid))
+ORDER BY x.answer_by, x.ticket_id LIMIT %(limit)s
 """
 
 _REFUNDS: LiteralString = """
@@ -137,6 +155,12 @@ SELECT json_build_object(
     'imbalances', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
         SELECT currency, count(DISTINCT order_id) AS orders, sum(amount_minor)::bigint AS amount_minor FROM task
         WHERE kind = 'ledger_unbalanced' AND state = 'open' GROUP BY currency ORDER BY currency) x),
+    'overdue_arbitrations', (
+        SELECT CASE WHEN count(*) > 0
+               THEN json_build_object('count', count(*), 'oldest_answer_by', min(x.answer_by)) END
+        FROM (SELECT (arbitration ->> 'answer_by')::timestamptz AS answer_by FROM ticket
+              WHERE arbitration ->> 'state' = 'open') x
+        WHERE x.answer_by <= %(now)s::timestamptz),
     'overdue_appeals', (
         SELECT CASE WHEN count(*) > 0 THEN json_build_object('count', count(*), 'oldest_answer_by', min(answer_by)) END
         FROM appeal WHERE state = 'open' AND answer_by <= %(now)s::timestamptz),
@@ -271,6 +295,19 @@ class PostgresQueries:
             "limit": wanted.limit,
         }
         return await read_rows(self._pool, _TICKETS, params, Ticket)
+
+    async def arbitrations(self, wanted: ArbitrationFilter) -> Sequence[OpenArbitration]:
+        """A page of open arbitrations."""
+        at, ticket_id = wanted.after or (None, None)
+        params = {
+            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
+            "buyer_id": wanted.buyer_id,
+            "shop_id": wanted.shop_id,
+            "after_at": at,
+            "after_id": ticket_id,
+            "limit": wanted.limit,
+        }
+        return await read_rows(self._pool, _ARBITRATIONS, params, OpenArbitration)
 
     async def orders(self, wanted: OrderFilter) -> Sequence[Order]:
         """A page of orders."""

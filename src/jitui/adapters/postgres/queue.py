@@ -100,6 +100,15 @@ CROSS JOIN LATERAL (
 LIMIT %(limit)s::bigint
 """)
 
+TO_REMIND = statement("""
+SELECT t.lane, t.ticket_id FROM generate_series(0, 255) AS l (lane)
+CROSS JOIN LATERAL (
+    SELECT lane, ticket_id FROM ticket
+    WHERE lane = l.lane AND state = 'awaiting_merchant' AND remind_at <= %(now)s::timestamptz
+    ORDER BY remind_at LIMIT %(limit)s::bigint) t
+LIMIT %(limit)s::bigint
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
@@ -203,4 +212,15 @@ def _claimed(lane: int, row: Row) -> ClaimedRefund:
 async def expired_tickets(connection: Connection, now: datetime, limit: int) -> list[TicketRef]:
     """Tickets whose deadline has passed, in any lane; each is then decided under its own locks."""
     (rows,) = await run_batch(connection, [(EXPIRED, {"now": now, "limit": limit})])
-    return [TicketRef(int(lane or 0), UUID((ticket_id or b"").decode())) for lane, ticket_id in rows]
+    return [_ticket_ref(row) for row in rows]
+
+
+async def tickets_to_remind(connection: Connection, now: datetime, limit: int) -> list[TicketRef]:
+    """Tickets whose reminder is due, in any lane; each is then announced under its own locks."""
+    (rows,) = await run_batch(connection, [(TO_REMIND, {"now": now, "limit": limit})])
+    return [_ticket_ref(row) for row in rows]
+
+
+def _ticket_ref(row: Row) -> TicketRef:
+    lane, ticket_id = row
+    return TicketRef(int(lane or 0), UUID((ticket_id or b"").decode()))

@@ -182,6 +182,11 @@ class PostgresStore:
         async with self._pool.connection() as connection:
             return await queue.expired_tickets(connection, now, limit)
 
+    async def tickets_to_remind(self, now: datetime, limit: int) -> list[TicketRef]:
+        """Tickets in review whose reminder is due."""
+        async with self._pool.connection() as connection:
+            return await queue.tickets_to_remind(connection, now, limit)
+
     async def purge_responses(self, before: datetime) -> int:
         """Delete responses to Idempotency-Keys that need not be kept any more; returns how many."""
         async with self._pool.connection() as connection:

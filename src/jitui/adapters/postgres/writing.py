@@ -58,10 +58,10 @@ _SQL: dict[type, LiteralString] = {
         opened AS (
             INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency,
                 amount_minor, freight_minor, funding_returns, notice, approved_by, review_reason, arm, on_timeout,
-                requested_at, expires_at, approved_at, closed_at)
+                requested_at, expires_at, approved_at, closed_at, remind_at)
             SELECT %(lane)s, t.ticket_id, %(order_id)s, t.buyer_id, t.shop_id, t.state, t.version, t.reason, t.currency,
                 t.amount_minor, t.freight_minor, t.funding_returns, t.notice, t.approved_by, t.review_reason, t.arm,
-                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at
+                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at, t.remind_at
             FROM rows, jsonb_populate_record(NULL::ticket, rows.ticket) t)
         INSERT INTO ticket_line (lane, ticket_id, order_id, line_id, quantity, amount_minor, open)
         SELECT %(lane)s, l.ticket_id, %(order_id)s, l.line_id, l.quantity, l.amount_minor, l.open
@@ -71,11 +71,13 @@ _SQL: dict[type, LiteralString] = {
         WITH rows AS (
             SELECT * FROM {_ROWS} AS r (ticket_id uuid, state text, version int, open boolean, amount_minor bigint,
                 freight_minor bigint, funding_returns jsonb, expires_at timestamptz, approved_by text,
-                approved_at timestamptz, closed_at timestamptz)),
+                approved_at timestamptz, closed_at timestamptz, remind_at timestamptz, assignment jsonb, offer jsonb,
+                arbitration jsonb)),
         moved AS (
             UPDATE ticket t SET state = r.state, version = r.version, approved_by = r.approved_by,
                 approved_at = r.approved_at, closed_at = r.closed_at, expires_at = r.expires_at,
-                amount_minor = r.amount_minor, freight_minor = r.freight_minor, funding_returns = r.funding_returns
+                amount_minor = r.amount_minor, freight_minor = r.freight_minor, funding_returns = r.funding_returns,
+                remind_at = r.remind_at, assignment = r.assignment, offer = r.offer, arbitration = r.arbitration
             FROM rows r WHERE t.lane = %(lane)s AND t.ticket_id = r.ticket_id)
         UPDATE ticket_line l SET open = false
         FROM rows r WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.open AND NOT r.open
@@ -302,9 +304,10 @@ _SQL: dict[type, LiteralString] = {
         FROM {_ROWS} AS r (tender_id text, amount_minor bigint)
         WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
         """,
-    c.RaiseTicketLine: f"""
-        UPDATE ticket_line l SET amount_minor = l.amount_minor + r.amount_minor
-        FROM {_ROWS} AS r (ticket_id uuid, line_id text, amount_minor bigint)
+    c.ChangeTicketLine: f"""
+        UPDATE ticket_line l SET amount_minor = l.amount_minor + r.amount_minor, quantity = l.quantity + r.quantity,
+            open = l.open AND l.quantity + r.quantity > 0
+        FROM {_ROWS} AS r (ticket_id uuid, line_id text, amount_minor bigint, quantity bigint)
         WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.line_id = r.line_id
         """,
     c.RecordLaterDecision: f"""

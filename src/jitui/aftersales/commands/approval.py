@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -30,9 +30,15 @@ from jitui.ids import new_id
 
 
 def approve_ticket(
-    snapshot: OrderSnapshot, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor, now: datetime
+    snapshot: OrderSnapshot,
+    ticket: Ticket,
+    *,
+    approved_by: ApprovedBy,
+    by: Actor,
+    now: datetime,
+    detail: Mapping[str, object] | None = None,
 ) -> tuple[Change, ...]:
-    """Approve a ticket whose amount is within what can be refunded.
+    """Approve a ticket whose amount is within what can be refunded; `detail` is added to its timeline.
 
     Two transitions are recorded: approved (by whom), and refunding (queued for payment). The amounts are split now,
     from what has been approved and what has left by now. The database checks the hold on every tender (I1).
@@ -45,7 +51,7 @@ def approve_ticket(
         approved_at=now,
         expires_at=None,
     )
-    why = {"approved_by": approved_by.value, "amount_minor": approved.amount_minor}
+    why = {"approved_by": approved_by.value, "amount_minor": approved.amount_minor, **(detail or {})}
     event = transition(
         snapshot, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
     )
@@ -174,7 +180,7 @@ def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tu
     assert ticket.approved_by is not None
     goods = {line.line_id: line for line in snapshot.lines}
     lines = snapshot.lines_of(ticket.ticket_id)
-    refunded = {line.line_id for line in lines}
+    refunded = {line.line_id for line in lines if line.quantity}
     labels = [
         {"carrier": shipment.carrier, "tracking_no": shipment.tracking_no}
         for shipment in snapshot.shipments
@@ -188,6 +194,7 @@ def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tu
             "quantity": line.quantity,
         }
         for line in lines
+        if line.quantity
     ]
     approved = {
         "approved_by": ticket.approved_by.value,

@@ -17,6 +17,7 @@ from jitui.aftersales.changes import (
     AddTimeline,
     Announce,
     Change,
+    ChangeTicketLine,
     ClaimFreight,
     ClaimUnits,
     HoldTender,
@@ -24,7 +25,6 @@ from jitui.aftersales.changes import (
     OpenTicket,
     OutgoingEventKind,
     QueueRefund,
-    RaiseTicketLine,
     RecordDecision,
     RecordLaterDecision,
     RestrictBuyer,
@@ -38,6 +38,7 @@ from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of,
 from jitui.aftersales.commands.restriction_rules import decide_under_rules
 from jitui.aftersales.commands.ticket_state import state_from, ticket_changes
 from jitui.aftersales.model.order import LineUnits, Tender
+from jitui.aftersales.model.review import next_reminder
 from jitui.aftersales.model.snapshot import OrderSnapshot, transition
 from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.aftersales.model.ticket import (
@@ -319,6 +320,7 @@ def _new_ticket(
     first = mores[0].ticket
     decides = decision_settings.deciding.for_buyer(first.buyer_id)
     review = decides.policy.review
+    expires_at = now + timedelta(seconds=review.deadline_seconds)
     return replace(
         first,
         ticket_id=new_id(snapshot.order.lane),
@@ -333,9 +335,13 @@ def _new_ticket(
         review_reason=CAPTURED_LATER,
         approved_by=None,
         on_timeout=review.on_timeout,
-        expires_at=now + timedelta(seconds=review.deadline_seconds),
+        expires_at=expires_at,
         approved_at=None,
         closed_at=None,
+        remind_at=next_reminder(expires_at, now),
+        assignment=None,
+        offer=None,
+        arbitration=None,
     )
 
 
@@ -394,5 +400,5 @@ def _claims(mores: Iterable[_More]) -> tuple[Change, ...]:
     )
 
 
-def _line_raises(more: _More) -> tuple[RaiseTicketLine, ...]:
-    return tuple(RaiseTicketLine(more.ticket.ticket_id, line_id, amount) for line_id, amount in more.lines.items())
+def _line_raises(more: _More) -> tuple[ChangeTicketLine, ...]:
+    return tuple(ChangeTicketLine(more.ticket.ticket_id, line_id, amount) for line_id, amount in more.lines.items())

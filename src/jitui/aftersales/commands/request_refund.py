@@ -39,6 +39,7 @@ from jitui.aftersales.commands.restriction_rules import RESTRICTED, RuledDecisio
 from jitui.aftersales.commands.shadow import ShadowResult, shadow_result
 from jitui.aftersales.deciding import BuyersPolicy, Deciding
 from jitui.aftersales.model.order import FulfillmentStatus, LineUnits
+from jitui.aftersales.model.review import next_reminder
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import (
     SYSTEM,
@@ -297,6 +298,7 @@ def _new_ticket(
     review_reason: str | None,
 ) -> Ticket:
     order, review = snapshot.order, decides.policy.review
+    expires_at = None if instant else now + timedelta(seconds=review.deadline_seconds)
     return Ticket(
         lane=order.lane,
         ticket_id=new_id(order.lane),
@@ -314,7 +316,8 @@ def _new_ticket(
         notice=dict(decides.policy.notice) if instant else None,
         review_reason=review_reason,
         on_timeout=review.on_timeout,
-        expires_at=None if instant else now + timedelta(seconds=review.deadline_seconds),
+        expires_at=expires_at,
+        remind_at=None if expires_at is None else next_reminder(expires_at, now),
     )
 
 

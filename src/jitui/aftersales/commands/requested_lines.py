@@ -69,7 +69,7 @@ def requested_lines(
     limit = _request_limits(snapshot, units, now)
     if limit is not None:
         return limit
-    return _price(snapshot, units)
+    return price(snapshot, units)
 
 
 def _requested_units(snapshot: OrderSnapshot, asked: tuple[LineUnits, ...]) -> tuple[LineUnits, ...] | Refusal:
@@ -136,7 +136,7 @@ def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: da
     return None
 
 
-def _price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> RequestedLines | Refusal:
+def price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> RequestedLines | Refusal:
     """The share of each unit, with freight when these are the last and nothing has left; at most what was captured."""
     wanted = {unit.line_id: unit.quantity for unit in units}
     asked = [line for line in snapshot.lines if line.line_id in wanted]

@@ -1,8 +1,8 @@
-"""The ordinary review: the merchant approves or rejects, the buyer withdraws, or the deadline passes."""
+"""The ordinary review: the merchant approves or rejects, the buyer withdraws, or the deadline passes (R4)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,83 +18,87 @@ from jitui.aftersales.changes import (
 )
 from jitui.aftersales.commands.allocation import refundable_minor
 from jitui.aftersales.commands.approval import amount_now, approve_ticket
-from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute, not_found
+from jitui.aftersales.commands.execute import Plan
+from jitui.aftersales.commands.on_ticket import Acting, Done, in_review, not_assigned, on_ticket
 from jitui.aftersales.commands.ship import ShipmentUpdate, goods_with_carrier, plan_shipment
+from jitui.aftersales.model.review import MOST_EVIDENCE, EvidenceItem, RejectionCode
 from jitui.aftersales.model.snapshot import OrderSnapshot, transition
-from jitui.aftersales.model.ticket import APPROVED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
-from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
-from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
+from jitui.aftersales.model.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.ports import Store, TicketRef
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a merchant rejects; with tracking details as evidence, the shipment is recorded in the same step."""
+    """Why a merchant rejects, in a code and in words that the buyer reads, and what shows it.
 
-    reason: str
-    shipment: ShipmentUpdate | None = None
-
-
-async def approve(
-    store: Store,
-    ref: TicketRef,
-    *,
-    version: int | None,
-    by: Actor,
-    now: datetime,
-    shop_id: str | None = None,
-    reply: IdempotentReply | None = None,
-) -> Executed | Refusal | StoredResponse:
-    """Approve as the merchant, or as an operator for the merchant; the refunds are queued in the same transaction.
-
-    `version` None skips the check that the caller has read the newest version.
+    With a shipment, which is evidence too, the released units are shipped in the same step.
     """
 
+    code: RejectionCode
+    reason: str
+    evidence: tuple[EvidenceItem, ...] = ()
+    shipment: ShipmentUpdate | None = None
+
+    @property
+    def detail(self) -> dict[str, object]:
+        """The rejection as it stands in the ticket's timeline."""
+        told: dict[str, object] = {"reason_code": self.code.value, "reason": self.reason}
+        if self.evidence:
+            told["evidence"] = [{"text": piece.text, "url": piece.url} for piece in self.evidence]
+        return told
+
+    def refusal(self) -> Refusal | None:
+        """What is missing of it; None when it is complete."""
+        if not self.reason.strip():
+            return Refusal(RefusalCode.EVIDENCE_MISSING, "Say why: the buyer reads it.", "reason")
+        if self.code is RejectionCode.ALREADY_SHIPPED and self.shipment is None:
+            return Refusal(RefusalCode.EVIDENCE_MISSING, "Goods that have left have a tracking number.", "shipment")
+        if self.shipment is None and not any(piece.text.strip() for piece in self.evidence):
+            return Refusal(
+                RefusalCode.EVIDENCE_MISSING, "Show it: name what proves the reason, such as a message.", "evidence"
+            )
+        if len(self.evidence) > MOST_EVIDENCE:
+            return Refusal(RefusalCode.EVIDENCE_MISSING, f"At most {MOST_EVIDENCE} pieces of evidence.", "evidence")
+        return None
+
+
+async def approve(store: Store, ref: TicketRef, acting: Acting) -> Done:
+    """Approve as the merchant, or as an operator for the merchant; the refunds are queued in the same transaction."""
+
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
-        return plan_approval(snapshot, ticket, approver(by), by, now)
+        return plan_approval(snapshot, ticket, approver(acting.by), acting.by, acting.now)
 
-    return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, reply=reply)
+    return await on_ticket(store, ref, acting, plan, in_review, not_assigned)
 
 
-async def reject(
-    store: Store,
-    ref: TicketRef,
-    rejection: Rejection,
-    *,
-    version: int | None,
-    by: Actor,
-    now: datetime,
-    shop_id: str | None = None,
-    reply: IdempotentReply | None = None,
-) -> Executed | Refusal | StoredResponse:
-    """Reject as the merchant, with a reason; with tracking details the released units are shipped at once."""
+async def reject(store: Store, ref: TicketRef, rejection: Rejection, acting: Acting) -> Done:
+    """Reject as the merchant, with a reason and evidence; with a shipment the released units are shipped at once."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
-        return plan_rejection(snapshot, ticket, rejection, by, now)
+        return plan_rejection(snapshot, ticket, rejection, acting.by, acting.now)
 
-    return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, reply=reply)
+    return await on_ticket(store, ref, acting, plan, in_review, not_assigned)
 
 
-async def withdraw(
-    store: Store,
-    ref: TicketRef,
-    *,
-    version: int | None,
-    by: Actor,
-    now: datetime,
-    buyer_id: str | None = None,
-    reply: IdempotentReply | None = None,
-) -> Executed | Refusal | StoredResponse:
+async def withdraw(store: Store, ref: TicketRef, acting: Acting) -> Done:
     """Withdraw the request as the buyer, while it is in review."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
         return _plan_closing(
-            snapshot, ticket, TicketState.WITHDRAWN, "withdrawn", by, now, OutgoingEventKind.TICKET_WITHDRAWN
+            snapshot,
+            ticket,
+            TicketState.WITHDRAWN,
+            "withdrawn",
+            acting.by,
+            acting.now,
+            OutgoingEventKind.TICKET_WITHDRAWN,
         )
 
-    return await _on_ticket(store, ref, plan, version=version, buyer_id=buyer_id, reply=reply)
+    return await on_ticket(store, ref, acting, plan, in_review)
 
 
-async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | Refusal | StoredResponse:
+async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Done:
     """Apply the policy's `on_timeout` when the deadline has passed; goods with the carrier are never approved."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
@@ -102,13 +106,22 @@ async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | R
             return Refusal(RefusalCode.TICKET_NOT_EXPIRED, "The ticket's deadline has not passed.")
         return plan_expiry(snapshot, ticket, now)
 
-    return await _on_ticket(store, ref, plan, version=None)
+    return await on_ticket(store, ref, Acting(SYSTEM, now), plan, in_review)
 
 
 def plan_approval(
-    snapshot: OrderSnapshot, ticket: Ticket, approved_by: ApprovedBy, by: Actor, now: datetime
+    snapshot: OrderSnapshot,
+    ticket: Ticket,
+    approved_by: ApprovedBy,
+    by: Actor,
+    now: datetime,
+    *,
+    detail: Mapping[str, object] | None = None,
 ) -> Plan | Refusal:
-    """Plan an approval, which checks shipment again, under the same locks as a request."""
+    """Plan an approval, which checks shipment again, under the same locks as a request.
+
+    `detail` is added to the row of the timeline.
+    """
     goods = [snapshot.line(line.line_id) for line in snapshot.lines_of(ticket.ticket_id)]
     left = any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods)
     if left or snapshot.is_completed:
@@ -129,7 +142,8 @@ def plan_approval(
             RefusalCode.DISPUTE_OPEN,
             "The buyer's bank is asked for the same money: wait until it has decided, or reject the ticket.",
         )
-    return Plan(approve_ticket(snapshot, ticket, approved_by=approved_by, by=by, now=now), ticket.ticket_id)
+    approved = approve_ticket(snapshot, ticket, approved_by=approved_by, by=by, now=now, detail=detail)
+    return Plan(approved, ticket.ticket_id)
 
 
 def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
@@ -158,6 +172,9 @@ def plan_rejection(
     snapshot: OrderSnapshot, ticket: Ticket, rejection: Rejection, by: Actor, now: datetime
 ) -> Plan | Refusal:
     """Reject, release the units, and ship them in the same step when a shipment is given."""
+    incomplete = rejection.refusal()
+    if incomplete is not None:
+        return incomplete
     closed = _plan_closing(
         snapshot,
         ticket,
@@ -166,7 +183,7 @@ def plan_rejection(
         by,
         now,
         OutgoingEventKind.TICKET_REJECTED,
-        detail={"reason": rejection.reason},
+        detail=rejection.detail,
         tracking=rejection.shipment,
     )
     if rejection.shipment is None:
@@ -205,38 +222,3 @@ def _plan_closing(
         Announce(kind, now, ticket.shop_id, body, ticket.ticket_id),
     )
     return Plan(changes, ticket.ticket_id)
-
-
-async def _on_ticket(
-    store: Store,
-    ref: TicketRef,
-    plan: Callable[[OrderSnapshot, Ticket], Plan | Refusal],
-    *,
-    version: int | None,
-    shop_id: str | None = None,
-    buyer_id: str | None = None,
-    reply: IdempotentReply | None = None,
-) -> Executed | Refusal | StoredResponse:
-    def on_file(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
-        ticket = snapshot.ticket(ref.ticket_id)
-        refused = _may_act(ticket, version, shop_id, buyer_id)
-        return refused if refused is not None else plan(snapshot, ticket)
-
-    return await execute(store, ref, on_file, reply=reply)
-
-
-def _may_act(ticket: Ticket, version: int | None, shop_id: str | None, buyer_id: str | None) -> Refusal | None:
-    if (shop_id is not None and ticket.shop_id != shop_id) or (buyer_id is not None and ticket.buyer_id != buyer_id):
-        return not_found()
-    if ticket.state in APPROVED_STATES:
-        return Refusal(
-            RefusalCode.TICKET_ALREADY_APPROVED, f"The ticket was approved already, by {ticket.approved_by}."
-        )
-    if ticket.state is not TicketState.AWAITING_MERCHANT:
-        return Refusal(RefusalCode.TICKET_ALREADY_CLOSED, f"The ticket is {ticket.state.value} already.")
-    if version is not None and version != ticket.version:
-        return Refusal(
-            RefusalCode.TICKET_STALE,
-            f"The ticket is at version {ticket.version}; read it again before you decide.",
-        )
-    return None

@@ -8,7 +8,7 @@ outlives the process, one transaction runs at a time, and usage is rolled up bef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import OperatorTask
+from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
@@ -105,7 +106,14 @@ class MemoryStore:
 
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
         """Tickets whose deadline has passed, the oldest first."""
-        waiting = ((ticket.expires_at, ticket.ticket_id, ticket.lane) for ticket in self._tables.waiting.values())
+        return self._waiting(lambda ticket: ticket.expires_at, now, limit)
+
+    async def tickets_to_remind(self, now: datetime, limit: int) -> list[TicketRef]:
+        """Tickets in review whose reminder is due, the oldest first."""
+        return self._waiting(lambda ticket: ticket.remind_at, now, limit)
+
+    def _waiting(self, moment: Callable[[Ticket], datetime | None], now: datetime, limit: int) -> list[TicketRef]:
+        waiting = ((moment(ticket), ticket.ticket_id, ticket.lane) for ticket in self._tables.waiting.values())
         passed = sorted((at, ticket_id, lane) for at, ticket_id, lane in waiting if at is not None and at <= now)
         return [TicketRef(lane, ticket_id) for _, ticket_id, lane in passed[:limit]]
 

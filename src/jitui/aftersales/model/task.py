@@ -41,6 +41,7 @@ class TaskKind(StrEnum):
     WORKER_SILENT = "worker_silent"
     NO_WORKER = "no_worker"
     APPEAL_OVERDUE = "appeal_overdue"
+    ARBITRATION_OVERDUE = "arbitration_overdue"
     COMPLAINT_OVERDUE = "complaint_overdue"
     WEBHOOK_DEAD_LETTER = "webhook_dead_letter"
     WEBHOOK_ENDPOINT_PAUSED = "webhook_endpoint_paused"

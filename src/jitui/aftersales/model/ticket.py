@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from jitui.aftersales.model.order import Funder
+from jitui.aftersales.model.review import Arbitration, Assignment, Offer
 
 
 class TicketState(StrEnum):
@@ -96,7 +97,10 @@ def approver(by: Actor) -> ApprovedBy:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The ticket's own row; `version` is the token that a decision on the ticket must carry."""
+    """The ticket's own row; `version` is the token that a decision on the ticket must carry.
+
+    `remind_at`: when its deadline is announced again, while it is in review. `offer`: what the shop would refund.
+    """
 
     lane: int
     ticket_id: UUID
@@ -119,6 +123,10 @@ class Ticket:
     expires_at: datetime | None = None
     approved_at: datetime | None = None
     closed_at: datetime | None = None
+    remind_at: datetime | None = None
+    assignment: Assignment | None = None
+    offer: Offer | None = None
+    arbitration: Arbitration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from jitui.aftersales.model.refund import Refund, RefundState
+from jitui.aftersales.model.review import (
+    ARBITRATION_WINDOW,
+    Arbitration,
+    Assignment,
+    EvidenceItem,
+    Offer,
+    RejectionCode,
+)
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketEvent, TicketState
+from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, Ticket, TicketEvent, TicketState
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +69,32 @@ class TimelineView:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectionView:
+    """Why the request was rejected; until when the buyer can ask for arbitration."""
+
+    reason_code: RejectionCode | None
+    reason: str
+    evidence: tuple[EvidenceItem, ...]
+    rejected_at: datetime
+    arbitration_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewView:
+    """What a review has come to: who works on it, what the shop offers, the rejection, the arbitration."""
+
+    assignment: Assignment | None
+    offer: Offer | None
+    rejection: RejectionView | None
+    arbitration: Arbitration | None
+
+
+@dataclass(frozen=True, slots=True)
 class TicketView:
-    """A ticket with its lines, refunds and timeline; `notice` says that the service decided, if it did."""
+    """A ticket with its lines, refunds and timeline; `notice` says that the service decided, if it did.
+
+    `review`: None while nobody has done anything in its review, so on every ticket that was approved at once.
+    """
 
     ticket_id: UUID
     order_id: str
@@ -82,6 +116,7 @@ class TicketView:
     lines: tuple[TicketLineView, ...]
     refunds: tuple[RefundView, ...]
     timeline: tuple[TimelineView, ...]
+    review: ReviewView | None = None
 
 
 _OWN_STAFF = frozenset({ActorKind.PLATFORM, ActorKind.OPERATOR})
@@ -92,7 +127,9 @@ def without_staff(view: TicketView, *, shop: bool) -> TicketView:
 
     Of the shop's people a buyer reads the shop's id, of the platform's nobody reads a name or what they noted.
     """
-    return replace(view, timeline=tuple(_without_staff(event, view, shop=shop) for event in view.timeline))
+    timeline = tuple(_without_staff(event, view, shop=shop) for event in view.timeline)
+    review = None if view.review is None else _review_without_staff(view.review, shop=shop)
+    return replace(view, timeline=timeline, review=review)
 
 
 def _without_staff(event: TimelineView, view: TicketView, *, shop: bool) -> TimelineView:
@@ -103,6 +140,40 @@ def _without_staff(event: TimelineView, view: TicketView, *, shop: bool) -> Time
         actor_id = view.shop_id
     detail = {name: value for name, value in event.detail.items() if name != "note"}
     return replace(event, actor_id=actor_id, detail=detail)
+
+
+def _review_without_staff(review: ReviewView, *, shop: bool) -> ReviewView:
+    assignment, offer, arbitration = review.assignment, review.offer, review.arbitration
+    if assignment is not None and not (shop and assignment.kind == ActorKind.MERCHANT):
+        assignment = replace(assignment, person="") if shop else None
+    if offer is not None and not shop:
+        offer = replace(offer, offered_by="")
+    if arbitration is not None:
+        arbitration = replace(arbitration, opened_by="", decided_by="")
+    return replace(review, assignment=assignment, offer=offer, arbitration=arbitration)
+
+
+def _review(snapshot: OrderSnapshot, ticket: Ticket) -> ReviewView | None:
+    rejection = _rejection(snapshot, ticket)
+    found = (ticket.assignment, ticket.offer, rejection, ticket.arbitration)
+    return None if found == (None, None, None, None) else ReviewView(*found)
+
+
+def _rejection(snapshot: OrderSnapshot, ticket: Ticket) -> RejectionView | None:
+    """From the timeline; rejections of earlier releases have no code and no evidence."""
+    told = [event for event in snapshot.timeline_of(ticket.ticket_id) if event.why == "rejected"]
+    if not told:
+        return None
+    detail = msgspec.convert(told[-1].detail, _RejectionDetail)
+    return RejectionView(
+        detail.reason_code, detail.reason, detail.evidence, told[-1].at, told[-1].at + ARBITRATION_WINDOW
+    )
+
+
+class _RejectionDetail(msgspec.Struct, frozen=True):
+    reason: str = ""
+    reason_code: RejectionCode | None = None
+    evidence: tuple[EvidenceItem, ...] = ()
 
 
 def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
@@ -131,6 +202,7 @@ def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
         lines=_lines(snapshot, ticket_id, currency),
         refunds=tuple(_refund(refund) for refund in snapshot.refunds_of(ticket_id)),
         timeline=tuple(_event(event) for event in snapshot.timeline_of(ticket_id)),
+        review=_review(snapshot, ticket),
     )
 
 

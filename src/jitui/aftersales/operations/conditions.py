@@ -32,6 +32,7 @@ WATCHED = frozenset(
         TaskKind.WORKER_SILENT,
         TaskKind.NO_WORKER,
         TaskKind.APPEAL_OVERDUE,
+        TaskKind.ARBITRATION_OVERDUE,
         TaskKind.COMPLAINT_OVERDUE,
         TaskKind.CANARY_ENDED,
         TaskKind.CANARY_SIGNAL,
@@ -62,7 +63,7 @@ def standing_tasks(
         *_stale(state, expected, now),
         *_silent(state.workers, now),
         *_no_worker(state, alive, now),
-        *_overdue_appeals(state, now),
+        *_overdue_answers(state, now),
         *_complaints(state, now),
         *_canary(state.canary, now),
         *_unconfirmed(state, now),
@@ -177,12 +178,15 @@ def _no_worker(state: OperationsState, alive: Sequence[WorkerSeen], now: datetim
         yield _task(TaskKind.NO_WORKER, "", evidence, now)
 
 
-def _overdue_appeals(state: OperationsState, now: datetime) -> Iterator[NewTask]:
-    """Appeals whose buyers were promised an answer by now."""
-    late = state.overdue_appeals
-    if late is not None:
-        evidence = {"appeals": late.count, "oldest_answer_by": late.oldest_answer_by.isoformat()}
-        yield _task(TaskKind.APPEAL_OVERDUE, "", evidence, now)
+def _overdue_answers(state: OperationsState, now: datetime) -> Iterator[NewTask]:
+    """Appeals and arbitrations whose buyers were promised an answer by now."""
+    for kind, name, late in (
+        (TaskKind.APPEAL_OVERDUE, "appeals", state.overdue_appeals),
+        (TaskKind.ARBITRATION_OVERDUE, "arbitrations", state.overdue_arbitrations),
+    ):
+        if late is not None:
+            evidence = {name: late.count, "oldest_answer_by": late.oldest_answer_by.isoformat()}
+            yield _task(kind, "", evidence, now)
 
 
 def _complaints(state: OperationsState, now: datetime) -> Iterator[NewTask]:

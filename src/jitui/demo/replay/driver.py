@@ -18,6 +18,7 @@ import msgspec
 
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute
 from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.commands.review import approve, expire
@@ -337,7 +338,7 @@ async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *
     if by_silence:
         done = await expire(store, ref, now=at)
     else:
-        done = await approve(store, ref, version=None, by=_merchant(replay), now=at)
+        done = await approve(store, ref, Acting(_merchant(replay), at))
     decided = (RefusalCode.TICKET_ALREADY_APPROVED, RefusalCode.TICKET_ALREADY_CLOSED)
     if isinstance(done, Refusal) and done.code not in decided:
         count = replay.progress.not_approved

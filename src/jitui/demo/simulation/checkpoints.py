@@ -189,6 +189,13 @@ class CheckpointedStore:
         await self._checkpoints.stop_at("expired found")
         return found
 
+    async def tickets_to_remind(self, now: datetime, limit: int) -> list[TicketRef]:
+        """Stops before and after, because the tickets may be decided before each is announced."""
+        await self._checkpoints.stop_at("to remind")
+        found = await self._inner.tickets_to_remind(now, limit)
+        await self._checkpoints.stop_at("to remind found")
+        return found
+
     async def purge_responses(self, before: datetime) -> int:
         """Stops before."""
         await self._checkpoints.stop_at("forget")

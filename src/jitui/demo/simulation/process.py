@@ -25,12 +25,14 @@ import structlog
 
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.commands.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.commands.settle_refund import retry
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.model.order import LineUnits, ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.review import EvidenceItem, RejectionCode
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
@@ -47,7 +49,7 @@ from jitui.demo.simulation.messages import Begin, Go, Hello, ProcessSpec, Result
 from jitui.errors import JituiError, Unavailable
 from jitui.ids import lane_of, lane_of_id
 from jitui.settings import Settings
-from jitui.worker import KEEP_RESPONSES, expire_due, pay_due
+from jitui.worker import KEEP_RESPONSES, expire_due, pay_due, remind_due
 
 PROCESS_HEADER = "x-simulated-process"
 PATIENT_SECONDS = 120.0
@@ -237,20 +239,18 @@ _MERCHANT = Actor(ActorKind.MERCHANT, "m")
 async def _approve(service: Service, words: Words) -> Result:
     version = words.get("version")
     assert version is None or isinstance(version, int)
-    return _result(await approve(service.store, _ticket(words), version=version, by=_MERCHANT, now=service.clock()))
+    return _result(await approve(service.store, _ticket(words), Acting(_MERCHANT, service.clock(), version)))
 
 
 async def _reject(service: Service, words: Words) -> Result:
     shipment = _shipment(service, words) if words.get("waybill") else None
-    rejection = Rejection("no", shipment)
-    return _result(
-        await reject(service.store, _ticket(words), rejection, version=None, by=_MERCHANT, now=service.clock())
-    )
+    rejection = Rejection(RejectionCode.OTHER, "no", (EvidenceItem("as agreed"),), shipment)
+    return _result(await reject(service.store, _ticket(words), rejection, Acting(_MERCHANT, service.clock())))
 
 
 async def _withdraw(service: Service, words: Words) -> Result:
     buyer = Actor(ActorKind.BUYER, _text(words, "buyer_id"))
-    return _result(await withdraw(service.store, _ticket(words), version=None, by=buyer, now=service.clock()))
+    return _result(await withdraw(service.store, _ticket(words), Acting(buyer, service.clock())))
 
 
 async def _retry(service: Service, words: Words) -> Result:
@@ -280,7 +280,7 @@ async def _pay(service: Service, _: Words) -> Result:
 
 
 async def _expire(service: Service, _: Words) -> Result:
-    return Result("done", status=await expire_due(service))
+    return Result("done", status=await expire_due(service) + await remind_due(service))
 
 
 async def _roll_up(service: Service, _: Words) -> Result:

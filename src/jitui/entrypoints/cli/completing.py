@@ -26,6 +26,8 @@ def begun(words: Iterable[str], incomplete: str) -> list[str]:
     return [str(word) for word in words if str(word).startswith(incomplete)]
 
 
+TICKET_STATES = words_of("jitui.aftersales.model.ticket:TicketState")
+REJECTION_CODES = words_of("jitui.aftersales.model.review:RejectionCode")
 REFUND_STATES = words_of("jitui.aftersales.model.refund:RefundState")
 DELIVERY_STATES = words_of("jitui.webhooks.model:DeliveryState")
 APPEAL_STATES = one_of("open", "upheld", "rejected", "all")

@@ -115,6 +115,10 @@ def _waits_for_people(task: NewTask, now: datetime) -> DoctorFinding:
         case TaskKind.APPEAL_OVERDUE:
             found = f"{told['appeals']} not answered, the oldest overdue for {_lasts(told, 'oldest_answer_by', now)}"
             return DoctorFinding("appeals", Level.FAILED, found, "`jitui appeals list` shows them.")
+        case TaskKind.ARBITRATION_OVERDUE:
+            late = _lasts(told, "oldest_answer_by", now)
+            found = f"{told['arbitrations']} not decided, the oldest overdue for {late}"
+            return DoctorFinding("arbitrations", Level.FAILED, found, "`jitui tickets arbitrations` shows them.")
         case TaskKind.COMPLAINT_OVERDUE:
             found = f"of {told['shop']} not answered, overdue for {_lasts(told, 'answer_by', now)}"
             return DoctorFinding("complaint", Level.FAILED, found, "`jitui complaints list` shows it.")

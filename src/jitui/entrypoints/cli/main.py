@@ -57,6 +57,7 @@ COMMANDS = {
     ),
     "import": Slot("importing:importing", "Load orders, payments, shipments, buyers, history."),
     "policy": Slot("policy:policy", "Check, test, compare and publish policies."),
+    "tickets": Slot("tickets:tickets", "List, read and review tickets; decide arbitrations."),
     "explain": Slot("explain:explain", "Why a ticket was, or was not, refunded at once."),
     "ledger": Slot("ledger:ledger", "An order's story in accounts."),
     "reconcile": Slot("reconcile:reconcile", "A provider's statement against the ledger."),

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Response
 
 from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.commands.review import withdraw
 from jitui.aftersales.model.order import captured_minor
@@ -126,10 +127,12 @@ async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form
     done = await withdraw(
         visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
-        version=seen_version(data) if data.get("version") else None,
-        by=Actor(ActorKind.BUYER, reader.subject_id),
-        now=now,
-        buyer_id=reader.subject_id,
+        Acting(
+            Actor(ActorKind.BUYER, reader.subject_id),
+            now,
+            seen_version(data) if data.get("version") else None,
+            buyer_id=reader.subject_id,
+        ),
     )
     if isinstance(done, Refusal):
         snapshot = await own_ticket(visit, ticket_id)

@@ -11,9 +11,11 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import Rejection, approve, reject
 from jitui.aftersales.commands.ship import ShipmentUpdate, goods_with_carrier
 from jitui.aftersales.model.order import LineUnits, ShipmentSource, ShipmentStatus, captured_minor
+from jitui.aftersales.model.review import EvidenceItem, RejectionCode
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.model.view import view_ticket, without_staff
@@ -33,6 +35,7 @@ from jitui.ids import lane_of_id
 BENEFIT_DAYS = 30
 LONGEST_REASON = 500
 LONGEST_WAYBILL = 64
+FORM_FIELDS = ("code", "reason", "evidence", "carrier", "tracking_no")
 
 
 def _(message: str) -> str:
@@ -43,16 +46,25 @@ def _(message: str) -> str:
 class RejectForm:
     """What the merchant entered; it is shown again when it is refused."""
 
+    code: str = ""
     reason: str = ""
+    evidence: str = ""
     carrier: str = ""
     tracking_no: str = ""
 
     def problem(self) -> str | None:
         """What is wrong with it, as an English text of the catalogues; None when nothing is."""
+        if self.code not in tuple(RejectionCode):
+            return _("Please choose why you reject the request.")
         if not self.reason:
             return _("Please write a reason: the buyer reads it.")
-        if len(self.reason) > LONGEST_REASON or max(len(self.carrier), len(self.tracking_no)) > LONGEST_WAYBILL:
-            return _("That is too long: 500 characters for the reason, 64 for carrier and tracking number.")
+        if self.code == RejectionCode.ALREADY_SHIPPED and not self.tracking_no:
+            return _("Goods that have left have a tracking number: please enter it.")
+        if not self.tracking_no and not self.evidence:
+            return _("Please say what shows it, such as the message in which it was agreed.")
+        words, codes = (self.reason, self.evidence), (self.carrier, self.tracking_no)
+        if max(map(len, words)) > LONGEST_REASON or max(map(len, codes)) > LONGEST_WAYBILL:
+            return _("That is too long: 500 characters for reason and evidence, 64 for carrier and tracking number.")
         if bool(self.carrier) != bool(self.tracking_no):
             return _("A tracking number needs its carrier, and a carrier its tracking number.")
         return None
@@ -106,10 +118,7 @@ async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form)
     done = await approve(
         visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
-        version=seen_version(data),
-        by=_merchant(visit),
-        now=visit.service.clock(),
-        shop_id=visit.reader.subject_id,
+        _acting(visit, data),
     )
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None)
 
@@ -117,7 +126,7 @@ async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form)
 @post("/tickets/{ticket_id:uuid}/reject", opt=needs(Permission.TICKETS_WRITE), status_code=303)
 async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """Reject the ticket with a reason; with a tracking number the goods are recorded as shipped in the same step."""
-    form = RejectForm(*(_clean(data.get(name, "")) for name in ("reason", "carrier", "tracking_no")))
+    form = RejectForm(*(_clean(data.get(name, "")) for name in FORM_FIELDS))
     snapshot = await own_ticket(visit, ticket_id)
     problem = form.problem()
     if problem is not None:
@@ -125,11 +134,13 @@ async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) 
     done = await reject(
         visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
-        Rejection(form.reason, _shipment(visit, snapshot, ticket_id, form)),
-        version=seen_version(data),
-        by=_merchant(visit),
-        now=visit.service.clock(),
-        shop_id=visit.reader.subject_id,
+        Rejection(
+            RejectionCode(form.code),
+            form.reason,
+            (EvidenceItem(form.evidence),) if form.evidence else (),
+            _shipment(visit, snapshot, ticket_id, form),
+        ),
+        _acting(visit, data),
     )
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None, form)
 
@@ -173,6 +184,7 @@ async def _ticket_page(
         review_reasons=REVIEW_REASONS,
         on_timeout=snapshot.ticket(ticket_id).on_timeout,
         form=form or RejectForm(),
+        rejection_codes=tuple(RejectionCode),
         problem=visit.speech.say(problem) if problem else None,
         now=visit.service.clock(),
     )
@@ -191,8 +203,9 @@ def _shipment(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, form: Reje
     )
 
 
-def _merchant(visit: Visit) -> Actor:
-    return Actor(ActorKind.MERCHANT, visit.reader.name)
+def _acting(visit: Visit, data: Form) -> Acting:
+    by = Actor(ActorKind.MERCHANT, visit.reader.name)
+    return Acting(by, visit.service.clock(), seen_version(data), shop_id=visit.reader.subject_id)
 
 
 def _clean(text: str) -> str:

@@ -14,6 +14,7 @@ from jitui.aftersales.governance.coverage import GateStatus
 from jitui.aftersales.governance.registry import Scope
 from jitui.aftersales.model.order import FulfillmentStatus, Hold
 from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.review import RejectionCode
 from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.identity.access import Role
@@ -72,6 +73,13 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         Reason.FOUND_CHEAPER: _("Found cheaper elsewhere"),
         Reason.OUT_OF_STOCK: _("Out of stock at the shop"),
         Reason.OTHER: _("Another reason"),
+    },
+    RejectionCode: {
+        RejectionCode.ALREADY_SHIPPED: _("The goods have left"),
+        RejectionCode.MADE_TO_ORDER: _("The goods are made for this order"),
+        RejectionCode.AGREED_WITH_BUYER: _("Agreed otherwise with the buyer"),
+        RejectionCode.SUSPECTED_ABUSE: _("Suspected abuse"),
+        RejectionCode.OTHER: _("Another reason"),
     },
     ActorKind: {
         ActorKind.BUYER: _("Buyer"),
@@ -160,6 +168,15 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.TICKET_ALREADY_APPROVED: _("This ticket was approved already. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_CLOSED: _("This ticket was closed already. This is how it stands now."),
         RefusalCode.TICKET_NOT_EXPIRED: _("The ticket's deadline has not passed."),
+        RefusalCode.TICKET_ASSIGNED: _("Somebody else works on this ticket now."),
+        RefusalCode.EVIDENCE_MISSING: _("The reason needs something that shows it."),
+        RefusalCode.OFFER_NOT_OPEN: _("The shop offers nothing on this ticket now. This is how it stands now."),
+        RefusalCode.TICKET_NOT_REJECTED: _("The platform looks at requests that the shop has rejected."),
+        RefusalCode.ARBITRATION_TOO_LATE: _("The seven days in which the platform can be asked are over."),
+        RefusalCode.ARBITRATION_OPEN: _("The platform looks at this request already."),
+        RefusalCode.ARBITRATION_DECIDED: _("The platform has decided on this request already."),
+        RefusalCode.ARBITRATION_NOT_OPEN: _("The platform was not asked to look at this request."),
+        RefusalCode.TOO_MANY_REVIEW_TEMPLATES: _("There are too many templates. Please delete one first."),
         RefusalCode.REFUND_NOT_FAILED: _("This refund has not failed."),
         RefusalCode.SETTLEMENT_DIFFERS: _("This is not the amount of the refund."),
         RefusalCode.SETTLEMENT_PROPOSED: _("A payment by hand waits for a second person."),
@@ -197,6 +214,15 @@ WHY: Mapping[str, str] = {
     "goods_left": _("Closed, because the goods have left"),
     "dispute_open": _("Closed, because the buyer's bank is asked for the same money"),
     "withdrawn": _("Withdrawn by the buyer"),
+    "assigned": _("Somebody at the shop works on it"),
+    "review_due": _("The deadline is near"),
+    "offered": _("The shop offers to refund a part"),
+    "offer_accepted": _("The buyer accepted the offer"),
+    "offer_declined": _("The buyer declined the offer"),
+    "arbitration_opened": _("The buyer asked the platform to decide"),
+    "arbitration_withdrawn": _("The buyer no longer asks the platform to decide"),
+    "arbitration_decided": _("The platform decided"),
+    "evidence_added": _("Evidence was added"),
     "carrier_scan": _("The carrier scanned a parcel"),
     "freight_moved": _("The freight now goes with this ticket"),
     "captured_later": _("More was paid on this order, and goes with this ticket"),

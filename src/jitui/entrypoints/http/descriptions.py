@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from jitui.entrypoints.http.descriptions_caps import CAP_FIELDS
 from jitui.entrypoints.http.descriptions_policies import POLICY_FIELDS
+from jitui.entrypoints.http.descriptions_reviews import REVIEW_FIELDS
 
 FIELDS: dict[str, str] = {
     "accepted": "Events that are new.",
@@ -182,7 +183,7 @@ FIELDS: dict[str, str] = {
     "lifted_by": "Who lifted it; null while it stands, and for others than the platform.",
     "line_id": "The platform's id of the line within its order.",
     "lines": "The lines.",
-    "EvidenceSent.lines": "The units that left; none named: everything that is in no other parcel.",
+    "ShippedSent.lines": "The units that left; none named: everything that is in no other parcel.",
     "OrderAnswer.lines": "The lines of the order.",
     "OrderSent.lines": "The lines of the order.",
     "ParcelAnswer.lines": "The units in the parcel.",
@@ -418,6 +419,7 @@ FIELDS: dict[str, str] = {
     "requested_until": "Only tickets requested before this time.",
     "wait_seconds": "Whether to wait for new events.",
     **POLICY_FIELDS,
+    **REVIEW_FIELDS,
     **CAP_FIELDS,
 }
 

@@ -22,12 +22,14 @@ from jitui.text import SENTENCES as ID_SENTENCES
 
 ID_OR_NONE_PATTERN = rf"^([^/{UNSEEN}]{{1,128}})?" + END
 NAME_OR_NONE_PATTERN = rf"^(?=.{{0,128}}$)([^{UNSEEN}]+( [^{UNSEEN}]+)*)?" + END
+URL_OR_NONE_PATTERN = rf"^(https?://[^{UNSEEN}]+)?" + END
 CURRENCY_PATTERN = r"^[A-Z]{3}" + END
 
 SENTENCES = {
     **ID_SENTENCES,
     ID_OR_NONE_PATTERN: "Expected up to 128 visible characters, without spaces or slashes",
     NAME_OR_NONE_PATTERN: "Expected up to 128 visible characters, with single spaces between words",
+    URL_OR_NONE_PATTERN: "Expected an address such as https://example.com/chat/1",
     CURRENCY_PATTERN: "Expected a currency of ISO 4217, such as CNY",
 }
 
@@ -43,6 +45,10 @@ Kind = Annotated[str, Meta(pattern=KIND_PATTERN, description="A word in lower ca
 Currency = Annotated[str, Meta(pattern=CURRENCY_PATTERN, description="ISO 4217.")]
 Storable = Annotated[str, Meta(pattern=r"^[^\x00]*" + END)]
 Text = Annotated[str, Meta(max_length=500)]
+Url = Annotated[
+    str,
+    Meta(max_length=2_000, pattern=URL_OR_NONE_PATTERN, description="An address that begins with https:// or http://."),
+]
 Why = Annotated[str, Meta(min_length=1, max_length=500, description="Why, for the people who will ask.")]
 AmountMinor = Annotated[int, Meta(ge=0, le=MAX_AMOUNT_MINOR, description="In minor units (fen, cents).")]
 PositiveMinor = Annotated[int, Meta(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units (fen, cents).")]

@@ -241,6 +241,7 @@ _PATH_EXAMPLES = {
     "policy_id": "unshipped-instant-refund",
     "version": "2",
     "endpoint_id": "0197312a-7800-7a16-8355-b4c5d6e7f809",
+    "template_name": "on-its-way",
 }
 
 

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from litestar.params import FromPath
-from msgspec import Meta, field
+from msgspec import Meta
 
-from jitui.aftersales.commands.execute import Executed, IdempotentReply
-from jitui.aftersales.commands.review import Rejection, approve, reject, withdraw
-from jitui.aftersales.commands.ship import ShipmentUpdate
-from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.commands.on_ticket import Acting, Done
+from jitui.aftersales.commands.review import approve, reject, withdraw
 from jitui.aftersales.model.ticket import ApprovedBy, Reason, TicketState
 from jitui.aftersales.model.view import Amount, TicketView
-from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
+from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
-from jitui.entrypoints.http.fields import Code, Cursor, Id, PageLimit, Time, Why
+from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, Time
 from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import NOTHING, get, operation, post
-from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, Problem, not_found
+from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
-from jitui.entrypoints.http.read_headers import read_version
 from jitui.entrypoints.http.read_query import read_query
-from jitui.entrypoints.http.reply import Reply, answer, respond
+from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
-from jitui.entrypoints.http.resources.shared import MOST_LINES, ActingSent, Sent, Shown, UnitsSent, units
-from jitui.entrypoints.http.resources.shipments import Carrier, check_shipment
-from jitui.entrypoints.http.resources.ticket_view import (
-    TICKET_EXAMPLE,
-    find_ticket,
-    headers_of_ticket,
-    ticket_answer,
-    ticket_ref,
+from jitui.entrypoints.http.resources.rejections import REJECTION_REFUSALS, RejectionSent, rejection_of
+from jitui.entrypoints.http.resources.shared import ActingSent, Sent, Shown
+from jitui.entrypoints.http.resources.ticket_commands import (
+    APPROVAL_REFUSALS,
+    STATE_REFUSALS,
+    TICKET_TAG,
+    on_ticket,
+    required_version,
+    sent_version,
 )
+from jitui.entrypoints.http.resources.ticket_view import TICKET_EXAMPLE, find_ticket, ticket_answer
 from jitui.identity.access import Permission
 
 # Sent ------------------------------------------------------------------------------------------------------------
@@ -59,22 +59,6 @@ class TicketQuery(Sent, frozen=True, kw_only=True):
 
 class ApprovalSent(ActingSent, frozen=True, kw_only=True):
     """For whom it is approved; the body may be left out."""
-
-
-class EvidenceSent(Sent, frozen=True, kw_only=True):
-    """The parcel that left; it is recorded together with the rejection."""
-
-    tracking_no: Code
-    happened_at: Time
-    carrier: Carrier = None
-    lines: Annotated[list[UnitsSent], Meta(max_length=MOST_LINES)] = field(default_factory=list)
-
-
-class RejectionSent(ActingSent, frozen=True, kw_only=True):
-    """Why the merchant rejects; with a shipment as evidence its units are released and shipped."""
-
-    reason: Why
-    shipment: EvidenceSent | None = None
 
 
 # Shown -----------------------------------------------------------------------------------------------------------
@@ -108,12 +92,10 @@ class TicketPage(Shown, frozen=True, kw_only=True):
 
 # Reading ---------------------------------------------------------------------------------------------------------
 
-_TAG = ["After-sales"]
-
 
 @get(
     "/v1/after-sales",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="List tickets",
     description="Newest first. A shop or buyer key lists its own.",
     opt=operation({200: TicketPage}, Permission.TICKETS_READ, query=TicketQuery),
@@ -143,7 +125,7 @@ async def list_tickets(request: RequestContext) -> Reply:
 
 @get(
     "/v1/after-sales/{ticket_id:str}",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Read a ticket",
     opt=operation({200: TicketView}, Permission.TICKETS_READ),
 )
@@ -158,16 +140,10 @@ async def get_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply
 
 # Reviewing -------------------------------------------------------------------------------------------------------
 
-_STATE_REFUSALS = (
-    RefusalCode.TICKET_STALE,
-    RefusalCode.TICKET_ALREADY_APPROVED,
-    RefusalCode.TICKET_ALREADY_CLOSED,
-)
-
 
 @post(
     "/v1/after-sales/{ticket_id:str}/approve",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Approve a ticket",
     description="The money is queued in the same transaction. A platform key approves as `operator`, or as "
     "`merchant` where it says `acting_for` and `person`.",
@@ -178,171 +154,67 @@ _STATE_REFUSALS = (
         body_optional=True,
         idempotent=True,
         problems=(VERSION_REQUIRED,),
-        refusals=(
-            *_STATE_REFUSALS,
-            RefusalCode.ORDER_ALREADY_SHIPPED,
-            RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
-            RefusalCode.DISPUTE_OPEN,
-            RefusalCode.NOTHING_TO_REFUND,
-        ),
+        refusals=(*STATE_REFUSALS, RefusalCode.TICKET_ASSIGNED, *APPROVAL_REFUSALS),
         needed_headers=("If-Match",),
     ),
 )
 async def approve_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
     """Approve as the merchant, or as the platform for the merchant."""
     sent = await read_body(request, ApprovalSent)
-    version = _version(request)
-    if isinstance(version, Problem):
-        return version
-    by, service = request.actor_for(sent.acting_for, sent.person), request.service
-
-    def command(ref: TicketRef, reply: IdempotentReply | None) -> _Done:
-        return approve(
-            service.store,
-            ref,
-            version=version,
-            by=by,
-            now=service.clock(),
-            shop_id=request.own_shop,
-            reply=reply,
-        )
-
-    return await _on_ticket(request, ticket_id, sent, version, command)
+    version, by = required_version(request), request.actor_for(sent.acting_for, sent.person)
+    return await on_ticket(request, ticket_id, sent, partial(approve, request.service.store), version=version, by=by)
 
 
 @post(
     "/v1/after-sales/{ticket_id:str}/reject",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Reject a ticket",
-    description="With a shipment as evidence, the rejection and the shipment are recorded in one step.",
+    description="With a reason, and evidence of it. With a shipment as evidence, the rejection and the shipment are "
+    "recorded in one step. A `template` of the shop brings code and words.",
     opt=operation(
         {200: TicketView},
         Permission.TICKETS_WRITE,
         body=RejectionSent,
         idempotent=True,
         problems=(VERSION_REQUIRED,),
-        refusals=(
-            *_STATE_REFUSALS,
-            RefusalCode.ORDER_ALREADY_SHIPPED,
-            RefusalCode.ORDER_NOT_PAID,
-            RefusalCode.ORDER_HELD,
-            RefusalCode.REFUND_IN_PROGRESS,
-            RefusalCode.UNITS_REFUNDED,
-            RefusalCode.UNITS_NOT_AVAILABLE,
-            RefusalCode.UNKNOWN_LINE,
-        ),
+        refusals=(*STATE_REFUSALS, *REJECTION_REFUSALS),
         needed_headers=("If-Match",),
     ),
 )
 async def reject_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
-    """Reject as the merchant, with a shipment as evidence or without."""
+    """Reject as the merchant, with a shipment as evidence or with other evidence."""
     sent = await read_body(request, RejectionSent)
-    version = _version(request)
-    if isinstance(version, Problem):
-        return version
-    rejection = _rejection(sent)
-    by, service = request.actor_for(sent.acting_for, sent.person), request.service
+    version, by = required_version(request), request.actor_for(sent.acting_for, sent.person)
+    rejection = await rejection_of(request, sent, ticket_id)
 
-    def command(ref: TicketRef, reply: IdempotentReply | None) -> _Done:
-        return reject(
-            service.store,
-            ref,
-            rejection,
-            version=version,
-            by=by,
-            now=service.clock(),
-            shop_id=request.own_shop,
-            reply=reply,
-        )
+    def command(ref: TicketRef, acting: Acting) -> Awaitable[Done]:
+        return reject(request.service.store, ref, rejection, acting)
 
-    return await _on_ticket(request, ticket_id, sent, version, command)
+    return await on_ticket(request, ticket_id, sent, command, version=version, by=by)
 
 
 @post(
     "/v1/after-sales/{ticket_id:str}/withdraw",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Withdraw a ticket",
     description="If-Match is optional here.",
     opt=operation(
         {200: TicketView},
         Permission.REFUND_REQUESTS_WRITE,
         idempotent=True,
-        refusals=_STATE_REFUSALS,
+        refusals=STATE_REFUSALS,
         headers=("If-Match",),
     ),
 )
 async def withdraw_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
     """Withdraw the request as the buyer."""
-    version = read_version(request.sent_headers.get(b"if-match"))
-    service = request.service
-
-    def command(ref: TicketRef, reply: IdempotentReply | None) -> _Done:
-        return withdraw(
-            service.store,
-            ref,
-            version=version,
-            by=request.actor,
-            now=service.clock(),
-            buyer_id=request.own_buyer,
-            reply=reply,
-        )
-
-    return await _on_ticket(request, ticket_id, NOTHING, version, command)
-
-
-def _version(request: RequestContext) -> int | Problem:
-    version = read_version(request.sent_headers.get(b"if-match"))
-    if version is None:
-        return Problem(VERSION_REQUIRED, 'Send the version of the ticket as If-Match: "…"; its ETag has it.')
-    return version
-
-
-def _rejection(sent: RejectionSent) -> Rejection:
-    parcel = sent.shipment
-    if parcel is None:
-        return Rejection(sent.reason)
-    check_shipment(parcel.lines, parcel.happened_at, "shipment.")
-    update = taken(
-        ShipmentUpdate,
-        parcel,
-        degree=ShipmentStatus.SHIPPED,
-        carrier=parcel.carrier or "",
-        source=ShipmentSource.MERCHANT,
-        lines=units(parcel.lines),
-    )
-    return Rejection(sent.reason, update)
-
-
-_Done = Awaitable[Executed | Refusal | StoredResponse]
-
-
-async def _on_ticket(
-    request: RequestContext,
-    ticket_id: str,
-    sent: object,
-    version: int | None,
-    command: Callable[[TicketRef, IdempotentReply | None], _Done],
-) -> Reply:
-    ref = ticket_ref(ticket_id)
-    if ref is None:
-        return not_found()
-    return await respond(
-        request,
-        sent,
-        lambda reply: command(ref, reply),
-        lambda done: ticket_answer(request, done.snapshot, ref.ticket_id),
-        headers_of_ticket,
-        (str(version),),
-    )
+    command = partial(withdraw, request.service.store)
+    return await on_ticket(request, ticket_id, NOTHING, command, version=sent_version(request), by=request.actor)
 
 
 HANDLERS = (list_tickets, get_ticket, approve_ticket, reject_ticket, withdraw_ticket)
 
 EXAMPLES = (
     ApprovalSent(acting_for="merchant", person="wang.fang"),
-    RejectionSent(
-        reason="The parcel is on its way.",
-        shipment=EvidenceSent(tracking_no="SF1000000001", carrier="sf", happened_at=sample.ASKED_AT),
-    ),
     TicketPage(tickets=(shown(TicketRow, TICKET_EXAMPLE, amount=sample.FULL),), next=None),
 )
