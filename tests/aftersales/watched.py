@@ -16,7 +16,7 @@ from jitui.aftersales.changes import Change
 from jitui.aftersales.commands.claim import plan_claim
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
-from jitui.aftersales.ports import ClaimedRefund, OrderRef
+from jitui.aftersales.ports import ClaimedRefund, IncidentRef, OrderRef, Ref
 
 SEEN: set[type] = set()
 """Kinds of change that were checked in this process."""
@@ -40,10 +40,10 @@ class WatchedTransaction(PostgresTransaction):
         idempotency_key: IdempotencyKey | None = None,
         response: StoredResponse | None = None,
     ) -> None:
-        read = (
-            reading.READ_ORDER[OrderRef],
-            reading.ref_params(OrderRef(snapshot.order.lane, snapshot.order.order_id)),
-        )
+        ref: Ref = OrderRef(snapshot.order.lane, snapshot.order.order_id)
+        if snapshot.incident is not None:
+            ref = IncidentRef(snapshot.order.lane, snapshot.incident.incident_id)
+        read = reading.READ_ORDER[type(ref)], reading.ref_params(ref)
         with refusals():
             *_, rows = await run_batch(self._connection, [*writing.calls(snapshot, changes, self._time_zone), read])
         found = reading.decode_snapshot(rows[0][0] or b"")

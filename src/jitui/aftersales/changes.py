@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from jitui.aftersales.model.incident import Contest, Incident, IncidentEntry
 from jitui.aftersales.model.order import Dispute, Funder, Shipment, Tender
 from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement, SettlementProposal
 from jitui.aftersales.model.task import NewTask
@@ -272,6 +273,13 @@ class OutgoingEventKind(StrEnum):
     TICKET_REFUND_FAILED = "ticket.refund_failed"
     TICKET_REOPENED = "ticket.reopened"
     INCIDENT_OPENED = "incident.opened"
+    INCIDENT_NOTED = "incident.noted"
+    INCIDENT_DECIDED = "incident.decided"
+    INCIDENT_CONTESTED = "incident.contested"
+    INCIDENT_ANSWERED = "incident.answered"
+    INCIDENT_RECOVERED = "incident.recovered"
+    INCIDENT_SETTLED = "incident.settled"
+    INCIDENT_REMINDER = "incident.reminder"
     DISPUTE_RECORDED = "dispute.recorded"
     CAP_SHARE_PASSED = "cap.share_passed"
 
@@ -306,6 +314,25 @@ class OpenIncident:
     currency: str
     evidence: Mapping[str, object]
     opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MoveIncident:
+    """An incident as it is now, with the entry of its log that tells why; the database checks its sums.
+
+    `entry` is None where only the moment is set at which a worker looks again.
+    """
+
+    incident: Incident
+    entry: IncidentEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutContest:
+    """A new or answered contest of an incident; who decided the incident does not answer, says the database too."""
+
+    incident_id: UUID
+    contest: Contest
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +441,8 @@ Change = (
     | Announce
     | PutShipment
     | OpenIncident
+    | MoveIncident
+    | PutContest
     | ClaimPayment
     | SharePayment
     | StatePaymentTotal

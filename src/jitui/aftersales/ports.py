@@ -54,7 +54,15 @@ class AttemptRef:
     attempt_id: UUID
 
 
-Ref = OrderRef | TicketRef | RefundRef | AttemptRef
+@dataclass(frozen=True, slots=True)
+class IncidentRef:
+    """An incident; its id contains the lane. A snapshot that it names has the incident."""
+
+    lane: int
+    incident_id: UUID
+
+
+Ref = OrderRef | TicketRef | RefundRef | AttemptRef | IncidentRef
 
 # Recording an order ----------------------------------------------------------------------------------------------
 
@@ -372,22 +380,6 @@ class ClaimedRefund:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """The row of an incident (R9)."""
-
-    incident_id: UUID
-    order_id: str
-    ticket_id: UUID
-    shop_id: str
-    kind: str
-    state: str
-    amount_minor: int
-    currency: str
-    evidence: Sequence[Mapping[str, object]]
-    opened_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Publication:
     """A row of the publication log, as it is shown; `public_view` is None for a text that can no longer be read.
 
@@ -438,5 +430,7 @@ class Store(Protocol):
     ) -> list[ClaimedRefund]: ...
 
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]: ...
+
+    async def due_incidents(self, now: datetime, limit: int) -> list[IncidentRef]: ...
 
     async def purge_responses(self, before: datetime) -> int: ...

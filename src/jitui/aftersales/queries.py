@@ -9,12 +9,13 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.changes import LedgerEntry
+from jitui.aftersales.model.incident import Incident, IncidentEntry, IncidentState
 from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.ticket import Arm, Ticket
 from jitui.aftersales.ports import (
     DecisionQuery,
-    Incident,
+    IncidentRef,
     OrderFilter,
     OrderRef,
     RefundFilter,
@@ -241,6 +242,14 @@ class UnbalancedOrder:
     order_minor: int
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentDetails:
+    """An incident with its log, oldest entry first."""
+
+    incident: Incident
+    log: tuple[IncidentEntry, ...]
+
+
 class Queries(Protocol):
     """Reads without locks; the caller sets the filter for a shop or a buyer (I8)."""
 
@@ -253,8 +262,15 @@ class Queries(Protocol):
     async def refunds(self, wanted: RefundFilter) -> Sequence[Refund]: ...
 
     async def incidents(
-        self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
+        self,
+        *,
+        shop_id: str | None,
+        limit: int,
+        after: tuple[datetime, UUID] | None = None,
+        state: IncidentState | None = None,
     ) -> Sequence[Incident]: ...
+
+    async def incident(self, ref: IncidentRef) -> IncidentDetails | None: ...
 
     async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]: ...
 

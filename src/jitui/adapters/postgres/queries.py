@@ -9,14 +9,16 @@ from uuid import UUID
 
 from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.adapters.postgres.reading import INCIDENT_ROW
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import story
+from jitui.aftersales.model.incident import Incident, IncidentState
 from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.ports import (
     DecisionQuery,
-    Incident,
+    IncidentRef,
     OrderFilter,
     OrderRef,
     RefundFilter,
@@ -29,6 +31,7 @@ from jitui.aftersales.queries import (
     Benefit,
     CapsUsed,
     Health,
+    IncidentDetails,
     OperationsState,
     ShadowReport,
     UnbalancedOrder,
@@ -92,11 +95,19 @@ FROM (
       AND (%(since)s::timestamptz IS NULL OR t.requested_at >= %(since)s)) t
 """
 
-_INCIDENTS: LiteralString = """
-SELECT to_json(i)::text FROM incident i
+_INCIDENTS: LiteralString = f"""
+SELECT ({INCIDENT_ROW})::text FROM incident i
 WHERE (%(shop_id)s::text IS NULL OR shop_id = %(shop_id)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s)
   AND (%(after_at)s::timestamptz IS NULL OR (opened_at, incident_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY opened_at DESC, incident_id DESC LIMIT %(limit)s
+"""
+
+_INCIDENT_DETAILS: LiteralString = f"""
+SELECT json_build_object('incident', {INCIDENT_ROW}, 'log', (
+    SELECT coalesce(json_agg(to_json(e) ORDER BY e.seq), '[]') FROM incident_entry e
+    WHERE e.lane = i.lane AND e.incident_id = i.incident_id))::text
+FROM incident i WHERE i.lane = %(lane)s AND i.incident_id = %(id)s
 """
 
 _HEALTH: LiteralString = """
@@ -309,12 +320,24 @@ class PostgresQueries:
         return await read_rows(self._pool, _REFUNDS, params, Refund)
 
     async def incidents(
-        self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
+        self,
+        *,
+        shop_id: str | None,
+        limit: int,
+        after: tuple[datetime, UUID] | None = None,
+        state: IncidentState | None = None,
     ) -> Sequence[Incident]:
         """Newest first; `after` is the last row of the page before."""
         at, incident_id = after or (None, None)
-        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id}
+        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id, "state": state}
         return await read_rows(self._pool, _INCIDENTS, params, Incident)
+
+    async def incident(self, ref: IncidentRef) -> IncidentDetails | None:
+        """An incident and its log."""
+        found = await read_rows(
+            self._pool, _INCIDENT_DETAILS, {"lane": ref.lane, "id": ref.incident_id}, IncidentDetails
+        )
+        return found[0] if found else None
 
     async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]:
         """The order's postings as they happened."""

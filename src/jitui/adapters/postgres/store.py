@@ -23,6 +23,7 @@ from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
+    IncidentRef,
     KnownPayment,
     NewOrder,
     Opened,
@@ -181,6 +182,11 @@ class PostgresStore:
         """Tickets whose deadline has passed."""
         async with self._pool.connection() as connection:
             return await queue.expired_tickets(connection, now, limit)
+
+    async def due_incidents(self, now: datetime, limit: int) -> list[IncidentRef]:
+        """Incidents with a deadline or a reminder that is due."""
+        async with self._pool.connection() as connection:
+            return await queue.due_incidents(connection, now, limit)
 
     async def purge_responses(self, before: datetime) -> int:
         """Delete responses to Idempotency-Keys that need not be kept any more; returns how many."""

@@ -22,6 +22,7 @@ from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
 from jitui.aftersales.memory_store.restriction_checks import MemoryRestrictionChecks
 from jitui.aftersales.memory_store.tables import MemoryTables
+from jitui.aftersales.model.incident import Incident
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import OperatorTask
@@ -30,7 +31,7 @@ from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
-    Incident,
+    IncidentRef,
     NewOrder,
     Opened,
     OrderRef,
@@ -41,7 +42,7 @@ from jitui.aftersales.ports import (
     TicketRef,
 )
 from jitui.errors import InvariantBroken
-from jitui.ids import new_id
+from jitui.ids import lane_of_id, new_id
 
 _Key = tuple[str, str, str, str]
 
@@ -108,6 +109,12 @@ class MemoryStore:
         waiting = ((ticket.expires_at, ticket.ticket_id, ticket.lane) for ticket in self._tables.waiting.values())
         passed = sorted((at, ticket_id, lane) for at, ticket_id, lane in waiting if at is not None and at <= now)
         return [TicketRef(lane, ticket_id) for _, ticket_id, lane in passed[:limit]]
+
+    async def due_incidents(self, now: datetime, limit: int) -> list[IncidentRef]:
+        """Incidents with a deadline or a reminder that is due, the oldest first."""
+        rows = ((one.due_at, one.incident_id) for one in self._tables.incidents.values())
+        passed = sorted((at, incident_id) for at, incident_id in rows if at is not None and at <= now)
+        return [IncidentRef(lane_of_id(incident_id), incident_id) for _, incident_id in passed[:limit]]
 
     def _due(self, now: datetime, provider: str | None) -> list[Refund]:
         return [

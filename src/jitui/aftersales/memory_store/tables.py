@@ -18,9 +18,11 @@ from jitui.aftersales.changes import (
     ClaimRefund,
     CloseTask,
     LedgerEntry,
+    MoveIncident,
     OpenIncident,
     OpenTask,
     OutgoingEventKind,
+    PutContest,
     RecordBuyerEvent,
     RecordDecision,
     RecordLaterDecision,
@@ -39,6 +41,7 @@ from jitui.aftersales.governance.registry import (
     restriction_by_rule,
 )
 from jitui.aftersales.memory_store.history import RollUps, counting
+from jitui.aftersales.model.incident import REMIND_UNDECIDED, Incident, IncidentEntry, IncidentState
 from jitui.aftersales.model.order import Buyer, OrderLine
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -48,7 +51,7 @@ from jitui.aftersales.outcomes import StoredResponse
 from jitui.aftersales.ports import (
     AttemptRef,
     HistoryRecord,
-    Incident,
+    IncidentRef,
     OrderRef,
     OutgoingEvent,
     Ref,
@@ -84,6 +87,7 @@ class MemoryTables:
     decisions: dict[UUID, RecordDecision] = field(default_factory=dict)
     later_decisions: dict[tuple[UUID, datetime], RecordDecision] = field(default_factory=dict)
     incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
+    incident_entries: dict[UUID, list[IncidentEntry]] = field(default_factory=dict)
     tasks: dict[UUID, OperatorTask] = field(default_factory=dict)
     feed: list[OutgoingEvent] = field(default_factory=list)
     payments: dict[Payment, str] = field(default_factory=dict)  # the buyer's id
@@ -117,6 +121,9 @@ class MemoryTables:
             case OrderRef(lane, order_id):
                 snapshot = self.snapshots.get(order_id)
                 return self.read(order_id) if snapshot is not None and snapshot.order.lane == lane else None
+            case IncidentRef(_, subject):
+                incident = self._incident(subject)
+                return None if incident is None else replace(self.read(incident.order_id), incident=incident)
             case TicketRef(_, subject) | RefundRef(_, subject) | AttemptRef(_, subject):
                 found = self.order_of.get(subject)
                 return None if found is None else self.read(found)
@@ -157,7 +164,7 @@ class MemoryTables:
 
         Raises InvariantBroken where the database would refuse one, and Overtaken when a payment is another buyer's.
         """
-        snapshot = apply_all(self.snapshots[ref.order_id], changes)
+        snapshot = replace(apply_all(self.snapshots[ref.order_id], changes), incident=None)
         self._judge(snapshot, changes)
         self.put(snapshot)
         for change in changes:
@@ -276,6 +283,12 @@ class MemoryTables:
                 self._close_task(change)
             case OpenIncident():
                 self._open_incident(snapshot, change)
+            case MoveIncident():
+                self._move_incident(change)
+            case PutContest():
+                known = self._incident(change.incident_id)
+                assert known is not None
+                self.incidents[known.ticket_id] = replace(known, contest=change.contest)
             case ClaimPayment():
                 self.payments[change.provider, change.payment_id] = snapshot.order.buyer_id
             case SharePayment():
@@ -303,7 +316,14 @@ class MemoryTables:
         if known is not None:
             amount_minor = max(known.amount_minor, told.amount_minor)
             evidence = [*known.evidence, told.evidence]
-            self.incidents[told.ticket_id] = replace(known, evidence=evidence, amount_minor=amount_minor)
+            grown = replace(
+                known, evidence=evidence, amount_minor=amount_minor, version=known.version + 1
+            )
+            if amount_minor > known.amount_minor:
+                due_at = told.opened_at + REMIND_UNDECIDED
+                state = known.state if known.state is IncidentState.CONTESTED else IncidentState.OPEN
+                grown = replace(grown, state=state, due_at=min(known.due_at or due_at, due_at))
+            self.incidents[told.ticket_id] = grown
             return
         self.incidents[told.ticket_id] = Incident(
             incident_id=told.incident_id,
@@ -311,12 +331,23 @@ class MemoryTables:
             ticket_id=told.ticket_id,
             shop_id=told.shop_id,
             kind="goods_left_after_refund",
-            state="open",
+            state=IncidentState.OPEN,
             amount_minor=told.amount_minor,
             currency=told.currency,
             evidence=[told.evidence],
             opened_at=told.opened_at,
+            due_at=told.opened_at + REMIND_UNDECIDED,
         )
+
+    def _incident(self, incident_id: UUID) -> Incident | None:
+        return next((one for one in self.incidents.values() if one.incident_id == incident_id), None)
+
+    def _move_incident(self, told: MoveIncident) -> None:
+        """The new row; the contest is a row of its own."""
+        known = self.incidents[told.incident.ticket_id]
+        self.incidents[known.ticket_id] = replace(told.incident, contest=known.contest)
+        if told.entry is not None:
+            self.incident_entries.setdefault(known.incident_id, []).append(told.entry)
 
     def _with_category(self, line: OrderLine) -> OrderLine:
         """The line with its category's flags: one that says *customised* or *virtual* overrides the other (R2)."""
