@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.openid_provider import HttpOpenIdProvider
+from jitui.adapters.postgres.accounting import PostgresBooks
 from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.canary_guards import PostgresCanaryGuards
@@ -45,7 +46,9 @@ from jitui.adapters.postgres.webhook_queue import PostgresDeliveryQueue
 from jitui.adapters.postgres.webhooks import PostgresWebhookEndpoints
 from jitui.adapters.postgres.workers import PostgresWorkers
 from jitui.adapters.webhooks import HttpSender
+from jitui.aftersales.accounting.journal import Books
 from jitui.aftersales.commands.dispute import ParkedDisputes
+from jitui.aftersales.commands.incidents import IncidentRules
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.restriction_rules import RestrictionChecks
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
@@ -123,6 +126,7 @@ class Service:
     appeals: Appeals
     gates: Gates
     complaints: Complaints
+    books: Books
     canary_guards: CanaryGuards
     cap_usages: CapUsages
     linked_accounts: LinkedAccounts
@@ -179,6 +183,17 @@ class Service:
         """What is usual here, by which one sees what is not."""
         capabilities = {name: provider.capabilities for name, provider in self.providers.items()}
         return Expected(capabilities, self.settings.usage_max_age)
+
+    @property
+    def incident_rules(self) -> IncidentRules:
+        """The deadlines of incidents here."""
+        settings = self.settings
+        return IncidentRules(
+            settings.incident_contest_days,
+            settings.complaints_answer_days,
+            settings.incident_recovery_days,
+            settings.incident_recovery_attempts,
+        )
 
     @property
     def manual_payment_rules(self) -> ManualPaymentRules:
@@ -250,6 +265,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             appeals=PostgresAppeals(pool),
             gates=PostgresGates(pool),
             complaints=PostgresComplaints(pool),
+            books=PostgresBooks(pool),
             canary_guards=PostgresCanaryGuards(pool),
             cap_usages=PostgresCapUsages(pool),
             linked_accounts=PostgresLinkedAccounts(pool),

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from jitui.aftersales.commands.dispute import link_parked
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.incidents import apply_deadline
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.restriction_rules import check_due
 from jitui.aftersales.commands.review import expire
@@ -47,6 +48,7 @@ ROLL_UP_SECONDS = 1.0
 GATES_SECONDS = 10.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
+INCIDENTS_SECONDS = 5.0
 BEAT_SECONDS = 10.0
 PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
@@ -93,6 +95,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
         await asyncio.gather(
             *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
+            repeat("incidents", stop, lambda: apply_incident_deadlines(service), every_seconds=INCIDENTS_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
             repeat("restrictions", stop, lambda: _restrict_by_rules(service), every_seconds=RESTRICTIONS_SECONDS),
             repeat("gates", stop, lambda: apply_gates(service), every_seconds=GATES_SECONDS),
@@ -145,6 +148,17 @@ async def expire_due(service: Service) -> int:
         except Exception as error:
             tell_failure(log, "ticket_not_expired", error, ticket=str(ref.ticket_id))
     return done
+
+
+async def apply_incident_deadlines(service: Service) -> bool:
+    """Remind of incidents, end the time to contest them, and write off what was not recovered in time."""
+    now = service.clock()
+    for ref in await service.store.due_incidents(now, EXPIRY_BATCH):
+        try:
+            await apply_deadline(service.store, ref, now=now)
+        except Exception as error:
+            tell_failure(log, "incident_deadline_not_applied", error, incident=str(ref.incident_id))
+    return False
 
 
 async def restrict_by_rules(service: Service) -> int:

@@ -204,8 +204,9 @@ async def test_a_closing_that_was_interrupted_is_finished_by_the_next_one(market
     async with market.pool.connection() as connection:
         await connection.execute("SELECT close_ledger_until('2026-03-02T00:00:00+08:00')")
         await connection.execute(
-            "INSERT INTO accounting_period (period, from_at, until_at, last_day, time_zone, state, closed_by, closed_at)"
-            " VALUES (1, '-infinity', '2026-03-02T00:00:00+08:00', '2026-03-01', 'Asia/Shanghai', 'closing', 'x', now())"
+            "INSERT INTO accounting_period (period, from_at, until_at, last_day, time_zone, state, closed_by,"
+            " closed_at) VALUES (1, '-infinity', '2026-03-02T00:00:00+08:00', '2026-03-01', 'Asia/Shanghai',"
+            " 'closing', 'x', now())"
         )
     second = await closed(books, "2026-03-02")
     first, _ = await books.periods()

@@ -25,7 +25,7 @@ from jitui.aftersales.ledger import cause_of
 from jitui.aftersales.model.incident import ContactChannel, EntryKind, IncidentOutcome, IncidentState
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import IncidentRef
+from jitui.aftersales.ports import IncidentRef, OrderRef
 from jitui.policy.sections import BorneBy, Loss
 from tests.aftersales.incidents import (
     BY_PLATFORM,
@@ -47,9 +47,7 @@ from tests.aftersales.market import NOW, Market, on_both_stores
 A_DAY = timedelta(days=1)
 
 
-async def recover(
-    market: Market, ref: IncidentRef, amount_minor: int, *, days: int = 1
-) -> Executed | Refusal | object:
+async def recover(market: Market, ref: IncidentRef, amount_minor: int, *, days: int = 1) -> Executed | Refusal | object:
     tried = RecoveryTried(amount_minor, "SET-1", "Kept back.")
     return await record_recovery(market.store, ref, tried, RULES, by=DESK, now=LATER + days * A_DAY)
 
@@ -219,7 +217,7 @@ async def test_a_recovery_ends_by_days_after_a_reminder(market: Market) -> None:
     order, ref = await an_incident(market)
     done(await decide(market, ref, IncidentOutcome.BORNE_BY_SHOP))
     seen = []
-    for day in range(0, 95):
+    for day in range(95):
         now = LATER + day * A_DAY
         for due in await market.store.due_incidents(now, 10):
             await apply_deadline(market.store, due, now=now)
@@ -238,7 +236,7 @@ async def test_a_recovery_ends_by_days_after_a_reminder(market: Market) -> None:
 async def test_an_incident_without_outcome_is_told_again_every_week_for_ninety_days(market: Market) -> None:
     _, ref = await an_incident(market)
     told = 0
-    for day in range(0, 120):
+    for day in range(120):
         now = LATER + day * A_DAY
         for due in await market.store.due_incidents(now, 10):
             await apply_deadline(market.store, due, now=now)
@@ -358,8 +356,6 @@ async def test_another_shop_sees_nothing(market: Market) -> None:
 
 @on_both_stores
 async def test_more_goods_that_left_open_a_decided_incident_again(market: Market) -> None:
-    order, ref = await an_incident(market, amounts=(5000, 6000))
-    # the first scan was of all lines; a second incident is made of one line alone
     order, ref = await an_incident_of_one_line(market)
     first = done(await decide(market, ref, IncidentOutcome.BORNE_BY_PLATFORM))
     assert (first.amount_minor, first.state) == (5000, IncidentState.SETTLED)
@@ -378,7 +374,7 @@ async def test_more_goods_that_left_open_a_decided_incident_again(market: Market
     assert await accounts(market, order) == {"loss": 11000, "platform_advance": -11000}
 
 
-async def an_incident_of_one_line(market: Market) -> tuple[object, IncidentRef]:
+async def an_incident_of_one_line(market: Market) -> tuple[OrderRef, IncidentRef]:
     buyer = await market.premium_buyer("b-2")
     ref = await market.paid_order(buyer, "o-2", amounts=(5000, 6000))
     await market.asked(buyer, "o-2")

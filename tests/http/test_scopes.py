@@ -68,6 +68,10 @@ POLICY = DEFAULT_POLICY.text
 NAMED = {"policy_id": "unshipped-instant-refund", "version": DEFAULT_POLICY.version, "reason": "Why."}
 NAMED_TEXT = {name: NAMED[name] for name in ("policy_id", "version")}
 HOOK = {"url": "https://shop.example/new", "shop_id": SHOP}
+DECIDED = {"version": 1, "outcome": "borne_by_platform", "reason": "Nobody knows why."}
+REJECTED = {"verdict": "rejected", "answer": "No."}
+CONTACTED = {"channel": "phone", "note": "Sends it back.", "contacted_at": "2026-06-01T11:00:00Z"}
+DAYS = "first_day=2026-06-01&last_day=2026-06-02"
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
     "check_if_eligible": Row("/v1/eligibility", {P, B}, ASK),
@@ -117,6 +121,18 @@ TABLE: dict[str, Row] = {
     "list_tasks": Row("/v1/tasks", {P}),
     "resolve_task": Row("/v1/tasks/{task}/resolve", {P}, {"note": "Booked a day later."}),
     "list_incidents": Row("/v1/incidents", {P, S}, foreign="empty"),
+    "get_incident": Row("/v1/incidents/{incident}", {P, S}),
+    "set_incident_outcome": Row("/v1/incidents/{incident}/outcome", {P}, DECIDED),
+    "record_incident_recovery": Row("/v1/incidents/{incident}/recoveries", {P}, {"amount_minor": 1}),
+    "contest_an_incident": Row("/v1/incidents/{incident}/contest", {P, S}, {"reason": "It was stopped."}),
+    "answer_incident_contest": Row("/v1/incidents/{incident}/contest/answer", {P}, REJECTED),
+    "add_incident_evidence": Row("/v1/incidents/{incident}/evidence", {P, S}, {"text": "It was stopped."}),
+    "record_incident_contact": Row("/v1/incidents/{incident}/contacts", {P, S}, CONTACTED),
+    "get_journal": Row(f"/v1/finance/journal?{DAYS}", {P}),
+    "list_periods": Row("/v1/finance/periods", {P}),
+    "close_period": Row("/v1/finance/periods", {P}, {"last_day": "2020-01-01"}),
+    "verify_periods": Row("/v1/finance/verification", {P}),
+    "get_shop_statement": Row(f"/v1/shops/{{shop}}/statement?{DAYS}", {P, S}),
     "list_changes": Row("/v1/changes", {P, S}, foreign="empty"),
     "set_pause": Row("/v1/pauses", {P}, {"scope": "shop", "ref": "shop-7", "reason": "Moving."}),
     "list_pauses": Row("/v1/pauses", {P}),
@@ -205,6 +221,9 @@ TABLES = (
     "pause",
     "restriction",
     "appeal",
+    "incident",
+    "incident_entry",
+    "accounting_period",
     "selection",
     "selection_proposed",
     "idempotency",
@@ -249,6 +268,8 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
         await api.put(f"/v1/shops/{SHOP}", {"name": "One"})
         await api.paid_order("o-1")
         granted = (await api.ask("o-1"))["ticket"]
+        await api.post("/v1/orders/o-1/shipments", shipment("picked_up", source="carrier"))
+        incident = (await api.get("/v1/incidents")).json()["incidents"][0]
         await api.paid_order("o-2", paid=30000)
         waiting = (await api.ask("o-2"))["ticket"]
         keys = api.service.keys
@@ -270,6 +291,7 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
         things = {
             "complaint": complaint.json()["complaint_id"],
             "endpoint": hook.json()["endpoint"]["endpoint_id"],
+            "incident": incident["incident_id"],
             "order": "o-1",
             "buyer": BUYER,
             "shop": SHOP,
@@ -396,6 +418,7 @@ def missing(things: dict[str, str]) -> dict[str, str]:
         "endpoint": str(new_id(nobody)),
         "appeal": str(new_id(nobody)),
         "complaint": str(new_id(nobody)),
+        "incident": str(new_id(nobody)),
         "restriction": str(new_id(nobody)),
         "refund": str(UUID(things["refund"][:-2] + "00")),
     }

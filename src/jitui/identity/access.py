@@ -81,6 +81,11 @@ class Permission(StrEnum):
     TASKS_READ = "tasks:read"
     TASKS_WRITE = "tasks:write"
     INCIDENTS_READ = "incidents:read"
+    INCIDENTS_WRITE = "incidents:write"
+    INCIDENTS_DECIDE = "incidents:decide"
+    FINANCE_READ = "finance:read"
+    FINANCE_CLOSE = "finance:close"
+    STATEMENTS_READ = "statements:read"
     CHANGES_READ = "changes:read"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
@@ -173,11 +178,13 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.COMPLAINTS_WRITE,
             Permission.REFUNDS_READ,
             Permission.INCIDENTS_READ,
+            Permission.INCIDENTS_WRITE,
+            Permission.STATEMENTS_READ,
             Permission.CHANGES_READ,
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,
         ),
-        Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING, Permission.APPEALS_WRITE),
+        Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING, Permission.APPEALS_WRITE, Permission.INCIDENTS_WRITE),
         Role.RISK: _grants(
             Reach.ANY,
             *_ANSWERING,
@@ -197,7 +204,12 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             *_ANSWERING,
             Permission.TICKETS_WRITE,
             Permission.REFUNDS_WRITE,
+            Permission.INCIDENTS_WRITE,
+            Permission.INCIDENTS_DECIDE,
             Permission.LEDGER_READ,
+            Permission.FINANCE_READ,
+            Permission.FINANCE_CLOSE,
+            Permission.STATEMENTS_READ,
             Permission.TASKS_READ,
             Permission.TASKS_WRITE,
             Permission.PERSONAL_DATA_READ,

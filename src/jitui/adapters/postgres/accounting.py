@@ -139,10 +139,9 @@ class PostgresBooks:
     @asynccontextmanager
     async def entries(self, days: Days) -> AsyncIterator[AsyncIterator[BookedEntry]]:
         """The entries of days, in the order of their booking."""
-        async with self._pool.connection() as connection:
-            async with connection.cursor("entries") as cursor:
-                await cursor.execute(_ENTRIES, _params(days))
-                yield (msgspec.convert(_named(BookedEntry, row), BookedEntry) async for row in cursor)
+        async with self._pool.connection() as connection, connection.cursor("entries") as cursor:
+            await cursor.execute(_ENTRIES, _params(days))
+            yield (msgspec.convert(_named(BookedEntry, row), BookedEntry) async for row in cursor)
 
     async def of_shop(self, shop_id: str, days: Days) -> Sequence[CauseSum]:
         """Sums over the ledgers of a shop's orders."""
@@ -235,7 +234,9 @@ async def _read_balances(
 ) -> tuple[tuple[PeriodBalance, ...], int]:
     async with connection.cursor("period") as cursor:
         await cursor.execute(_HASHED, {"from_at": from_at, "until_at": until_at})
-        return await balances_of((msgspec.convert(_named(HashedEntry, row), HashedEntry) async for row in cursor), openings)
+        return await balances_of(
+            (msgspec.convert(_named(HashedEntry, row), HashedEntry) async for row in cursor), openings
+        )
 
 
 async def _openings(connection: Connection, from_at: datetime) -> dict[tuple[str, str], int]:

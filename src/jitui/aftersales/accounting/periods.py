@@ -1,6 +1,6 @@
 """Closed periods: the sums and hashes by which a later change of the ledger is found.
 
-A period is closed once, and no entry is booked in it afterwards: a correction is an entry of its own in the open period.
+A period is closed once, and no entry is booked in it afterwards: a correction is an entry of its own in the open one.
 """
 
 from __future__ import annotations

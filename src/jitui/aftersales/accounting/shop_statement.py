@@ -126,19 +126,19 @@ def _by_cause(sums: Iterable[CauseSum]) -> dict[Cause, int]:
 
 def _accounts(sums: Iterable[CauseSum]) -> tuple[StatementAccount, ...]:
     opening: dict[str, int] = {}
-    debits: dict[str, int] = {}
-    credits: dict[str, int] = {}
+    debited: dict[str, int] = {}
+    credited: dict[str, int] = {}
     for one in sums:
-        for account, sign, moved in ((one.debit, 1, debits), (one.credit, -1, credits)):
+        for account, sign, moved in ((one.debit, 1, debited), (one.credit, -1, credited)):
             opening[account] = opening.get(account, 0) + sign * one.before_minor
             moved[account] = moved.get(account, 0) + one.within_minor
     return tuple(
         StatementAccount(
             account,
             minor,
-            debits.get(account, 0),
-            credits.get(account, 0),
-            minor + debits.get(account, 0) - credits.get(account, 0),
+            debited.get(account, 0),
+            credited.get(account, 0),
+            minor + debited.get(account, 0) - credited.get(account, 0),
         )
         for account, minor in sorted(opening.items())
     )

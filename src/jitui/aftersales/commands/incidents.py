@@ -92,7 +92,7 @@ class RecoveryTried:
 
 @dataclass(frozen=True, slots=True)
 class ContestAnswer:
-    """The answer to a contest, in words for the merchant; upheld with the outcome that holds in place of the old one."""
+    """The answer to a contest, in words for the merchant; upheld with the outcome that holds from now on."""
 
     upheld: bool
     words: str
@@ -286,7 +286,9 @@ async def _execute(
 # Plans -------------------------------------------------------------------------------------------------------------
 
 
-def _noted(incident: Incident, kind: EntryKind, detail: Mapping[str, object], by: Actor, now: datetime) -> Plan | Refusal:
+def _noted(
+    incident: Incident, kind: EntryKind, detail: Mapping[str, object], by: Actor, now: datetime
+) -> Plan | Refusal:
     if incident.entries >= MOST_ENTRIES:
         return refused.full()
     return _moved(incident, kind, detail, by, now, OutgoingEventKind.INCIDENT_NOTED)

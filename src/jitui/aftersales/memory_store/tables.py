@@ -316,9 +316,7 @@ class MemoryTables:
         if known is not None:
             amount_minor = max(known.amount_minor, told.amount_minor)
             evidence = [*known.evidence, told.evidence]
-            grown = replace(
-                known, evidence=evidence, amount_minor=amount_minor, version=known.version + 1
-            )
+            grown = replace(known, evidence=evidence, amount_minor=amount_minor, version=known.version + 1)
             if amount_minor > known.amount_minor:
                 due_at = told.opened_at + REMIND_UNDECIDED
                 state = known.state if known.state is IncidentState.CONTESTED else IncidentState.OPEN

@@ -38,8 +38,8 @@ LOSS = PolicySection(
         PolicyField(
             "borne_by",
             WordsKind(tuple(BorneBy)),
-            "Who bears the loss when goods had left: the platform, the merchant, or both (`split`). A shop is charged no "
-            "more for an incident than the policy says that approved the refund.",
+            "Who bears the loss when goods had left: the platform, the merchant, or both (`split`). A shop is charged "
+            "no more for an incident than the policy says that approved the refund.",
             "split",
             "`platform`: no shop is charged",
         ),
