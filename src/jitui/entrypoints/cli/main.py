@@ -71,6 +71,8 @@ COMMANDS = {
     "caps": Slot("caps:caps", "How much of the caps is used, and the alerts that stand."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
     "complaints": Slot("complaints:complaints", "Merchants' complaints about coverage: list, answer."),
+    "incidents": Slot("incidents:incidents", "Goods that left although they were refunded."),
+    "finance": Slot("finance:finance", "Journal, shops' statements, closed periods."),
     "keys": Slot("keys:keys", "Issue, list, roll and revoke API keys."),
     "people": Slot("people:people", "Who may sign in to the console."),
     "audit": Slot("audit:audit", "Who did what; and whether the log is whole."),

@@ -216,7 +216,7 @@ def _content(media_type: str, kind: type[Any], example: object) -> Json:
 
 _UUIDS = frozenset(
     {"ticket_id", "refund_id", "restriction_id", "appeal_id", "task_id", "endpoint_id", "proposal_id"}
-    | {"confirmation_id", "complaint_id", "announcement_id", "opinion_id", "selection_id"}
+    | {"confirmation_id", "complaint_id", "incident_id", "announcement_id", "opinion_id", "selection_id"}
 )
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
@@ -231,6 +231,7 @@ _PATH_EXAMPLES = {
     "refund_id": "0197312a-6c00-7a12-9d11-2b3c4d5e6f3c",
     "restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
     "appeal_id": "0197312a-7600-7a18-9577-d6e7f8090a3c",
+    "incident_id": "0197312a-7000-7a14-a133-8192a3b4c53c",
     "complaint_id": "0197312a-7700-7a18-b577-d6e7f8091a3c",
     "task_id": "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c",
     "proposal_id": "0197312a-8000-7a18-9577-d6e7f8091a00",

@@ -36,7 +36,7 @@ class DaysQuery(Sent, frozen=True, kw_only=True):
     last_day: Day
 
 
-class ClosingSent(Sent, frozen=True, kw_only=True):
+class PeriodSent(Sent, frozen=True, kw_only=True):
     """The last day of the period that is closed."""
 
     last_day: Day
@@ -209,13 +209,13 @@ async def list_periods(request: RequestContext) -> Reply:
     opt=operation(
         {200: PeriodAnswer},
         Permission.FINANCE_CLOSE,
-        body=ClosingSent,
+        body=PeriodSent,
         refusals=(RefusalCode.PERIOD_NOT_OVER, RefusalCode.PERIOD_CLOSED, RefusalCode.LEDGER_BUSY),
     ),
 )
 async def close_period(request: RequestContext) -> Reply:
     """Close the books up to the end of a day."""
-    sent, service = await read_body(request, ClosingSent), request.service
+    sent, service = await read_body(request, PeriodSent), request.service
     done = await service.books.close(
         sent.last_day, service.settings.time_zone, by=request.actor.id, now=service.clock()
     )
@@ -321,7 +321,7 @@ _STATEMENT = CurrencyStatementAnswer(
 )
 _FAULT = BookFault(1, FaultIn.HASH, "escrow", "CNY", "Period 1, escrow CNY: the same sums, and other entries.")
 EXAMPLES = (
-    ClosingSent(last_day=date(2026, 5, 31)),
+    PeriodSent(last_day=date(2026, 5, 31)),
     JournalAnswer(
         first_day=date(2026, 6, 1),
         last_day=date(2026, 6, 1),
