@@ -27,11 +27,20 @@ from jitui.aftersales.changes import (
     SettleRefund,
 )
 from jitui.aftersales.commands.dispute import record_dispute
+from jitui.aftersales.commands.incidents import (
+    ContestAnswer,
+    IncidentRules,
+    OutcomeTold,
+    answer_contest,
+    contest_incident,
+    decide_incident,
+)
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.commands.settle_refund import ManualPayout, confirm_settlement, reject_settlement, retry, settle
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.model.incident import IncidentOutcome
 from jitui.aftersales.model.order import (
     Dispute,
     DisputeState,
@@ -46,8 +55,18 @@ from jitui.aftersales.model.order import ShipmentSource as Source
 from jitui.aftersales.model.refund import RefundState, Settlement
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, ActorKind
-from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
+from jitui.aftersales.ports import (
+    AttemptRef,
+    ClaimedRefund,
+    IncidentRef,
+    NewOrder,
+    OrderRef,
+    OrderTaken,
+    RefundRef,
+    TicketRef,
+)
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.policy.sections import BorneBy, Loss
 from tests.aftersales.market import NOW, RULES, Market
 from tests.aftersales.watched import SEEN, WatchedStore
 
@@ -194,6 +213,24 @@ async def complete(story: Story) -> object:
     return await complete_order(story.store, story.orders[0], now=story.now, completed_at=story.now)
 
 
+async def incident(story: Story, what: str) -> object:
+    found = await story.market.queries.incidents(shop_id="shop-1", limit=100)
+    known = next((one for one in found if one.order_id == story.orders[0].order_id), None)
+    if known is None:
+        return None
+    ref = IncidentRef(story.orders[0].lane, known.incident_id)
+    rules, terms = IncidentRules(15, 15, 90, 5), Loss(borne_by=BorneBy.MERCHANT)
+    match what:
+        case "contest":
+            return await contest_incident(story.store, ref, "It was stopped.", rules, by=ANOTHER, now=story.now)
+        case "answer":
+            said = ContestAnswer(False, "It was not.")
+            by = Actor(ActorKind.OPERATOR, "a third")
+            return await answer_contest(story.store, ref, said, terms, rules, by=by, now=story.now)
+    told = OutcomeTold(IncidentOutcome(what), known.version, "As it is.", reference="PAY-1")
+    return await decide_incident(story.store, ref, told, terms, rules, by=ANYBODY, now=story.now)
+
+
 async def go_back(story: Story) -> list[object]:
     """Another machine, whose clock is late."""
     story.now -= 5 * A_MINUTE
@@ -202,7 +239,20 @@ async def go_back(story: Story) -> list[object]:
 
 STEPS: dict[str, Callable[..., Awaitable[object]]] = {
     step.__name__: step
-    for step in (pay_in, cancel_often, ask, ship, review, claim, hear, operate, dispute, complete, go_back)
+    for step in (
+        pay_in,
+        cancel_often,
+        ask,
+        ship,
+        review,
+        claim,
+        hear,
+        operate,
+        dispute,
+        complete,
+        incident,
+        go_back,
+    )
 }
 
 
@@ -298,6 +348,10 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             ("ship", Source.CARRIER, ShipmentStatus.SHIPPED, "A", ALL, "sf"),
             ("ship", Source.CARRIER, ShipmentStatus.DELIVERED, "a", ALL, "sf"),
             ("complete",),
+            ("incident", "borne_by_shop"),
+            ("incident", "contest"),
+            ("incident", "answer"),
+            ("incident", "repaid"),
         ],
     ),
     "shipped in two shipments by command, and the carrier's name comes later": (

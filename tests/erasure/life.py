@@ -171,10 +171,19 @@ _WORDS = (
         SELECT lane, order_id, 'dp-1', tender_id, provider, 'won', 100, 'CNY', 0, %(text)s, captured_at, captured_at
         FROM tender WHERE {_THEIRS} LIMIT 1""",
     f"""INSERT INTO incident (lane, incident_id, order_id, ticket_id, shop_id, kind, state, amount_minor, currency,
-        evidence, opened_at)
+        evidence, opened_at, outcome, shop_minor, recovered_minor, decided_by, decided_at, reason, reference)
         SELECT lane, %(id)s, order_id, ticket_id, shop_id, 'goods_left_after_refund', 'settled', 5, 'CNY',
-            jsonb_build_array(jsonb_build_object('tracking_no', %(text)s::text, 'lines', ARRAY['l1'])), requested_at
+            jsonb_build_array(jsonb_build_object('tracking_no', %(text)s::text, 'lines', ARRAY['l1'])), requested_at,
+            'borne_by_shop', 5, 5, 'li', requested_at, %(text)s, %(text)s
         FROM ticket WHERE {_THEIRS} LIMIT 1""",
+    """INSERT INTO incident_entry (lane, incident_id, seq, order_id, kind, at, by, detail)
+        SELECT lane, incident_id, 1, order_id, 'contact', opened_at, 'li', jsonb_build_object('note', %(text)s::text)
+        FROM incident""",
+    """INSERT INTO complaint (complaint_id, shop_id, reason, made_by, made_at, answer_by, state, outcome, answer,
+        answered_by, answered_at, incident_id, decided_by)
+        SELECT incident_id, shop_id, %(text)s, shop_id, opened_at, opened_at, 'answered', 'rejected', %(text)s, 'wang',
+            opened_at, incident_id, 'li'
+        FROM incident""",
     f"""INSERT INTO task (task_id, kind, provider, order_id, evidence, opened_at, state, resolved_at, resolved_by, note)
         SELECT %(id)s, 'theirs_only', 'simulator', min(order_id), jsonb_build_object('text', %(text)s::text),
             %(now)s, 'resolved', %(now)s, 'li', %(text)s FROM orders WHERE {_THEIRS}""",

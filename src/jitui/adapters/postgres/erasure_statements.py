@@ -43,6 +43,9 @@ UNION ALL
 SELECT 'incident', x.incident_id::text, x.order_id, x.opened_at + %(incident_open)s::interval FROM incident x
 WHERE {_OURS} AND x.state = 'open' AND x.opened_at > %(now)s::timestamptz - %(incident_open)s::interval
 UNION ALL
+SELECT 'incident', x.incident_id::text, x.order_id, greatest(x.contest_until, x.recover_until) FROM incident x
+WHERE {_OURS} AND x.state IN ('contested', 'recovering', 'decided')
+UNION ALL
 SELECT 'task', t.task_id::text, t.order_id, NULL FROM task t
 WHERE t.order_id = ANY (%(orders)s::text[]) AND t.state = 'open'
   AND t.kind NOT IN ('webhook_dead_letter', 'webhook_endpoint_paused')
@@ -121,7 +124,14 @@ WHERE {_OURS}
 """,
     f"UPDATE order_line x SET title = '' WHERE {_OURS}",
     f"UPDATE shipment x SET tracking_no = 'erased', waybill = 'erased ' || x.shipment_id WHERE {_OURS}",
-    f"UPDATE incident x SET evidence = without_free_text(x.evidence) WHERE {_OURS}",
+    f"""
+UPDATE incident x SET evidence = without_free_text(x.evidence), reason = '', reference = '' WHERE {_OURS}
+""",
+    f"UPDATE incident_entry x SET detail = without_free_text(x.detail) WHERE {_OURS}",
+    f"""
+UPDATE complaint c SET reason = 'Erased.', answer = CASE WHEN c.answer IS NOT NULL THEN 'Erased.' END
+FROM incident x WHERE {_OURS} AND c.incident_id = x.incident_id
+""",
     f"UPDATE dispute x SET reason = '' WHERE {_OURS}",
     f"""
 UPDATE refund x SET reason = '', settlement = x.settlement || '{{"note": ""}}' WHERE {_OURS}

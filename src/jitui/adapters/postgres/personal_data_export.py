@@ -41,6 +41,10 @@ _TICKETS: LiteralString = f"""
         'decisions', {_of_ticket("decision", "x.decided_at")},
         'later_decisions', {_of_ticket("later_decision", "x.decided_at")},
         'incidents', {_of_ticket("incident", "x.opened_at")},
+        'incident_log', (
+            SELECT coalesce(jsonb_agg(to_jsonb(e) - '{{lane,order_id}}'::text[] ORDER BY e.incident_id, e.seq), '[]')
+            FROM incident_entry e JOIN incident i ON i.lane = e.lane AND i.incident_id = e.incident_id
+            WHERE i.lane = t.lane AND i.ticket_id = t.ticket_id),
         'refunds', {_REFUNDS})
     ORDER BY t.requested_at, t.ticket_id), '[]')
  FROM ticket t WHERE t.lane = o.lane AND t.order_id = o.order_id)
