@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -71,13 +71,12 @@ from jitui.aftersales.model.task import Tasks
 from jitui.aftersales.operations.conditions import Expected
 from jitui.aftersales.operations.workers import Workers
 from jitui.aftersales.ports import Store
-from jitui.aftersales.provider import Capabilities, PaymentProvider
+from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.encryption import Encryption
-from jitui.errors import NotConfigured
 from jitui.identity.access import Role
 from jitui.identity.audit import AuditLog
 from jitui.identity.keys import Keys
@@ -187,13 +186,9 @@ class Service:
     @property
     def incident_rules(self) -> IncidentRules:
         """The deadlines of incidents here."""
-        settings = self.settings
-        return IncidentRules(
-            settings.incident_contest_days,
-            settings.complaints_answer_days,
-            settings.incident_recovery_days,
-            settings.incident_recovery_attempts,
-        )
+        has = self.settings
+        contest, answer = has.incident_contest_days, has.complaints_answer_days
+        return IncidentRules(contest, answer, has.incident_recovery_days, has.incident_recovery_attempts)
 
     @property
     def manual_payment_rules(self) -> ManualPaymentRules:
@@ -329,19 +324,6 @@ async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, Pay
             await stack.enter_async_context(provider)
             providers[provider.name] = provider
     return providers
-
-
-async def expected_of(settings: Settings) -> Expected:
-    """What is usual here, by the settings alone; a provider whose secrets cannot be used is left out."""
-    async with AsyncExitStack() as stack:
-        found: dict[str, Capabilities] = {}
-        for make in (alipay, simulator, stripe, wechat_pay):
-            with suppress(NotConfigured):
-                provider = make(settings)
-                if provider is not None:
-                    await stack.enter_async_context(provider)
-                    found[provider.name] = provider.capabilities
-        return Expected(found, settings.usage_max_age)
 
 
 # Each is None where it is not configured, raises NotConfigured for secrets that cannot be used, and calls nobody. The

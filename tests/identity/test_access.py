@@ -54,6 +54,11 @@ ledger:read             -     -        -       -    a        a       -       a  
 tasks:read              -     -        -       -    a        a       -       a        -    -
 tasks:write             -     -        -       -    a        -       -       a        -    -
 incidents:read          -     o        a       a    a        a       -       a        o    -
+incidents:write         -     o        a       -    a        -       -       a        o    -
+incidents:decide        -     -        -       -    a        -       -       a        -    -
+finance:read            -     -        -       -    a        a       -       a        -    -
+finance:close           -     -        -       -    a        -       -       a        -    -
+statements:read         -     o        -       -    a        a       -       a        o    -
 changes:read            -     o        -       -    a        a       -       a        o    -
 webhooks:read           -     o        -       -    a        a       -       a        o    -
 webhooks:write          -     o        -       -    a        -       -       a        o    -

@@ -219,9 +219,7 @@ class BuyerEventKind(StrEnum):
 class RecordBuyerEvent:
     """An event in the buyer's history; the same event id counts once.
 
-    `retracts`: the id of an event that is taken back.
-
-    Without a `currency` the amount is in the currency of the named order; without an order the currency is unknown.
+    `retracts`: an event that is taken back. Without `currency` the amount is in the order's, without an order unknown.
     """
 
     buyer_id: str
@@ -318,10 +316,7 @@ class OpenIncident:
 
 @dataclass(frozen=True, slots=True)
 class MoveIncident:
-    """An incident as it is now, with the entry of its log that tells why; the database checks its sums.
-
-    `entry` is None where only the moment is set at which a worker looks again.
-    """
+    """An incident as it is now, and the entry of its log that tells why; None where only a worker's moment is set."""
 
     incident: Incident
     entry: IncidentEntry | None

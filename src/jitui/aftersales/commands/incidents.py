@@ -7,24 +7,44 @@ who decide at once one does, and nothing is posted twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from jitui.aftersales import ledger
-from jitui.aftersales.changes import Announce, Change, LedgerEntry, MoveIncident, OutgoingEventKind, PutContest
+from jitui.aftersales.changes import LedgerEntry, MoveIncident, OutgoingEventKind
 from jitui.aftersales.commands import incident_refusals as refused
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute, not_found
+from jitui.aftersales.commands.incident_steps import (
+    BuyerContact as BuyerContact,
+)
+from jitui.aftersales.commands.incident_steps import (
+    ContestAnswer as ContestAnswer,
+)
+from jitui.aftersales.commands.incident_steps import (
+    Evidence as Evidence,
+)
+from jitui.aftersales.commands.incident_steps import (
+    IncidentRules as IncidentRules,
+)
+from jitui.aftersales.commands.incident_steps import (
+    OutcomeTold as OutcomeTold,
+)
+from jitui.aftersales.commands.incident_steps import (
+    RecoveryTried as RecoveryTried,
+)
+from jitui.aftersales.commands.incident_steps import (
+    decided_as,
+    moved_to,
+    shares_shown,
+)
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.model.incident import (
     MOST_ENTRIES,
-    ContactChannel,
     Contest,
     EntryKind,
     Incident,
     IncidentDeadline,
-    IncidentEntry,
-    IncidentOutcome,
     next_deadline,
     standing,
 )
@@ -34,69 +54,10 @@ from jitui.aftersales.model.ticket import Actor
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import IncidentRef, Store
 from jitui.ids import new_id
-from jitui.policy.sections import BorneBy, Loss
+from jitui.policy.sections import Loss
 
 Outcome = Executed | Refusal | StoredResponse
 _Planner = Callable[[Incident], Plan | Refusal]
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentRules:
-    """The platform's deadlines: days of 24 hours to contest, to answer and to recover; the most recovery attempts."""
-
-    contest_days: int
-    answer_days: int
-    recovery_days: int
-    recovery_attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a merchant or the platform adds: words and references (waybills, addresses of pages), never files."""
-
-    text: str
-    references: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BuyerContact:
-    """The buyer was spoken to: when, through what, and what came of it."""
-
-    channel: ContactChannel
-    note: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeTold:
-    """An outcome as the platform decides it, on the version that it has read.
-
-    `repaid_minor`: what the buyer paid again, None for all of it; what is left then is borne as the policy says.
-    """
-
-    outcome: IncidentOutcome
-    version: int
-    reason: str
-    repaid_minor: int | None = None
-    reference: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryTried:
-    """An attempt to get back what a shop owes; `amount_minor` 0 says that nothing came."""
-
-    amount_minor: int
-    reference: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ContestAnswer:
-    """The answer to a contest, in words for the merchant; upheld with the outcome that holds from now on."""
-
-    upheld: bool
-    words: str
-    corrected: OutcomeTold | None = None
 
 
 async def add_evidence(
@@ -158,7 +119,7 @@ async def decide_incident(
             return refused.stale(incident)
         if incident.is_contested:
             return refused.contested()
-        decided = _decided(incident, told, terms, rules, by, now)
+        decided = decided_as(incident, told, terms, rules, by, now)
         return decided if isinstance(decided, Refusal) else _outcome_plan(incident, decided, told, by, now)
 
     return await _execute(store, ref, plan, None, reply)
@@ -220,7 +181,9 @@ async def contest_incident(
         )
         detail = {"reason": reason, "answer_by": contest.answer_by.isoformat()}
         after = replace(incident, contest=contest)
-        return _moved(after, EntryKind.CONTEST, detail, by, now, OutgoingEventKind.INCIDENT_CONTESTED, contest=contest)
+        return moved_to(
+            after, EntryKind.CONTEST, detail, by, now, OutgoingEventKind.INCIDENT_CONTESTED, contest=contest
+        )
 
     return await _execute(store, ref, plan, shop_id, reply)
 
@@ -291,83 +254,13 @@ def _noted(
 ) -> Plan | Refusal:
     if incident.entries >= MOST_ENTRIES:
         return refused.full()
-    return _moved(incident, kind, detail, by, now, OutgoingEventKind.INCIDENT_NOTED)
-
-
-def _decided(
-    incident: Incident, told: OutcomeTold, terms: Loss, rules: IncidentRules, by: Actor, now: datetime
-) -> Incident | Refusal:
-    """The incident under a new outcome; what the shop paid so far stays, what was written off does not."""
-    shares = shares_of(incident, told, terms)
-    if isinstance(shares, Refusal):
-        return shares
-    charged = shares.shop_minor > 0
-    return replace(
-        shares,
-        outcome=told.outcome,
-        outcome_no=incident.outcome_no + 1,
-        written_off_minor=0,
-        attempts=0,
-        reference=told.reference,
-        reason=told.reason,
-        decided_by=by.id,
-        decided_at=now,
-        contest_until=now + timedelta(days=rules.contest_days) if charged else None,
-        recover_until=now + timedelta(days=rules.recovery_days) if charged else None,
-        reminded_at=None,
-    )
-
-
-def shares_of(incident: Incident, told: OutcomeTold, terms: Loss) -> Incident | Refusal:
-    """The four shares of the amount by an outcome; the shop is charged no more than the policy says."""
-    amount_minor, kinds = incident.amount_minor, IncidentOutcome
-    repaid_minor = 0
-    if told.outcome is kinds.REPAID:
-        repaid_minor = amount_minor if told.repaid_minor is None else told.repaid_minor
-        if not 0 < repaid_minor <= amount_minor:
-            return refused.exceeds_amount(amount_minor, incident.currency)
-        if not told.reference:
-            return refused.no_reference()
-    elif told.repaid_minor is not None:
-        return refused.only_when_repaid()
-    rest_minor = 0 if told.outcome is kinds.RETURNED else amount_minor - repaid_minor
-    by_terms_minor = _share_of_shop(rest_minor, terms)
-    wanted = {
-        kinds.RETURNED: 0,
-        kinds.REPAID: by_terms_minor,
-        kinds.BORNE_BY_PLATFORM: 0,
-        kinds.BORNE_BY_SHOP: rest_minor,
-        kinds.BORNE_BY_BOTH: by_terms_minor,
-    }
-    shop_minor = wanted[told.outcome]
-    if told.outcome is kinds.BORNE_BY_BOTH and terms.borne_by is not BorneBy.SPLIT:
-        return refused.terms_differ(terms)
-    if shop_minor > by_terms_minor:
-        return refused.terms_differ(terms)
-    return replace(
-        incident,
-        returned_minor=amount_minor if told.outcome is kinds.RETURNED else 0,
-        repaid_minor=repaid_minor,
-        platform_minor=rest_minor - shop_minor,
-        shop_minor=shop_minor,
-    )
-
-
-def _share_of_shop(amount_minor: int, terms: Loss) -> int:
-    """What the policy lets the shop bear, rounded down to whole minor units."""
-    match terms.borne_by:
-        case BorneBy.PLATFORM:
-            return 0
-        case BorneBy.MERCHANT:
-            return amount_minor
-        case BorneBy.SPLIT:
-            return amount_minor * terms.shop_percent // 100
+    return moved_to(incident, kind, detail, by, now, OutgoingEventKind.INCIDENT_NOTED)
 
 
 def _outcome_plan(before: Incident, after: Incident, told: OutcomeTold, by: Actor, now: datetime) -> Plan:
     entries = ledger.incident_decided(before, after, now)
-    detail = {**_shares(after), "outcome": told.outcome.value, "reason": told.reason, "reference": told.reference}
-    return _moved(after, EntryKind.OUTCOME, detail, by, now, OutgoingEventKind.INCIDENT_DECIDED, entries)
+    detail = {**shares_shown(after), "outcome": told.outcome.value, "reason": told.reason, "reference": told.reference}
+    return moved_to(after, EntryKind.OUTCOME, detail, by, now, OutgoingEventKind.INCIDENT_DECIDED, entries)
 
 
 def _recovery_plan(
@@ -392,7 +285,7 @@ def _recovery_plan(
         "reference": tried.reference,
         "note": tried.note,
     }
-    plan = _moved(after, EntryKind.RECOVERY, detail, by, now, OutgoingEventKind.INCIDENT_RECOVERED, entries)
+    plan = moved_to(after, EntryKind.RECOVERY, detail, by, now, OutgoingEventKind.INCIDENT_RECOVERED, entries)
     if late or not after.receivable_minor or after.attempts < rules.recovery_attempts:
         return plan
     written_off = _written_off(standing(numbered), by.id, now)
@@ -405,7 +298,7 @@ def _written_off(incident: Incident, by: str, now: datetime) -> Plan:
     numbered = replace(after, entries=after.entries + 1)
     entry = ledger.incident_money(Cause.INCIDENT_WRITTEN_OFF, numbered, rest_minor, now)
     detail = {"written_off_minor": rest_minor, "attempts": after.attempts}
-    return _moved(after, EntryKind.WRITTEN_OFF, detail, by, now, OutgoingEventKind.INCIDENT_SETTLED, [entry])
+    return moved_to(after, EntryKind.WRITTEN_OFF, detail, by, now, OutgoingEventKind.INCIDENT_SETTLED, [entry])
 
 
 def _answer_plan(
@@ -424,7 +317,7 @@ def _answer_plan(
     )
     entries: tuple[LedgerEntry, ...] = ()
     if said.corrected is not None:
-        after = _decided(incident, said.corrected, terms, rules, by, now)
+        after = decided_as(incident, said.corrected, terms, rules, by, now)
         if isinstance(after, Refusal):
             return after
         if after.shop_minor >= incident.shop_minor:
@@ -432,8 +325,8 @@ def _answer_plan(
         entries = ledger.incident_decided(incident, after, now)
     assert isinstance(after, Incident)
     final = replace(after, contest=answered, contest_until=None, reminded_at=None)
-    detail = {"outcome": answered.outcome, "answer": said.words, **_shares(final)}
-    return _moved(
+    detail = {"outcome": answered.outcome, "answer": said.words, **shares_shown(final)}
+    return moved_to(
         final, EntryKind.ANSWER, detail, by, now, OutgoingEventKind.INCIDENT_ANSWERED, entries, contest=answered
     )
 
@@ -446,64 +339,17 @@ def _deadline_plan(incident: Incident, due: IncidentDeadline, at: datetime, now:
             after, kind = replace(incident, contest_until=None), EntryKind.CLOSED
             is_over = standing(after).due_at is None
             event = OutgoingEventKind.INCIDENT_SETTLED if is_over else OutgoingEventKind.INCIDENT_NOTED
-            return _moved(after, kind, {"what": due.value}, None, now, event)
+            return moved_to(after, kind, {"what": due.value}, None, now, event)
         case _:
             after = replace(incident, reminded_at=now)
             detail = {"what": due.value}
-            return _moved(after, EntryKind.REMINDER, detail, None, now, OutgoingEventKind.INCIDENT_REMINDER)
+            return moved_to(after, EntryKind.REMINDER, detail, None, now, OutgoingEventKind.INCIDENT_REMINDER)
 
 
 def _rescheduled(incident: Incident) -> Plan:
     """Nothing is due after all: where the row says otherwise, it is set right, without a word."""
     placed = standing(incident)
     return Plan() if placed == incident else Plan((MoveIncident(placed, None),))
-
-
-def _shares(incident: Incident) -> dict[str, object]:
-    return {
-        "returned_minor": incident.returned_minor,
-        "repaid_minor": incident.repaid_minor,
-        "platform_minor": incident.platform_minor,
-        "shop_minor": incident.shop_minor,
-    }
-
-
-def _moved(
-    after: Incident,
-    kind: EntryKind,
-    detail: Mapping[str, object],
-    by: Actor | str | None,
-    now: datetime,
-    event: OutgoingEventKind,
-    entries: tuple[LedgerEntry, ...] | list[LedgerEntry] = (),
-    *,
-    contest: Contest | None = None,
-) -> Plan:
-    """The incident's new row, the entry of its log, its postings and the event, which carries no words of people."""
-    name = by.id if isinstance(by, Actor) else by or ""
-    moved = standing(replace(after, version=after.version + 1, entries=after.entries + 1))
-    entry = IncidentEntry(moved.entries, kind, now, name, detail)
-    body = {
-        "incident_id": str(moved.incident_id),
-        "state": moved.state.value,
-        "version": moved.version,
-        "kind": kind.value,
-        "amount_minor": moved.amount_minor,
-        "currency": moved.currency,
-        "outcome": moved.outcome.value if moved.outcome is not None else None,
-        **_shares(moved),
-        "recovered_minor": moved.recovered_minor,
-        "written_off_minor": moved.written_off_minor,
-        "receivable_minor": moved.receivable_minor,
-        **{name: detail[name] for name in ("what", "result", "answer_by") if name in detail},
-    }
-    changes: tuple[Change, ...] = (
-        MoveIncident(moved, entry),
-        *((PutContest(moved.incident_id, contest),) if contest is not None else ()),
-        *entries,
-        Announce(event, now, moved.shop_id, body, moved.ticket_id),
-    )
-    return Plan(changes)
 
 
 def incident_of(done: Executed) -> Incident:

@@ -192,7 +192,8 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.aftersales.operations.watch import FIRST_LOOK, standing_now
-    from jitui.bootstrap import expected_of, utc_now
+    from jitui.bootstrap import utc_now
+    from jitui.entrypoints.cli.doctor_operations import expected_of
 
     async with make_pool(url, max_size=1) as pool:
         live = await PostgresPolicies(pool).publication(None, documents=True)

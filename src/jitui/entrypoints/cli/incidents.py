@@ -9,6 +9,7 @@ import typer
 
 from jitui.entrypoints.cli.completing import one_of, words_of
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.incident_lines import show_lines
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -82,7 +83,7 @@ def list_incidents(
         print_json({"incidents": found})
         return
     for incident in found:
-        _show(incident)
+        show_lines(incident)
     if not found:
         echo("There are no such incidents.")
 
@@ -103,7 +104,7 @@ def show_incident(incident: IncidentId, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    _show(found.incident)
+    show_lines(found.incident)
     for entry in found.log:
         told = ", ".join(f"{name}: {visible(str(value))}" for name, value in entry.detail.items() if value)
         echo(f"  {entry.seq:>3}  {entry.at.isoformat(timespec='seconds')}  {entry.kind.value:<11} {entry.by}  {told}")
@@ -339,7 +340,7 @@ def _run(incident: str, by: str, local: _Local, remote: _Remote, *, as_json: boo
     if as_json:
         print_json(done)
     else:
-        _show(done)
+        show_lines(done)
 
 
 async def _read(service: Service, ref: IncidentRef) -> IncidentDetails:
@@ -424,33 +425,3 @@ def _moment(text: str | None) -> datetime | None:
     if at is None or at.tzinfo is None:
         raise BadInput(f"--at takes a time with its zone, such as 2026-06-01T12:00:00Z, not {text!r}.", path="--at")
     return at
-
-
-def _show(incident: Incident) -> None:
-    from jitui.entrypoints.cli.speaking import amount, moment
-
-    def money(minor: int) -> str:
-        return amount(minor, incident.currency)
-
-    echo(f"{incident.incident_id}  {incident.state.value}")
-    about = f"order {incident.order_id}, shop {incident.shop_id}; since {moment(incident.opened_at)}"
-    echo(f"  {money(incident.amount_minor)}, {about}; version {incident.version}")
-    if incident.outcome is None:
-        return
-    shares = {
-        "came back": incident.returned_minor,
-        "paid again": incident.repaid_minor,
-        "borne by the platform": incident.platform_minor,
-        "borne by the shop": incident.shop_minor,
-    }
-    told = ", ".join(f"{money(minor)} {name}" for name, minor in shares.items() if minor)
-    echo(f"  {incident.outcome.value}: {told}")
-    if incident.reason:
-        echo(f"  {visible(incident.reason)}")
-    if incident.shop_minor or incident.recovered_minor:
-        owing = f"{money(incident.recovered_minor)} recovered, {money(incident.written_off_minor)} written off"
-        echo(f"  {owing}, {money(incident.receivable_minor)} still owed, {money(incident.owed_back_minor)} owed back")
-    if incident.contest_until is not None:
-        echo(f"  the shop can contest it until {moment(incident.contest_until)}")
-    if incident.is_contested and incident.contest is not None:
-        echo(f"  contested: {visible(incident.contest.reason)}; answer due {moment(incident.contest.answer_by)}")
