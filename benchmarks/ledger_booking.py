@@ -39,12 +39,15 @@ END LOOP; END $$
 
 def main() -> None:
     """Print bytes of WAL and microseconds for each entry, the best of three runs."""
-    with tempfile.TemporaryDirectory() as folder, embedded_postgres.running(Path(folder) / "pg") as server:
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            steps = list(_STEPS.values())
-            for place, name in enumerate(_STEPS, start=1):
-                wal, micros = min((_run(connection, steps[:place]) for _ in range(3)), key=lambda run: run[1])
-                print(f"{name:30} {wal:7.1f} bytes of WAL {micros:7.2f} µs")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        embedded_postgres.running(Path(folder) / "pg") as server,
+        psycopg.connect(server.url, autocommit=True) as connection,
+    ):
+        steps = list(_STEPS.values())
+        for place, name in enumerate(_STEPS, start=1):
+            wal, micros = min((_run(connection, steps[:place]) for _ in range(3)), key=lambda run: run[1])
+            print(f"{name:30} {wal:7.1f} bytes of WAL {micros:7.2f} µs")
 
 
 def _run(connection: psycopg.Connection[tuple[object, ...]], steps: list[LiteralString]) -> tuple[float, float]:
