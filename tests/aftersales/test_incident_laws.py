@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.commands.execute import Executed
@@ -49,7 +49,17 @@ TERMS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+WRITTEN_OFF = [("decide", IncidentOutcome.BORNE_BY_SHOP, None), ("recover", 40), ("wait", 91), *[("wait", 1)] * 3]
+"""Each wait does one thing that is due: a reminder, the end of the contest, and then the rest is written off."""
+
+
+@settings(max_examples=100, deadline=None)
+@example(steps=[*WRITTEN_OFF, ("decide", IncidentOutcome.BORNE_BY_SHOP, None)], terms=Loss(borne_by=BorneBy.MERCHANT))
+@example(steps=[*WRITTEN_OFF, ("decide", IncidentOutcome.RETURNED, None)], terms=Loss(borne_by=BorneBy.MERCHANT))
+@example(
+    steps=[*WRITTEN_OFF, ("recover", 11), ("decide", IncidentOutcome.REPAID, 90)],
+    terms=Loss(borne_by=BorneBy.MERCHANT),
+)
 @given(steps=STEPS, terms=TERMS)
 def test_the_accounts_of_an_incident_say_what_it_says(steps: list[tuple[object, ...]], terms: Loss) -> None:
     asyncio.run(follow(steps, terms))

@@ -158,6 +158,29 @@ async def test_an_amount_beyond_the_incidents_is_refused(market: Market, repaid_
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.INCIDENT_REFERENCE_MISSING
 
 
+@on_both_stores
+async def test_an_outcome_names_the_version_that_was_read(market: Market) -> None:
+    _, ref = await an_incident(market)
+    for version in (2, 99):
+        refused = await decide(market, ref, IncidentOutcome.RETURNED, version=version)
+        assert isinstance(refused, Refusal) and refused.code is RefusalCode.INCIDENT_STALE
+    await add_evidence(market.store, ref, Evidence("Stopped?"), by=SHOP, now=LATER)
+    refused = await decide(market, ref, IncidentOutcome.RETURNED, version=1)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.INCIDENT_STALE
+
+
+@on_both_stores
+async def test_a_corrected_charge_is_recovered_from_its_beginning(market: Market) -> None:
+    order, ref = await an_incident(market)
+    done(await decide(market, ref, IncidentOutcome.BORNE_BY_SHOP))
+    for day in range(1, 5):
+        done(await recover(market, ref, 0, days=day))  # type: ignore[arg-type]
+    again = done(await decide(market, ref, IncidentOutcome.BORNE_BY_SHOP, now=LATER + 6 * A_DAY))
+    assert (again.attempts, again.recover_until) == (0, LATER + 96 * A_DAY)
+    assert done(await recover(market, ref, 0, days=7)).written_off_minor == 0  # type: ignore[arg-type]
+    assert await accounts(market, order) == {"shop_receivable": 12900, "platform_advance": -12900}
+
+
 async def test_of_two_who_decide_at_once_one_does(market: Market) -> None:
     order, ref = await an_incident(market)
     version = (await read(market, ref)).version
@@ -370,6 +393,8 @@ async def test_more_goods_that_left_open_a_decided_incident_again(market: Market
     grown = await read(market, ref)
     assert (grown.amount_minor, grown.decided_minor, grown.state) == (11000, 5000, IncidentState.OPEN)
     assert grown.version == first.version + 1
+    seen = await add_evidence(market.store, ref, Evidence("Two parcels."), by=SHOP, now=LATER + A_DAY)
+    assert done(seen).state is IncidentState.OPEN
     await decide(market, ref, IncidentOutcome.BORNE_BY_PLATFORM)
     assert await accounts(market, order) == {"loss": 11000, "platform_advance": -11000}
 
