@@ -7,6 +7,7 @@ import csv
 import io
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -17,7 +18,8 @@ from jitui.bootstrap import utc_now
 from jitui.policy import Policy, public_view
 from tests.aftersales.incidents import an_incident
 from tests.aftersales.market import DEFAULT_POLICY, open_market
-from tests.cli.conftest import Jitui
+from tests.cli.conftest import Jitui, Result, in_a_process
+from tests.client.service import answering_examples
 
 ZONE = ZoneInfo("Asia/Shanghai")
 CHARGING = Policy.from_text(DEFAULT_POLICY.text + "\nloss: {borne_by: merchant}\n")
@@ -123,3 +125,22 @@ def test_days_that_cannot_be_are_a_sentence(jitui: Jitui) -> None:
         done = jitui("finance", *words)
         assert (done.code, done.out) == (2, "")
         assert said in done.err
+
+
+def test_a_service_elsewhere_is_read_over_http(tmp_path: Path) -> None:
+    settings = {"JITUI_HOME": str(tmp_path / "home"), "JITUI_API_KEY": "jt_0123456789_abc"}
+    with answering_examples("nothing", "nothing") as address:
+
+        def read(*words: str) -> Result:
+            return in_a_process(*words, "--remote", address, settings=settings)
+
+        shown = read("incidents", "show", "0197312a-7000-7a14-a133-8192a3b4c53c", "--json")
+        assert shown.code == 0, shown.err
+        assert (shown.json["incident"]["shop_minor"], shown.json["log"][0]["kind"]) == (12900, "contact")
+        assert shown.json["incident"]["contest"]["reason"] == "The depot had stopped the parcel."
+        assert "129.00 CNY" in read("incidents", "list").out
+        journal = read("finance", "journal", "2026-06-01")
+        assert journal.out.splitlines()[1] == "2026-06-01,escrow,CNY,0,0,12900,-12900,1", journal.err
+        assert read("finance", "periods", "--json").json["periods"][0]["last_day"] == "2026-05-31"
+        assert read("finance", "verify").code == 1
+        assert read("finance", "statement", "s-1", "2026-06-01", "--json").json["currencies"][0]["fees_minor"] == 0
