@@ -38,6 +38,7 @@ from jitui.adapters.postgres.queue import SeenLog
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.restrictions import PostgresRestrictionChecks
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
+from jitui.adapters.postgres.shipping_risks import PostgresShippingRisks
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
@@ -73,6 +74,7 @@ from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
+from jitui.aftersales.shipping_risks import ShippingRisks, risk_times
 from jitui.encryption import Encryption
 from jitui.errors import NotConfigured
 from jitui.identity.access import Role
@@ -126,6 +128,7 @@ class Service:
     canary_guards: CanaryGuards
     cap_usages: CapUsages
     linked_accounts: LinkedAccounts
+    shipping_risks: ShippingRisks
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -239,7 +242,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
         time_zone = settings.time_zone.key
         policies = PostgresPolicies(pool)
         seen = SeenLog()
-        service = Service(
+        yield Service(
             settings=settings,
             store=PostgresStore(pool, time_zone, seen),
             registry=PostgresRegistry(pool, time_zone),
@@ -253,6 +256,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             canary_guards=PostgresCanaryGuards(pool),
             cap_usages=PostgresCapUsages(pool),
             linked_accounts=PostgresLinkedAccounts(pool),
+            shipping_risks=PostgresShippingRisks(pool, risk_times(settings)),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),
@@ -276,7 +280,6 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             pool_figures=pool.get_stats,
             clock=clock,
         )
-        yield service
 
 
 async def _openid(settings: Settings, pool: Pool, stack: AsyncExitStack) -> OpenId | None:
@@ -443,6 +446,5 @@ def statement_formats() -> dict[str, StatementFormat]:
 
 async def install_policy(service: Service) -> bool:
     """Publish the first policy: the configured file, or the default. Returns False when a policy is live already."""
-    file = service.settings.policy_file
-    policy = default_policy() if file is None else Policy.from_file(file)
-    return await install(service.policies, policy, by="installation", now=service.clock())
+    first = default_policy() if (file := service.settings.policy_file) is None else Policy.from_file(file)
+    return await install(service.policies, first, by="installation", now=service.clock())

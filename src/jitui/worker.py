@@ -20,6 +20,7 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.restriction_rules import check_due
 from jitui.aftersales.commands.review import expire
+from jitui.aftersales.commands.shipping_reminder import MOST_AT_ONCE, remind_of_risks
 from jitui.aftersales.governance.canary_guard import watch_canary
 from jitui.aftersales.governance.cap_usage import look_at_caps
 from jitui.aftersales.governance.erasure import ErasureList, list_as_text, read_list
@@ -59,6 +60,7 @@ AUDIT_SECONDS = 86_400.0
 CANARY_SECONDS = 2.0
 CAPS_SECONDS = 5.0
 CLUSTERS_SECONDS = 1.0
+REMINDERS_SECONDS = 30.0
 MOST_KEYS_NAMED = 20
 FAN_OUT_SECONDS = 0.5
 WEBHOOK_WATCH_SECONDS = 60.0
@@ -115,6 +117,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
                 every_seconds=CLUSTERS_SECONDS,
             ),
             repeat("cap_alerts", stop, lambda: alert_of_caps(service), every_seconds=CAPS_SECONDS),
+            repeat("reminders", stop, lambda: remind_of_shipping(service), every_seconds=REMINDERS_SECONDS),
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
             repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),
@@ -304,6 +307,14 @@ async def alert_of_caps(service: Service) -> bool:
         about = {"scope": alert.scope.value, "of": alert.ref, "measure": alert.measure.value}
         log.warning("cap_share_passed", **about, percent=alert.percent, used=alert.used, cap=alert.cap)
     return False
+
+
+async def remind_of_shipping(service: Service) -> bool:
+    """Tell shops and the platform of shipping risks, each stage of each once; returns whether there may be more."""
+    told = await remind_of_risks(service.store, service.shipping_risks, now=service.clock())
+    if told:
+        log.info("shipping_reminders_told", reminders=told)
+    return told >= MOST_AT_ONCE
 
 
 async def _sample_pool(service: Service, metrics: WorkerMetrics) -> bool:

@@ -130,12 +130,13 @@ class Market:
         *,
         status: ShipmentStatus = ShipmentStatus.SHIPPED,
         source: ShipmentSource = ShipmentSource.MERCHANT,
-        tracking_no: str = "SF1",
+        tracking_no: str | None = None,
         lines: Sequence[tuple[str, int]] = (),
         now: datetime = NOW,
     ) -> Executed | Refusal | StoredResponse:
         """Somebody says something of a shipment."""
-        update = ShipmentUpdate(status, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
+        number = tracking_no or f"SF{ref.order_id.removeprefix('o-')}"
+        update = ShipmentUpdate(status, "sf", number, source, now, tuple(LineUnits(*line) for line in lines))
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
         return await record_shipment(self.store, ref, update, by=Actor(kind, "somebody"), now=now)
 

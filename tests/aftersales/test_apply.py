@@ -17,6 +17,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from jitui.adapters.postgres.shipping_risks import PostgresShippingRisks
 from jitui.aftersales.changes import (
     Change,
     ClaimRefund,
@@ -32,6 +33,8 @@ from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.commands.settle_refund import ManualPayout, confirm_settlement, reject_settlement, retry, settle
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.commands.shipping_reminder import remind_of_risks
+from jitui.aftersales.commands.stop_ship import StopShipAnswer, StopShipOutcome, acknowledge_stop_ship
 from jitui.aftersales.model.order import (
     Dispute,
     DisputeState,
@@ -48,6 +51,7 @@ from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.aftersales.shipping_risks import RiskTimes
 from tests.aftersales.market import NOW, RULES, Market
 from tests.aftersales.watched import SEEN, WatchedStore
 
@@ -129,7 +133,8 @@ async def ask(story: Story, units: list[tuple[str, int]]) -> object:
 async def ship(
     story: Story, source: Source, status: ShipmentStatus, number: str, units: list[tuple[str, int]], carrier: str
 ) -> object:
-    update = ShipmentUpdate(status, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
+    lines = tuple(LineUnits(*unit) for unit in units)
+    update = ShipmentUpdate(status, carrier, f"{number}-{story.buyer}", source, story.now, lines)
     return await record_shipment(story.store, story.orders[0], update, by=ANYBODY, now=story.now)
 
 
@@ -146,7 +151,8 @@ async def review(story: Story, what: str, which: int) -> object:
             return await withdraw(story.store, ref, version=None, by=ANYBODY, now=story.now)
         case "expire":
             return await expire(story.store, ref, now=story.now + timedelta(days=3))
-    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
+    number = f"R-{story.buyer}"
+    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", number, Source.MERCHANT, story.now, (LineUnits("l1", 1),))
     rejection = Rejection("no", update if what == "ship" else None)
     return await reject(story.store, ref, rejection, version=None, by=ANYBODY, now=story.now)
 
@@ -194,6 +200,22 @@ async def complete(story: Story) -> object:
     return await complete_order(story.store, story.orders[0], now=story.now, completed_at=story.now)
 
 
+async def answer(story: Story, outcome: StopShipOutcome, number: str) -> object:
+    tickets = (await story.snapshot()).tickets
+    if not tickets:
+        return None
+    ref = TicketRef(tickets[0].lane, tickets[0].ticket_id)
+    said = StopShipAnswer(outcome, f"{number}-{story.buyer}" if number else "")
+    return await acknowledge_stop_ship(story.store, ref, said, by=ANYBODY, now=story.now)
+
+
+async def remind(story: Story) -> list[object]:
+    """A day later somebody looks for risks."""
+    risks = PostgresShippingRisks(story.market.pool, RiskTimes())
+    await remind_of_risks(story.store, risks, now=story.now + timedelta(hours=25))
+    return []
+
+
 async def go_back(story: Story) -> list[object]:
     """Another machine, whose clock is late."""
     story.now -= 5 * A_MINUTE
@@ -202,7 +224,21 @@ async def go_back(story: Story) -> list[object]:
 
 STEPS: dict[str, Callable[..., Awaitable[object]]] = {
     step.__name__: step
-    for step in (pay_in, cancel_often, ask, ship, review, claim, hear, operate, dispute, complete, go_back)
+    for step in (
+        pay_in,
+        cancel_often,
+        ask,
+        ship,
+        review,
+        claim,
+        hear,
+        operate,
+        dispute,
+        complete,
+        answer,
+        remind,
+        go_back,
+    )
 }
 
 
@@ -348,6 +384,20 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
     "approved at once, and restricted when more money is captured": (
         True,
         [DEPOSIT, ("ask", ALL), ("cancel_often", 10), ("pay_in", "t1", "q", 5341, None, False)],
+    ),
+    "labels are printed, a reminder comes, and the warehouse answers after the approval": (
+        True,
+        [
+            PAID,
+            ("ship", Source.MERCHANT, ShipmentStatus.LABEL_PRINTED, "A", [("l1", 2)], "sf"),
+            ("ship", Source.CARRIER, ShipmentStatus.LABEL_PRINTED, "B", [("l2", 3)], "sf"),
+            ("ship", Source.MERCHANT, ShipmentStatus.LABEL_PRINTED, "B", [], "sf"),
+            ("remind",),
+            ("ask", ALL),
+            ("answer", StopShipOutcome.HELD, ""),
+            ("answer", StopShipOutcome.ALREADY_GONE, "A"),
+            ("answer", StopShipOutcome.ALREADY_GONE, "C"),
+        ],
     ),
     "disputes in another sequence than they were opened in, one lost, one won": (
         False,

@@ -49,6 +49,7 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "task",
         "ticket",
         "ticket_event",
+        "waybill_directory",
     }
     await erased(market)
     assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77") == []

@@ -32,7 +32,7 @@ P, S, B = "platform", "shop", "buyer"
 
 @dataclass(frozen=True)
 class Row:
-    """`who` may call it with own things; `foreign`: what a foreign key of an allowed scope gets."""
+    """`who` may call it with own things; `foreign`: what a foreign key of an allowed scope gets (`each`: for every row)."""
 
     path: str
     who: set[str]
@@ -67,6 +67,7 @@ PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_mi
 POLICY = DEFAULT_POLICY.text
 NAMED = {"policy_id": "unshipped-instant-refund", "version": DEFAULT_POLICY.version, "reason": "Why."}
 NAMED_TEXT = {name: NAMED[name] for name in ("policy_id", "version")}
+BULK = {"rows": [{"order_id": "o-1", "tracking_no": "SF1"}]}
 HOOK = {"url": "https://shop.example/new", "shop_id": SHOP}
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
@@ -82,6 +83,9 @@ TABLE: dict[str, Row] = {
     "list_orders": Row("/v1/orders", {P, S, B}, foreign="empty"),
     "record_payment": Row("/v1/orders/{order}/payments", {P}, payment("o-1")),
     "record_a_shipment": Row("/v1/orders/{order}/shipments", {P, S}, shipment("label_printed")),
+    "record_shipments": Row("/v1/shipments/bulk", {P, S}, BULK, foreign="each"),
+    "list_shipping_risks": Row("/v1/shipping-risks", {P, S}, foreign="empty"),
+    "acknowledge_a_stop_ship": Row("/v1/stop-ships/{ticket}/acknowledge", {P, S}, {"outcome": "held"}),
     "record_a_dispute": Row("/v1/orders/{order}/disputes", {P}, DISPUTED),
     "record_completion": Row("/v1/orders/{order}/completion", {P}, COMPLETED),
     "put_buyer": Row("/v1/buyers/{buyer}", {P}, {}),
@@ -318,6 +322,9 @@ async def test_what_is_anothers_looks_exactly_like_what_does_not_exist(market: M
         if row.foreign == "empty":
             assert got.status_code == 200
             assert next(iter(got.json().values())) == []
+            continue
+        if row.foreign == "each":
+            assert [one["code"] for one in got.json()["results"]] == ["not-found"]
             continue
         nothing = await market.call(name, key, missing(market.things))
         assert (got.status_code, nothing.status_code) == (404, 404)

@@ -99,7 +99,7 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
             _put_dispute(draft, change)
         case c.RecordLaterDecision() | c.OpenTask() | c.CloseTask() | c.OpenIncident():
             pass
-        case c.ClaimPayment() | c.SharePayment() | c.RestrictBuyer():
+        case c.ClaimPayment() | c.SharePayment() | c.RestrictBuyer() | c.ClaimWaybill() | c.RecordReminder():
             pass
         case _:
             assert_never(change)

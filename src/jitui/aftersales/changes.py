@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from jitui.aftersales.model.order import Dispute, Funder, Shipment, Tender
+from jitui.aftersales.model.order import Dispute, Funder, Shipment, ShipmentSource, Tender
 from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement, SettlementProposal
 from jitui.aftersales.model.task import NewTask
 from jitui.aftersales.model.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
@@ -274,6 +274,8 @@ class OutgoingEventKind(StrEnum):
     INCIDENT_OPENED = "incident.opened"
     DISPUTE_RECORDED = "dispute.recorded"
     CAP_SHARE_PASSED = "cap.share_passed"
+    STOP_SHIP_ACKNOWLEDGED = "stop_ship.acknowledged"
+    SHIPPING_AT_RISK = "shipping.at_risk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,25 @@ class PutShipment:
 
     shipment: Shipment
     waybill: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimWaybill:
+    """A waybill is this buyer's, as told at `at`; the database refuses a merchant's while it is another buyer's."""
+
+    waybill: str
+    told_by: ShipmentSource
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReminder:
+    """Somebody is reminded of a shipping risk; the database takes each stage of it once."""
+
+    risk: str
+    subject: str
+    stage: int
+    told_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +434,8 @@ Change = (
     | RestrictBuyer
     | Announce
     | PutShipment
+    | ClaimWaybill
+    | RecordReminder
     | OpenIncident
     | ClaimPayment
     | SharePayment

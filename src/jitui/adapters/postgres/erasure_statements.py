@@ -94,6 +94,12 @@ WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 )
 """What stays, under the new id."""
 
+# Before the shipments lose the numbers by which it is found.
+_WAYBILLS: LiteralString = f"""
+DELETE FROM waybill_directory d USING shipment x
+WHERE {_OURS} AND d.waybill = x.waybill AND d.buyer_id = %(buyer_id)s
+"""
+
 _DROPPED: tuple[LiteralString, ...] = (
     "DELETE FROM event_directory WHERE buyer_id = %(buyer_id)s",
     "DELETE FROM appeal WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
@@ -195,6 +201,7 @@ BEFORE_THE_LOG: tuple[LiteralString, ...] = (
     _COMPLETE,
     _NEW_BUYER,
     *_MOVED,
+    _WAYBILLS,
     *_EMPTIED,
     *_DECISIONS,
     *_DROPPED,

@@ -13,6 +13,8 @@ import msgspec
 
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
+from jitui.adapters.postgres.shipment_statements import ALL_LEFT, CLAIM_WAYBILL, RECORD_REMINDER
+from jitui.adapters.postgres.shipment_statements import ROWS as _ROWS
 from jitui.aftersales import changes as c
 from jitui.aftersales.governance.registry import BY_POLICY
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -20,8 +22,6 @@ from jitui.aftersales.model.task import BY_THE_SERVICE
 from jitui.ids import lane_of
 from jitui.policy import facts
 from jitui.tracing import current_trace_parent
-
-_ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
 
 ONCE_PER_ORDER: LiteralString = "'order_paid', 'order_completed', 'order_cancelled'"
 """`jitui.policy.facts.ONCE_PER_ORDER`, as in the constraint `once_per_order`."""
@@ -261,15 +261,18 @@ _SQL: dict[type, LiteralString] = {
         """,
     c.PutShipment: f"""
         INSERT INTO shipment (lane, order_id, shipment_id, degree, carrier, tracking_no, waybill, source, commanded,
-            lines, commanded_lines, happened_at, recorded_at)
+            lines, commanded_lines, happened_at, recorded_at, entered_at, shop_id)
         SELECT %(lane)s, %(order_id)s, s.shipment_id, s.degree, s.carrier, s.tracking_no, r.waybill, s.source,
-            s.commanded, s.lines, s.commanded_lines, s.happened_at, s.recorded_at
+            s.commanded, s.lines, s.commanded_lines, s.happened_at, s.recorded_at, s.entered_at,
+            (SELECT o.shop_id FROM orders o WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s)
         FROM {_ROWS} AS r (shipment jsonb, waybill text), jsonb_populate_record(NULL::shipment, r.shipment) s
         ON CONFLICT (lane, order_id, shipment_id) DO UPDATE
         SET degree = excluded.degree, carrier = excluded.carrier, source = excluded.source,
             commanded = excluded.commanded, lines = excluded.lines, commanded_lines = excluded.commanded_lines,
-            happened_at = excluded.happened_at, recorded_at = excluded.recorded_at
+            happened_at = excluded.happened_at, recorded_at = excluded.recorded_at, entered_at = excluded.entered_at
         """,
+    c.ClaimWaybill: CLAIM_WAYBILL,
+    c.RecordReminder: RECORD_REMINDER,
     c.OpenIncident: f"""
         INSERT INTO incident (lane, incident_id, order_id, ticket_id, shop_id, kind, state, amount_minor, currency,
             evidence, opened_at)
@@ -415,6 +418,8 @@ def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) 
         made.append((STATEMENTS[kind], params))
         if any(isinstance(row, c.RecordBuyerEvent) and row.kind in _ONCE for row in rows):
             made.append((ONE_PER_ORDER, params))
+    if c.UnitsLeft in by_kind:
+        made.append((ALL_LEFT, common))
     return made
 
 

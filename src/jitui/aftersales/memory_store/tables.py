@@ -16,6 +16,7 @@ from jitui.aftersales.changes import (
     Change,
     ClaimPayment,
     ClaimRefund,
+    ClaimWaybill,
     CloseTask,
     LedgerEntry,
     OpenIncident,
@@ -24,6 +25,7 @@ from jitui.aftersales.changes import (
     RecordBuyerEvent,
     RecordDecision,
     RecordLaterDecision,
+    RecordReminder,
     RestrictBuyer,
     SharePayment,
 )
@@ -39,7 +41,7 @@ from jitui.aftersales.governance.registry import (
     restriction_by_rule,
 )
 from jitui.aftersales.memory_store.history import RollUps, counting
-from jitui.aftersales.model.order import Buyer, OrderLine
+from jitui.aftersales.model.order import WAYBILL_KEPT, Buyer, OrderLine, ShipmentSource
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import BY_THE_SERVICE, NewTask, OperatorTask, TaskState
@@ -55,7 +57,7 @@ from jitui.aftersales.ports import (
     RefundRef,
     TicketRef,
 )
-from jitui.errors import InvariantBroken, Overtaken
+from jitui.errors import InvariantBroken, Overtaken, WaybillTaken
 from jitui.ids import lane_of
 
 Payment = tuple[str, str]
@@ -87,6 +89,8 @@ class MemoryTables:
     tasks: dict[UUID, OperatorTask] = field(default_factory=dict)
     feed: list[OutgoingEvent] = field(default_factory=list)
     payments: dict[Payment, str] = field(default_factory=dict)  # the buyer's id
+    waybills: dict[str, tuple[str, datetime]] = field(default_factory=dict)  # the buyer's id, and since when
+    reminders: set[tuple[str, str, str, int]] = field(default_factory=set)
     # the payment's total, and the sum of its parts
     shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)
     responses: dict[tuple[str, str, str, str], tuple[bytes, StoredResponse]] = field(default_factory=dict)
@@ -213,6 +217,12 @@ class MemoryTables:
         claimed = [(change.provider, change.payment_id) for change in changes if isinstance(change, ClaimPayment)]
         if _taken(claimed, self.payments):
             raise Overtaken("Another transaction recorded this payment first; read again.")
+        waybills = [change for change in changes if isinstance(change, ClaimWaybill)]
+        if any(self._is_taken(snapshot, claim) for claim in waybills if claim.told_by is ShipmentSource.MERCHANT):
+            raise WaybillTaken("This tracking number is on another buyer's order.")
+        reminded = [_reminder(snapshot, change) for change in changes if isinstance(change, RecordReminder)]
+        if _taken(reminded, self.reminders):
+            raise Overtaken("Another worker told this reminder first.")
         broken = broken_constraint(snapshot) or self._broken_beside(snapshot, changes)
         if broken is not None:
             raise InvariantBroken(f"The store refused a write: it breaks {broken}.")
@@ -278,8 +288,23 @@ class MemoryTables:
                 self._open_incident(snapshot, change)
             case ClaimPayment():
                 self.payments[change.provider, change.payment_id] = snapshot.order.buyer_id
+            case ClaimWaybill():
+                self._claim_waybill(snapshot, change)
+            case RecordReminder():
+                self.reminders.add(_reminder(snapshot, change))
             case SharePayment():
                 self.shared.update(self._shared_after([change]))
+
+    def _is_taken(self, snapshot: OrderSnapshot, claim: ClaimWaybill) -> bool:
+        """Whether the number is another buyer's from about the same time."""
+        buyer_id, claimed_at = self.waybills.get(claim.waybill, (snapshot.order.buyer_id, claim.at))
+        return buyer_id != snapshot.order.buyer_id and abs(claim.at - claimed_at) < WAYBILL_KEPT
+
+    def _claim_waybill(self, snapshot: OrderSnapshot, claim: ClaimWaybill) -> None:
+        buyer_id = snapshot.order.buyer_id
+        known, claimed_at = self.waybills.get(claim.waybill, (buyer_id, claim.at))
+        if known == buyer_id or claim.at >= claimed_at + WAYBILL_KEPT:
+            self.waybills[claim.waybill] = buyer_id, max(claimed_at, claim.at)
 
     def _open_task(self, told: OpenTask) -> None:
         """Nothing new for a cause that is known, or while a task of the condition is open."""
@@ -333,6 +358,10 @@ class MemoryTables:
 def _taken(keys: Sequence[object], known: Collection[object]) -> bool:
     """Whether a key exists already, or occurs twice."""
     return len(set(keys)) < len(keys) or any(key in known for key in keys)
+
+
+def _reminder(snapshot: OrderSnapshot, change: RecordReminder) -> tuple[str, str, str, int]:
+    return snapshot.order.order_id, change.risk, change.subject, change.stage
 
 
 def _pseudonym(buyer_id: str) -> str:

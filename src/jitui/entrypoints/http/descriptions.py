@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from jitui.entrypoints.http.descriptions_caps import CAP_FIELDS
 from jitui.entrypoints.http.descriptions_policies import POLICY_FIELDS
+from jitui.entrypoints.http.descriptions_shipping import SHIPPING_FIELDS
 
 FIELDS: dict[str, str] = {
     "accepted": "Events that are new.",
@@ -419,6 +420,7 @@ FIELDS: dict[str, str] = {
     "wait_seconds": "Whether to wait for new events.",
     **POLICY_FIELDS,
     **CAP_FIELDS,
+    **SHIPPING_FIELDS,
 }
 
 

@@ -56,6 +56,7 @@ _REF = "#/components/schemas/{name}"
 TAGS = {
     "After-sales": "Refund requests before shipment: request, decide, review, explain.",
     "Orders": "Orders with their payments, parcels and completion, as the platform has them.",
+    "Shipping": "Shipping risks, many tracking numbers at once, and the answer to a stop-ship.",
     "Buyers": "What the platform knows of buyers, and their history.",
     "Personal data": "What is stored about one buyer, handed out whole; and the erasure of a buyer.",
     "History": "From when on history is complete: what was never declared is unknown, not zero.",

@@ -229,6 +229,7 @@ async def approve_ticket(request: RequestContext, ticket_id: FromPath[str]) -> R
             RefusalCode.REFUND_IN_PROGRESS,
             RefusalCode.UNITS_REFUNDED,
             RefusalCode.UNITS_NOT_AVAILABLE,
+            RefusalCode.WAYBILL_OF_ANOTHER_BUYER,
             RefusalCode.UNKNOWN_LINE,
         ),
         needed_headers=("If-Match",),
