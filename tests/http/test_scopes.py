@@ -32,7 +32,7 @@ P, S, B = "platform", "shop", "buyer"
 
 @dataclass(frozen=True)
 class Row:
-    """`who` may call it with own things; `foreign`: what a foreign key of an allowed scope gets (`each`: for every row)."""
+    """`who` may call it with own things; `foreign`: what a foreign key of an allowed scope gets."""
 
     path: str
     who: set[str]
