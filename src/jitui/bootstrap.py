@@ -74,7 +74,7 @@ from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
-from jitui.aftersales.shipping_risks import ShippingRisks, risk_times
+from jitui.aftersales.shipping_risks import RiskTimes, ShippingRisks
 from jitui.encryption import Encryption
 from jitui.errors import NotConfigured
 from jitui.identity.access import Role
@@ -256,7 +256,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             canary_guards=PostgresCanaryGuards(pool),
             cap_usages=PostgresCapUsages(pool),
             linked_accounts=PostgresLinkedAccounts(pool),
-            shipping_risks=PostgresShippingRisks(pool, risk_times(settings)),
+            shipping_risks=PostgresShippingRisks(pool, RiskTimes(*settings.risk_spans)),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),

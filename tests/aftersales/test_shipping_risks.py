@@ -147,6 +147,7 @@ async def test_an_open_ticket_says_do_not_ship_until_it_is_decided(market: Marke
     ticket = await market.asked("b-1", "o-1")
     (risk,) = await risks(market)
     assert (risk.risk, risk.ticket_id, risk.amount_minor) == (RiskKind.OPEN_TICKET, ticket.ticket_id, 12900)
+    assert len(await risks(market, now=NOW + 2 * LOOK_BACK)) == 1, "however long it is open"
     ref = TicketRef(ticket.lane, ticket.ticket_id)
     await approve(market.store, ref, version=None, by=MERCHANT, now=NOW)
     assert await risks_of(market).risks(RiskFilter(), NOW) == [], "also before the next roll-up"

@@ -13,8 +13,6 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from jitui.settings import Settings
-
 
 class RiskKind(StrEnum):
     """What threatens.
@@ -96,15 +94,6 @@ class DueReminder:
 
     risk: ShippingRisk
     stage: int
-
-
-def risk_times(settings: Settings) -> RiskTimes:
-    """The times that an installation sets."""
-    return RiskTimes(
-        timedelta(hours=settings.label_late_hours),
-        timedelta(hours=settings.ship_by_near_hours),
-        timedelta(minutes=settings.stop_ship_answer_minutes),
-    )
 
 
 def reminder_stages(times: RiskTimes) -> Mapping[RiskKind, tuple[timedelta, ...]]:

@@ -119,6 +119,13 @@ class Settings:
         return timedelta(days=self.complaints_answer_days)
 
     @property
+    def risk_spans(self) -> tuple[timedelta, timedelta, timedelta]:
+        """From when on a label, a coming `ship_by` and an unanswered stop-ship are shipping risks."""
+        hours = timedelta(hours=1)
+        answer = timedelta(minutes=self.stop_ship_answer_minutes)
+        return self.label_late_hours * hours, self.ship_by_near_hours * hours, answer
+
+    @property
     def usage_max_age(self) -> timedelta:
         """The age from which rolled-up usage of a cap counts as unknown."""
         return timedelta(seconds=self.usage_max_age_seconds)

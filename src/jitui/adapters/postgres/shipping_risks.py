@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
 from jitui.adapters.postgres.pool import Pool, read_rows
@@ -110,6 +110,8 @@ WHERE w.risk = 'stop_ship_unanswered' AND t.state IN ('refunding', 'refunded', '
     ),
 }
 
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
 _COLUMNS: LiteralString = (
     "subject, lane, order_id, shop_id, since, amount_minor, currency, carrier, tracking_no, ticket_id"
 )
@@ -198,5 +200,7 @@ def _bounds(kind: RiskKind, times: RiskTimes, now: datetime) -> tuple[datetime, 
             return now + moment, now + times.ship_by_near
         case RiskKind.STOP_SHIP_UNANSWERED:
             return now - LOOK_BACK, now - times.stop_ship_answer_within
-        case _:
+        case RiskKind.OPEN_TICKET:
+            return _EVER, now  # however long it is open, nothing is shipped
+        case RiskKind.SHIP_BY_PASSED | RiskKind.SCAN_WITHOUT_TRACKING:
             return now - LOOK_BACK, now

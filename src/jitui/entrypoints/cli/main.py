@@ -61,6 +61,7 @@ COMMANDS = {
     "ledger": Slot("ledger:ledger", "An order's story in accounts."),
     "reconcile": Slot("reconcile:reconcile", "A provider's statement against the ledger."),
     "refunds": Slot("refunds:refunds", "Find refunds that failed, and mend them."),
+    "shipments": Slot("shipments:shipments", "Shipping risks, tracking numbers, stop-ships."),
     "tasks": Slot("tasks:tasks", "Differences that a person must look at."),
     "restore": Slot("restore:restore", "Check a restored backup, then pay again."),
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),

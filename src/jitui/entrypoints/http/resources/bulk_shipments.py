@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, field
 
-from jitui.aftersales.commands.execute import not_found
-from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
-from jitui.aftersales.model.ticket import Actor
-from jitui.aftersales.outcomes import Refusal, StoredResponse
+from jitui.aftersales.commands.bulk_shipments import MOST_ROWS, RowOutcome, TrackingRow, record_rows
+from jitui.aftersales.model.order import ShipmentStatus
 from jitui.entrypoints.http.fields import Code, Id, Time
+from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import operation, post
 from jitui.entrypoints.http.problems import FaultCollector
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
-from jitui.entrypoints.http.resources.order_view import find_order
 from jitui.entrypoints.http.resources.shared import MOST_LINES, ActingSent, Sent, Shown, UnitsSent, units
 from jitui.entrypoints.http.resources.shipments import Carrier
 from jitui.identity.access import Permission
-
-MOST_ROWS = 500
-
-
-class RowOutcome(StrEnum):
-    """What became of a row: recorded, known already, or refused with a code and words."""
-
-    DONE = "done"
-    UNCHANGED = "unchanged"
-    REFUSED = "refused"
 
 
 class BulkShipmentRow(Sent, frozen=True, kw_only=True):
@@ -91,36 +76,11 @@ async def record_shipments(request: RequestContext) -> Reply:
         faults.time(f"rows[{place}].happened_at", row.happened_at)
         faults.unique(f"rows[{place}].lines", "line_id", (line.line_id for line in row.lines))
     faults.settle()
+    rows = [taken(TrackingRow, row, carrier=row.carrier or "", lines=units(row.lines)) for row in sent.rows]
     by = request.actor_for(sent.acting_for, sent.person)
-    results = tuple([await _record(request, row, by, now) for row in sent.rows])
+    results = await record_rows(request.service.store, rows, by=by, now=now, shop_id=request.own_shop)
     count = {word.value: sum(one.outcome is word for one in results) for word in RowOutcome}
-    return answer(BulkShipmentsAnswer(**count, results=results))
-
-
-async def _record(request: RequestContext, row: BulkShipmentRow, by: Actor, now: datetime) -> BulkShipmentResult:
-    ref = await find_order(request, row.order_id)
-    update = ShipmentUpdate(
-        row.degree,
-        row.carrier or "",
-        row.tracking_no,
-        ShipmentSource.MERCHANT,
-        row.happened_at or now,
-        units(row.lines),
-    )
-    store, shop_id = request.service.store, request.own_shop
-    done = not_found() if ref is None else await record_shipment(store, ref, update, by=by, now=now, shop_id=shop_id)
-    assert not isinstance(done, StoredResponse), "there is no Idempotency-Key"
-    if isinstance(done, Refusal):
-        return BulkShipmentResult(
-            order_id=row.order_id,
-            tracking_no=row.tracking_no,
-            outcome=RowOutcome.REFUSED,
-            code=done.code.value,
-            detail=done.message,
-            path=done.path,
-        )
-    outcome = RowOutcome.DONE if done.changes else RowOutcome.UNCHANGED
-    return BulkShipmentResult(order_id=row.order_id, tracking_no=row.tracking_no, outcome=outcome)
+    return answer(BulkShipmentsAnswer(**count, results=tuple(shown(BulkShipmentResult, one) for one in results)))
 
 
 HANDLERS = (record_shipments,)
