@@ -67,6 +67,7 @@ TABLE = {
     "GET /merchant/tickets/{ticket}": Row("merchant", "200", HIDDEN),
     "POST /merchant/tickets/{ticket}/approve": Row("merchant", "303", HIDDEN, (("version", "1"),)),
     "POST /merchant/tickets/{ticket}/reject": Row("merchant", "303", HIDDEN, (("version", "1"), ("reason", "No."))),
+    "GET /merchant/shipping": Row("merchant", "200", "200"),
     "GET /merchant/coverage": Row("merchant", "200", "200"),
     "POST /merchant/coverage/complaints": Row("merchant", "303", "303", (("reason", "The strike."),)),
 }

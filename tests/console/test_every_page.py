@@ -46,6 +46,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/merchant/tickets?state=x",
                 f"/merchant/tickets/{instant}",
                 f"/merchant/tickets/{reviewed}",
+                "/merchant/shipping",
                 "/merchant/coverage",
                 "/policy?publication=1",
                 "/account",

@@ -16,6 +16,7 @@ from jitui.aftersales.model.order import FulfillmentStatus, Hold
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.outcomes import RefusalCode
+from jitui.aftersales.shipping_risks import RiskKind
 from jitui.identity.access import Role
 from jitui.identity.people import SignInRefusal
 from jitui.policy import Verdict
@@ -129,6 +130,14 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
     ContestOutcome: {
         ContestOutcome.UPHELD: _("The platform agrees"),
         ContestOutcome.REJECTED: _("The platform does not agree"),
+    },
+    RiskKind: {
+        RiskKind.LABEL_NOT_HANDED_OVER: _("Label printed, parcel not handed over"),
+        RiskKind.SHIP_BY_NEAR: _("To be shipped soon"),
+        RiskKind.SHIP_BY_PASSED: _("Not shipped in time"),
+        RiskKind.SCAN_WITHOUT_TRACKING: _("With the carrier, no tracking number entered"),
+        RiskKind.OPEN_TICKET: _("Refund asked for: do not ship"),
+        RiskKind.STOP_SHIP_UNANSWERED: _("Refunded with a printed label, not answered"),
     },
     RefusalCode: {
         RefusalCode.NOT_FOUND: _("There is no such thing here, or it is not yours to see."),
