@@ -41,6 +41,7 @@ from jitui.adapters.postgres.second_factors import PostgresSecondFactors
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.adapters.postgres.ticket_list import PostgresTicketList
 from jitui.adapters.postgres.webhook_queue import PostgresDeliveryQueue
 from jitui.adapters.postgres.webhooks import PostgresWebhookEndpoints
 from jitui.adapters.postgres.workers import PostgresWorkers
@@ -73,6 +74,7 @@ from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
+from jitui.aftersales.ticket_list import TicketList
 from jitui.encryption import Encryption
 from jitui.errors import NotConfigured
 from jitui.identity.access import Role
@@ -127,6 +129,7 @@ class Service:
     cap_usages: CapUsages
     linked_accounts: LinkedAccounts
     feed: Feed
+    ticket_list: TicketList
     personal_data: PersonalData
     queries: Queries
     audit_log: AuditLog
@@ -254,6 +257,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             cap_usages=PostgresCapUsages(pool),
             linked_accounts=PostgresLinkedAccounts(pool),
             feed=PostgresFeed(pool, time_zone),
+            ticket_list=PostgresTicketList(pool),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),
             audit_log=PostgresAuditLog(pool),

@@ -44,6 +44,7 @@ IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
 """How long a full worker lets calls end before it claims again: a claim costs the same for one refund as for many."""
 ROLL_UP_SECONDS = 1.0
+TICKET_LIST_SECONDS = 0.5
 GATES_SECONDS = 10.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
@@ -94,6 +95,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
             *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
+            repeat("ticket_list", stop, lambda: _fill_ticket_list(service), every_seconds=TICKET_LIST_SECONDS),
             repeat("restrictions", stop, lambda: _restrict_by_rules(service), every_seconds=RESTRICTIONS_SECONDS),
             repeat("gates", stop, lambda: apply_gates(service), every_seconds=GATES_SECONDS),
             repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
@@ -329,6 +331,11 @@ async def _link_parked(service: Service) -> bool:
 async def _roll_up(service: Service) -> bool:
     """Roll up usage, by the database's clock: the age of usage must not depend on this machine's clock."""
     await service.feed.roll_up()
+    return False
+
+
+async def _fill_ticket_list(service: Service) -> bool:
+    await service.ticket_list.fill()
     return False
 
 

@@ -17,6 +17,7 @@ from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.store import PostgresStore
+from jitui.adapters.postgres.ticket_list import PostgresTicketList
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
@@ -67,6 +68,10 @@ class Market:
     @property
     def decision_settings(self) -> DecisionSettings:
         return DecisionSettings(Deciding(self.policy, self.canary, self.shadow), ZoneInfo(TIME_ZONE), PROVIDERS)
+
+    @property
+    def ticket_list(self) -> PostgresTicketList:
+        return PostgresTicketList(self.pool)
 
     async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
         """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""

@@ -15,6 +15,7 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
     market: Market, database_url: str
 ) -> None:
     await a_life(market)
+    await market.ticket_list.fill()
     before = {hit.table for hit in everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77")}
     assert before == {
         "api_key",
@@ -49,6 +50,7 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "task",
         "ticket",
         "ticket_event",
+        "ticket_list",
     }
     await erased(market)
     assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77") == []

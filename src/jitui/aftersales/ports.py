@@ -17,6 +17,7 @@ from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.aftersales.model.usage import Usage, UsageBeside
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
+from jitui.aftersales.ticket_list import Place, SortOrder, TicketSort
 from jitui.policy import PublicPolicy
 
 # References: how a command names the order that it works on -----------------------------------------------------
@@ -282,7 +283,7 @@ class Transaction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TicketFilter:
-    """A page of tickets, newest first; `after` is the last row of the previous page."""
+    """A page of tickets; `after` is the place of the previous page's last row in this order (`place_of`)."""
 
     shop_id: str | None = None
     buyer_id: str | None = None
@@ -291,7 +292,9 @@ class TicketFilter:
     approved_by: ApprovedBy | None = None
     requested_from: datetime | None = None
     requested_until: datetime | None = None
-    after: tuple[datetime, UUID] | None = None
+    sort: TicketSort = TicketSort.REQUESTED_AT
+    order: SortOrder = SortOrder.DESC
+    after: Place | None = None
     limit: int = 50
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.refund import Refund, RefundState
-from jitui.aftersales.model.ticket import Arm, Ticket
+from jitui.aftersales.model.ticket import Arm
 from jitui.aftersales.ports import (
     DecisionQuery,
     Incident,
@@ -22,6 +22,7 @@ from jitui.aftersales.ports import (
     TicketFilter,
     TicketRef,
 )
+from jitui.aftersales.ticket_list import ListedTickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,9 @@ class UnbalancedOrder:
 class Queries(Protocol):
     """Reads without locks; the caller sets the filter for a shop or a buyer (I8)."""
 
-    async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]: ...
+    async def tickets(self, wanted: TicketFilter) -> ListedTickets:
+        """A page; exact for a buyer or an order, otherwise at most a second late while a worker works."""
+        ...
 
     async def orders(self, wanted: OrderFilter) -> Sequence[Order]: ...
 

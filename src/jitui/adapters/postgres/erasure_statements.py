@@ -87,6 +87,10 @@ WHERE t.lane = %(lane)s AND t.order_id = ANY (%(orders)s::text[])
     "UPDATE cluster_member SET buyer_id = %(new_id)s WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "UPDATE ticket SET buyer_id = %(new_id)s WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     """
+UPDATE ticket_list l SET buyer_id = %(new_id)s FROM ticket t
+WHERE t.lane = %(lane)s AND t.buyer_id = %(new_id)s AND l.lane = t.lane AND l.ticket_id = t.ticket_id
+""",
+    """
 UPDATE restriction SET buyer_id = %(new_id)s, reason = '', lift_reason = '', evidence = '{}', text = '{}',
     facts = without_buyers_texts(facts)
 WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
@@ -190,8 +194,12 @@ ON CONFLICT (lane, digest) DO UPDATE SET keep_until = greatest(erased_buyer.keep
 # A worker that joins clusters would write the id again that it had read before.
 _LOCK_CLUSTERS: LiteralString = "SELECT pg_advisory_xact_lock(7405106)"
 
+# A worker that copies tickets into the list would write the id again that it had read before.
+_LOCK_TICKET_LIST: LiteralString = "SELECT pg_advisory_xact_lock(7405107)"
+
 BEFORE_THE_LOG: tuple[LiteralString, ...] = (
     _LOCK_CLUSTERS,
+    _LOCK_TICKET_LIST,
     _COMPLETE,
     _NEW_BUYER,
     *_MOVED,

@@ -154,7 +154,7 @@ class PostgresFeed:
         """Add what was published since the last time to cap usage and shop days; one worker at a time."""
         async with self._pool.connection() as connection:
             # Read before publishing: changes that are committed after this time may not be counted yet.
-            as_of = now or await _database_time(connection)
+            as_of = now or await database_time(connection)
             while await publish_changes(connection, 10_000) == 10_000:
                 pass
             await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": ROLL_UP_LOCK})
@@ -178,7 +178,8 @@ async def publish_changes(connection: Connection, limit: int) -> int:
     return cursor.rowcount
 
 
-async def _database_time(connection: Connection) -> datetime:
+async def database_time(connection: Connection) -> datetime:
+    """The time by the database's clock."""
     row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
     assert row is not None
     return msgspec.convert(row[0], datetime)

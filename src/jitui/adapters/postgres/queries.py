@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
 from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.adapters.postgres.ticket_list import read_tickets
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import story
 from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.refund import Refund
-from jitui.aftersales.model.ticket import Ticket
+from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.aftersales.ports import (
     DecisionQuery,
     Incident,
@@ -33,21 +34,8 @@ from jitui.aftersales.queries import (
     ShadowReport,
     UnbalancedOrder,
 )
+from jitui.aftersales.ticket_list import ListedTickets
 from jitui.ids import lane_of
-
-_TICKETS: LiteralString = """
-SELECT to_json(t)::text FROM ticket t
-WHERE (%(lane)s::smallint IS NULL OR t.lane = %(lane)s)
-  AND (%(buyer_id)s::text IS NULL OR t.buyer_id = %(buyer_id)s)
-  AND (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
-  AND (%(order_id)s::text IS NULL OR t.order_id = %(order_id)s)
-  AND (%(state)s::text IS NULL OR t.state = %(state)s)
-  AND (%(approved_by)s::text IS NULL OR t.approved_by = %(approved_by)s)
-  AND (%(requested_from)s::timestamptz IS NULL OR t.requested_at >= %(requested_from)s)
-  AND (%(requested_until)s::timestamptz IS NULL OR t.requested_at < %(requested_until)s)
-  AND (%(after_at)s::timestamptz IS NULL OR (t.requested_at, t.ticket_id) < (%(after_at)s, %(after_id)s::uuid))
-ORDER BY t.requested_at DESC, t.ticket_id DESC LIMIT %(limit)s
-"""
 
 _REFUNDS: LiteralString = """
 SELECT to_json(r)::text FROM refund r
@@ -73,6 +61,12 @@ WHERE (%(lane)s::smallint IS NULL OR o.lane = %(lane)s)
 ORDER BY o.placed_at DESC, o.order_id DESC LIMIT %(limit)s
 """
 
+# By every state and every approver, so that the list's indexes find the tickets since a time.
+_EVERY_TICKET: Mapping[str, object] = {
+    "states": [state.value for state in TicketState],
+    "approvers": ["", *(one.value for one in ApprovedBy)],
+}
+
 _BENEFIT: LiteralString = """
 SELECT json_build_object(
     'requests', count(*),
@@ -87,9 +81,10 @@ SELECT json_build_object(
 FROM (
     SELECT approved_by, state, approved_by = 'instant_refund' AS is_instant,
         CASE WHEN state = 'refunded' THEN extract(epoch FROM closed_at - requested_at)::float8 END AS seconds
-    FROM ticket t
+    FROM ticket_list t
     WHERE (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
-      AND (%(since)s::timestamptz IS NULL OR t.requested_at >= %(since)s)) t
+      AND (%(since)s::timestamptz IS NULL OR t.requested_at >= %(since)s)
+      AND t.state = ANY (%(states)s::text[]) AND t.approved_by = ANY (%(approvers)s::text[])) t
 """
 
 _INCIDENTS: LiteralString = """
@@ -163,7 +158,10 @@ _ARMS: LiteralString = """
 SELECT json_build_object('arm', arm, 'currency', currency, 'requests', count(*),
     'instant', count(*) FILTER (WHERE approved_by = 'instant_refund'),
     'instant_minor', coalesce(sum(amount_minor) FILTER (WHERE approved_by = 'instant_refund'), 0)::bigint)::text
-FROM ticket WHERE requested_at >= %(since)s GROUP BY arm, currency ORDER BY arm, currency
+FROM ticket_list
+WHERE requested_at >= %(since)s
+  AND state = ANY (%(states)s::text[]) AND approved_by = ANY (%(approvers)s::text[])
+GROUP BY arm, currency ORDER BY arm, currency
 """
 
 # Grouped once for the outcomes and once for each condition that differs; a group's newest tickets are its examples.
@@ -254,23 +252,9 @@ class PostgresQueries:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]:
+    async def tickets(self, wanted: TicketFilter) -> ListedTickets:
         """A page of tickets."""
-        at, ticket_id = wanted.after or (None, None)
-        params = {
-            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
-            "buyer_id": wanted.buyer_id,
-            "shop_id": wanted.shop_id,
-            "order_id": wanted.order_id,
-            "state": wanted.state,
-            "approved_by": wanted.approved_by,
-            "requested_from": wanted.requested_from,
-            "requested_until": wanted.requested_until,
-            "after_at": at,
-            "after_id": ticket_id,
-            "limit": wanted.limit,
-        }
-        return await read_rows(self._pool, _TICKETS, params, Ticket)
+        return await read_tickets(self._pool, wanted)
 
     async def orders(self, wanted: OrderFilter) -> Sequence[Order]:
         """A page of orders."""
@@ -323,7 +307,8 @@ class PostgresQueries:
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit:
         """What the service did since a time."""
-        return (await read_rows(self._pool, _BENEFIT, {"shop_id": shop_id, "since": since}, Benefit))[0]
+        params = {**_EVERY_TICKET, "shop_id": shop_id, "since": since}
+        return (await read_rows(self._pool, _BENEFIT, params, Benefit))[0]
 
     async def health(self, now: datetime) -> Health:
         """Raises a ProgrammingError of psycopg's on a database that was never migrated, or is at an earlier release."""
@@ -336,7 +321,7 @@ class PostgresQueries:
 
     async def arms(self, since: datetime) -> Sequence[ArmFigures]:
         """The requests since then, by arm."""
-        return await read_rows(self._pool, _ARMS, {"since": since}, ArmFigures)
+        return await read_rows(self._pool, _ARMS, {**_EVERY_TICKET, "since": since}, ArmFigures)
 
     async def shadow_report(self, sha256: str, *, since: datetime | None, examples: int) -> ShadowReport:
         """Four-way table, conditions and examples."""

@@ -22,6 +22,7 @@ from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
 from jitui.aftersales.memory_store.restriction_checks import MemoryRestrictionChecks
 from jitui.aftersales.memory_store.tables import MemoryTables
+from jitui.aftersales.memory_store.ticket_list import list_tickets
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import OperatorTask
@@ -38,8 +39,10 @@ from jitui.aftersales.ports import (
     OutgoingEvent,
     Ref,
     StoredDecision,
+    TicketFilter,
     TicketRef,
 )
+from jitui.aftersales.ticket_list import ListedTickets
 from jitui.errors import InvariantBroken
 from jitui.ids import new_id
 
@@ -162,6 +165,11 @@ class MemoryStore:
             found.decision,
             found.shadow,
         )
+
+    async def tickets(self, wanted: TicketFilter) -> ListedTickets:
+        """A page of tickets."""
+        every = (ticket for snapshot in self._tables.snapshots.values() for ticket in snapshot.tickets)
+        return list_tickets(every, wanted)
 
     async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]:
         """Incidents, newest first."""
