@@ -437,12 +437,12 @@ def statement_formats() -> dict[str, StatementFormat]:
     from jitui.adapters.payments.statements.stripe import StripeStatements
     from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
 
-    return {
-        "simulator": SimulatorStatements(),
+    real: dict[str, StatementFormat] = {
         "wechat_pay": WeChatPayStatements(),
         "alipay": AlipayStatements(),
         "stripe": StripeStatements(),
     }
+    return {"simulator": SimulatorStatements(), **real}
 
 
 async def install_policy(service: Service) -> bool:
