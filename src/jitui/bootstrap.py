@@ -437,12 +437,8 @@ def statement_formats() -> dict[str, StatementFormat]:
     from jitui.adapters.payments.statements.stripe import StripeStatements
     from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
 
-    real: dict[str, StatementFormat] = {
-        "wechat_pay": WeChatPayStatements(),
-        "alipay": AlipayStatements(),
-        "stripe": StripeStatements(),
-    }
-    return {"simulator": SimulatorStatements(), **real}
+    real: dict[str, StatementFormat] = {"wechat_pay": WeChatPayStatements(), "stripe": StripeStatements()}
+    return {"simulator": SimulatorStatements(), "alipay": AlipayStatements(), **real}
 
 
 async def install_policy(service: Service) -> bool:
