@@ -92,13 +92,21 @@ class Market:
         shop_id: str = "shop-1",
         tenders: Sequence[int] | None = None,
         funding: tuple[Funding, ...] = (),
+        customised: bool | None = False,
         now: datetime = NOW,
     ) -> OrderRef:
         """An order of lines l1, l2, … paid in full by the tenders given (one by default; none: not paid yet)."""
         counts = quantities or [1] * len(amounts)
         lines = tuple(
             OrderLine(
-                f"l{index}", f"sku-{index}", f"item-{index}", count, amount, "apparel", customised=False, virtual=False
+                f"l{index}",
+                f"sku-{index}",
+                f"item-{index}",
+                count,
+                amount,
+                "apparel",
+                customised=customised,
+                virtual=False,
             )
             for index, (amount, count) in enumerate(zip(amounts, counts, strict=True), start=1)
         )

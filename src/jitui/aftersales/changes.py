@@ -12,6 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from jitui.aftersales.model.order import Dispute, Funder, Shipment, Tender
+from jitui.aftersales.model.receipt import Receipt
 from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement, SettlementProposal
 from jitui.aftersales.model.task import NewTask
 from jitui.aftersales.model.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
@@ -67,6 +68,7 @@ class RecordDecision:
     """A complete decision as JSON values: outcome, policy version, facts and conditions (I4).
 
     `read_from`: how much history was available for the features. `shadow`: what a policy in shadow decided beside it.
+    `receipt`: what the buyer is acknowledged; a second decision on a ticket has none.
     """
 
     ticket_id: UUID
@@ -79,6 +81,7 @@ class RecordDecision:
     decision: Mapping[str, object]
     read_from: Mapping[str, object] | None = None
     shadow: Mapping[str, object] | None = None
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)

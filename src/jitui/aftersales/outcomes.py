@@ -33,6 +33,7 @@ class RefusalCode(StrEnum):
     TICKET_STALE = "ticket-stale"
     TICKET_ALREADY_APPROVED = "ticket-already-approved"
     TICKET_ALREADY_CLOSED = "ticket-already-closed"
+    WITHDRAWAL_NEEDS_GROUND = "withdrawal-needs-ground"
     TICKET_NOT_EXPIRED = "ticket-not-expired"
     REFUND_NOT_FAILED = "refund-not-failed"
     SETTLEMENT_DIFFERS = "settlement-differs"

@@ -58,10 +58,10 @@ _SQL: dict[type, LiteralString] = {
         opened AS (
             INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency,
                 amount_minor, freight_minor, funding_returns, notice, approved_by, review_reason, arm, on_timeout,
-                requested_at, expires_at, approved_at, closed_at)
+                requested_at, expires_at, approved_at, closed_at, basis)
             SELECT %(lane)s, t.ticket_id, %(order_id)s, t.buyer_id, t.shop_id, t.state, t.version, t.reason, t.currency,
                 t.amount_minor, t.freight_minor, t.funding_returns, t.notice, t.approved_by, t.review_reason, t.arm,
-                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at
+                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at, t.basis
             FROM rows, jsonb_populate_record(NULL::ticket, rows.ticket) t)
         INSERT INTO ticket_line (lane, ticket_id, order_id, line_id, quantity, amount_minor, open)
         SELECT %(lane)s, l.ticket_id, %(order_id)s, l.line_id, l.quantity, l.amount_minor, l.open
@@ -82,11 +82,11 @@ _SQL: dict[type, LiteralString] = {
         """,
     c.RecordDecision: f"""
         INSERT INTO decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome, decided_at,
-            facts, decision, read_from, shadow)
+            facts, decision, read_from, shadow, receipt, receipt_sha256)
         SELECT %(lane)s, r.ticket_id, %(order_id)s, r.policy_id, r.policy_version, r.policy_sha256, r.outcome,
-            r.decided_at, r.facts, r.decision, r.read_from, r.shadow
+            r.decided_at, r.facts, r.decision, r.read_from, r.shadow, r.receipt ->> 'content', r.receipt ->> 'sha256'
         FROM {_ROWS} AS r (ticket_id uuid, policy_id text, policy_version text, policy_sha256 text, outcome text,
-            decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb, shadow jsonb)
+            decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb, shadow jsonb, receipt jsonb)
         """,
     c.AddTimeline: f"""
         INSERT INTO ticket_event (lane, ticket_id, seq, order_id, at, actor_kind, actor_id, from_state, to_state, why,

@@ -20,6 +20,7 @@ from jitui.aftersales.commands.allocation import refundable_minor
 from jitui.aftersales.commands.approval import amount_now, approve_ticket
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.commands.ship import ShipmentUpdate, goods_with_carrier, plan_shipment
+from jitui.aftersales.commands.withdrawal import rejection_refused
 from jitui.aftersales.model.snapshot import OrderSnapshot, transition
 from jitui.aftersales.model.ticket import APPROVED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
@@ -158,6 +159,9 @@ def plan_rejection(
     snapshot: OrderSnapshot, ticket: Ticket, rejection: Rejection, by: Actor, now: datetime
 ) -> Plan | Refusal:
     """Reject, release the units, and ship them in the same step when a shipment is given."""
+    refused = rejection_refused(snapshot, ticket, with_shipment=rejection.shipment is not None)
+    if refused is not None:
+        return refused
     closed = _plan_closing(
         snapshot,
         ticket,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketEvent, TicketState
+from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Basis, Reason, TicketEvent, TicketState
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class TicketView:
     lines: tuple[TicketLineView, ...]
     refunds: tuple[RefundView, ...]
     timeline: tuple[TimelineView, ...]
+    basis: Basis = Basis.GOODWILL
 
 
 _OWN_STAFF = frozenset({ActorKind.PLATFORM, ActorKind.OPERATOR})
@@ -131,6 +132,7 @@ def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
         lines=_lines(snapshot, ticket_id, currency),
         refunds=tuple(_refund(refund) for refund in snapshot.refunds_of(ticket_id)),
         timeline=tuple(_event(event) for event in snapshot.timeline_of(ticket_id)),
+        basis=ticket.basis,
     )
 
 

@@ -60,6 +60,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
     },
     ApprovedBy: {
         ApprovedBy.INSTANT_REFUND: _("Platform guarantee"),
+        ApprovedBy.WITHDRAWAL: _("Right of withdrawal"),
         ApprovedBy.MERCHANT: _("The shop"),
         ApprovedBy.MERCHANT_TIMEOUT: _("Deadline passed"),
         ApprovedBy.ARBITRATION: _("Arbitration"),
@@ -159,6 +160,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.TICKET_STALE: _("Somebody changed this ticket since you opened it. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_APPROVED: _("This ticket was approved already. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_CLOSED: _("This ticket was closed already. This is how it stands now."),
+        RefusalCode.WITHDRAWAL_NEEDS_GROUND: _(
+            "The buyer withdraws by right. Approve, or reject with the tracking number if the goods have left."
+        ),
         RefusalCode.TICKET_NOT_EXPIRED: _("The ticket's deadline has not passed."),
         RefusalCode.REFUND_NOT_FAILED: _("This refund has not failed."),
         RefusalCode.SETTLEMENT_DIFFERS: _("This is not the amount of the refund."),
@@ -188,6 +192,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
 WHY: Mapping[str, str] = {
     "requested": _("Refund asked for"),
     "approved_instant_refund": _("Approved by the platform guarantee"),
+    "approved_withdrawal": _("Approved, because the buyer withdrew by right"),
     "approved_merchant": _("Approved by the shop"),
     "approved_merchant_timeout": _("Approved, because the deadline passed"),
     "approved_arbitration": _("Approved in arbitration"),

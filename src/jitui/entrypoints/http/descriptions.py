@@ -53,6 +53,8 @@ FIELDS: dict[str, str] = {
     "awaiting": "Requests that are waiting for the merchant.",
     "balance_minor": "Debits less credits, in minor units.",
     "balances": "The balance of each account.",
+    "basis": "`goodwill`: the platform's guarantee decides. `withdrawal`: the buyer withdraws from the contract by "
+    "right, which no policy, cap or restriction can refuse.",
     "body": "Further data of the event; its fields depend on the kind and are in the reference.",
     "buyer_id": "The platform's id of the buyer.",
     "AppealQuery.buyer_id": "Only appeals of this buyer.",

@@ -89,6 +89,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.TICKET_STALE, 412, "The ticket has changed"),
         (RefusalCode.TICKET_ALREADY_APPROVED, 409, "The ticket was approved already"),
         (RefusalCode.TICKET_ALREADY_CLOSED, 409, "The ticket is closed"),
+        (RefusalCode.WITHDRAWAL_NEEDS_GROUND, 409, "A withdrawal is not the shop's to refuse"),
         (RefusalCode.TICKET_NOT_EXPIRED, 409, "The ticket's deadline has not passed"),
         (RefusalCode.REFUND_NOT_FAILED, 409, "Only a failed refund is retried or settled"),
         (RefusalCode.SETTLEMENT_DIFFERS, 422, "The payment by hand is not the refund's amount"),
