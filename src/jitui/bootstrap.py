@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -25,6 +24,7 @@ from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.linked_accounts import PostgresLinkedAccounts
 from jitui.adapters.postgres.links import PostgresLinks
 from jitui.adapters.postgres.migrate import upgrade
+from jitui.adapters.postgres.notices import PostgresNoticePreferences, PostgresNoticeQueue
 from jitui.adapters.postgres.openid import PostgresIdentities, PostgresOpenIdSignIns
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
@@ -35,6 +35,7 @@ from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.proposals import PostgresProposals
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
+from jitui.adapters.postgres.receipts import PostgresReceipts
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.restrictions import PostgresRestrictionChecks
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
@@ -44,7 +45,6 @@ from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.adapters.postgres.webhook_queue import PostgresDeliveryQueue
 from jitui.adapters.postgres.webhooks import PostgresWebhookEndpoints
 from jitui.adapters.postgres.workers import PostgresWorkers
-from jitui.adapters.webhooks import HttpSender
 from jitui.aftersales.commands.dispute import ParkedDisputes
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.restriction_rules import RestrictionChecks
@@ -69,7 +69,7 @@ from jitui.aftersales.operations.conditions import Expected
 from jitui.aftersales.operations.workers import Workers
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import Capabilities, PaymentProvider
-from jitui.aftersales.queries import Queries
+from jitui.aftersales.queries import Queries, Receipts
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
@@ -84,11 +84,11 @@ from jitui.identity.openid import OpenId
 from jitui.identity.openid_person import Identities
 from jitui.identity.people import People
 from jitui.identity.second_factor import SecondFactors
+from jitui.notices.dispatcher import Notices
 from jitui.policy import Policy
 from jitui.settings import Settings, YesOrNo, read_secret_file
 from jitui.sign_in_rules import openid_rules, second_factor_roles
 from jitui.webhooks.addresses import AddressRules
-from jitui.webhooks.dispatcher import Dispatcher, DispatchRules
 from jitui.webhooks.endpoints import Keeping
 from jitui.webhooks.model import Webhooks
 
@@ -146,6 +146,8 @@ class Service:
     policy_in_force: PolicyInForce
     encryption: Encryption
     webhooks: Webhooks
+    receipts: Receipts
+    notices: Notices
     pool_figures: Callable[[], Mapping[str, int]]
     clock: Clock = utc_now
 
@@ -273,6 +275,8 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             policy_in_force=PolicyInForce(policies),
             encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
+            receipts=PostgresReceipts(pool),
+            notices=Notices(PostgresNoticeQueue(pool), PostgresNoticePreferences(pool)),
             pool_figures=pool.get_stats,
             clock=clock,
         )
@@ -409,21 +413,6 @@ def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
 def address_rules(settings: Settings) -> AddressRules:
     """Where webhooks may be sent to."""
     return AddressRules(settings.webhook_allowed_networks, settings.webhook_allow_http is YesOrNo.YES)
-
-
-@asynccontextmanager
-async def webhook_dispatcher(service: Service) -> AsyncIterator[Dispatcher]:
-    """What sends webhooks in a worker."""
-    settings = service.settings
-    rules = DispatchRules(
-        dead_after=timedelta(hours=settings.webhook_dead_after_hours),
-        pause_after=timedelta(hours=settings.webhook_pause_after_hours),
-        keep=timedelta(days=settings.webhook_keep_days),
-        lease=settings.webhook_lease,
-        user_agent=f"Jitui/{version('jitui')}",
-    )
-    async with HttpSender(address_rules(settings), timeout_seconds=settings.webhook_timeout_seconds) as sender:
-        yield Dispatcher(service.webhooks, sender, service.encryption, service.tasks, clock=service.clock, rules=rules)
 
 
 def statement_formats() -> dict[str, StatementFormat]:

@@ -29,11 +29,13 @@ from jitui.aftersales.operations.provider_health import ProvidersHealth, Trouble
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
-from jitui.bootstrap import Service, webhook_dispatcher
+from jitui.bootstrap import Service
+from jitui.bootstrap_sending import notice_dispatcher, webhook_dispatcher
 from jitui.errors import BadInput, JituiError, NotConfigured
 from jitui.logs import get_logger, name_trace, tell_failure
 from jitui.monitoring.worker_metrics import WorkerMetrics
 from jitui.monitoring.worker_port import metrics_port
+from jitui.notices.dispatcher import NoticeDispatcher
 from jitui.policy import Policy
 from jitui.tracing import continued_span, trace_id_of
 from jitui.watching import AFTER_FAULT_SECONDS, pause, watch
@@ -63,6 +65,7 @@ MOST_KEYS_NAMED = 20
 FAN_OUT_SECONDS = 0.5
 WEBHOOK_WATCH_SECONDS = 60.0
 WEBHOOK_HEALTH_SECONDS = 5.0
+NOTICES_SECONDS = 2.0
 KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 FORGET_SILENT = timedelta(days=1)
@@ -89,7 +92,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
         await _beat(service, worker, health, metrics)
     await _first_look(service, stop, metrics)
     repeat = partial(again_and_again, failed=metrics.step_failed)
-    async with webhook_dispatcher(service) as dispatcher:
+    async with webhook_dispatcher(service) as dispatcher, notice_dispatcher(service) as notices:
         await asyncio.gather(
             *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
@@ -120,6 +123,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
             repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),
             repeat("pool", stop, lambda: _sample_pool(service, metrics), every_seconds=POOL_SECONDS),
             _send_webhooks(dispatcher, stop, repeat),
+            *(() if notices is None else (_send_notices(notices, stop, repeat),)),
         )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
         await service.workers.leave(name)
@@ -318,6 +322,16 @@ async def _send_webhooks(dispatcher: Dispatcher, stop: asyncio.Event, repeat: Re
         repeat("webhook_health", stop, dispatcher.note_health, every_seconds=WEBHOOK_HEALTH_SECONDS),
         repeat("webhook_watch", stop, dispatcher.look_after, every_seconds=WEBHOOK_WATCH_SECONDS),
         repeat("webhook_forget", stop, dispatcher.purge, every_seconds=FORGET_SECONDS),
+    )
+
+
+async def _send_notices(dispatcher: NoticeDispatcher, stop: asyncio.Event, repeat: Repeat) -> None:
+    """Queue what happens for buyers and shops, send it, and tell a person what nobody knows of."""
+    await asyncio.gather(
+        repeat("notice_fan_out", stop, dispatcher.fan_out, every_seconds=NOTICES_SECONDS),
+        repeat("notices", stop, dispatcher.send_due, every_seconds=NOTICES_SECONDS),
+        repeat("notices_lost", stop, dispatcher.look_after, every_seconds=WEBHOOK_WATCH_SECONDS),
+        repeat("notices_forget", stop, dispatcher.purge, every_seconds=FORGET_SECONDS),
     )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.model.order import Order
+from jitui.aftersales.model.receipt import Receipt
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.ticket import Arm, Ticket
 from jitui.aftersales.ports import (
@@ -239,6 +240,14 @@ class UnbalancedOrder:
     what: str  # captured | promised | paid_back | charged_back | escrow
     ledger_minor: int
     order_minor: int
+
+
+class Receipts(Protocol):
+    """Reads what was acknowledged to buyers."""
+
+    async def receipt(self, ref: TicketRef) -> Receipt | None:
+        """The receipt of a ticket; None for one that no request of the buyer's opened, or an earlier release."""
+        ...
 
 
 class Queries(Protocol):

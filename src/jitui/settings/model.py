@@ -10,7 +10,17 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from jitui.settings import sign_in, values
-from jitui.settings.values import CurrencyAmount, Language, LogFormat, LogLevel, Network, YesOrNo, read_secret_file
+from jitui.settings.values import (
+    CurrencyAmount,
+    Language,
+    LogFormat,
+    LogLevel,
+    MailSender,
+    Network,
+    SmtpTls,
+    YesOrNo,
+    read_secret_file,
+)
 
 _Value = TypeVar("_Value")
 
@@ -62,6 +72,18 @@ class Settings:
     webhook_dead_after_hours: int = _setting(values.whole(1, 720), 72)
     webhook_pause_after_hours: int = _setting(values.whole(1, 2_160), 120)
     webhook_keep_days: int = _setting(values.whole(1, 30), 30)
+    smtp_host: str | None = _setting(values.host, None)
+    smtp_port: int = _setting(values.whole(1, 65_535), 587)
+    smtp_tls: SmtpTls = _setting(values.word(SmtpTls), SmtpTls.STARTTLS)
+    smtp_user: str | None = _setting(str, None)
+    smtp_password_file: Path | None = _setting(values.secret_file, None)
+    smtp_timeout_seconds: int = _setting(values.whole(1, 60), 30)
+    mail_from: MailSender | None = _setting(values.mail_sender, None)
+    address_book_url: str | None = _setting(values.http_url, None)
+    address_book_key_file: Path | None = _setting(values.secret_file, None)
+    notice_dead_after_hours: int = _setting(values.whole(1, 720), 72)
+    notice_keep_days: int = _setting(values.whole(1, 365), 90)
+    notice_remind_hours: int = _setting(values.whole(1, 168), 12)
     appeal_answer_days: int = _setting(values.whole(1, 90), 15)
     erasures_keep_days: int = _setting(values.whole(31, 3_650), 400)
     complaints_answer_days: int = _setting(values.whole(1, 365), 15)

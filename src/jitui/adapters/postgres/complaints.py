@@ -95,6 +95,11 @@ class PostgresComplaints:
             return known
         return complaint_answered()
 
+    async def get(self, complaint_id: UUID) -> Complaint | None:
+        """One complaint."""
+        found = await read_rows(self._pool, _ONE, {"complaint_id": complaint_id}, Complaint)
+        return found[0] if found else None
+
     async def list(self, wanted: ComplaintFilter) -> Sequence[Complaint]:
         """The earliest deadline first."""
         at, complaint_id = wanted.after or (None, None)
