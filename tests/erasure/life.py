@@ -193,6 +193,10 @@ _WORDS = (
     # As an earlier release wrote them.
     f"""INSERT INTO change (lane, kind, order_id, buyer_id, shop_id, at, body)
         SELECT lane, 'order.paid', order_id, buyer_id, shop_id, %(now)s, '{{}}' FROM orders WHERE {_THEIRS} LIMIT 1""",
+    """INSERT INTO notice (lane, recipient, recipient_id, kind, subject, queued_at, due_at)
+        VALUES (%(lane)s, 'buyer', %(buyer)s, 'restricted', %(id)s::text, %(now)s, %(now)s)""",
+    """INSERT INTO notice_preference (lane, recipient, recipient_id, off, changed_at)
+        VALUES (%(lane)s, 'buyer', %(buyer)s, '{}', %(now)s)""",
     """SELECT append_audit(%(now)s, 'ada', 'key.issued', 'jk_anna',
         jsonb_build_object('scope', 'buyer', 'label', 'phone of ' || %(text)s)::text)""",
     """SELECT append_audit(%(now)s, 'anna-signs-in', 'person.signed_in', 'anna-signs-in',

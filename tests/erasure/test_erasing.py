@@ -36,6 +36,8 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "identity_link",
         "incident",
         "later_decision",
+        "notice",
+        "notice_preference",
         "order_directory",
         "order_line",
         "orders",

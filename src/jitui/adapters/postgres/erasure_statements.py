@@ -109,6 +109,8 @@ _DROPPED: tuple[LiteralString, ...] = (
 DELETE FROM webhook_delivery
 WHERE lane = %(lane)s AND order_id = ANY (%(orders)s::text[]) AND closed_at IS NOT NULL
 """,
+    "DELETE FROM notice WHERE lane = %(lane)s AND recipient = 'buyer' AND recipient_id = %(buyer_id)s",
+    "DELETE FROM notice_preference WHERE lane = %(lane)s AND recipient = 'buyer' AND recipient_id = %(buyer_id)s",
     "DELETE FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
 )
 """What goes."""
@@ -143,6 +145,8 @@ UPDATE decision x SET facts = without_buyers_texts(x.facts), read_from = x.read_
         WHEN without_buyers_texts(x.facts) = x.facts THEN '{{}}' ELSE '{{"erased": true}}'::jsonb END
 WHERE {_OURS}
 """,
+    # The goods' titles are free text. The hash stays: whoever has kept a copy can show that it is the one.
+    f"UPDATE decision x SET receipt = NULL WHERE {_OURS}",
     f"""
 UPDATE later_decision x SET facts = without_buyers_texts(x.facts), read_from = x.read_from - 'registered_at',
     decision = without_buyers_texts(x.decision) || CASE

@@ -87,6 +87,14 @@ FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 SELECT coalesce(jsonb_agg(to_jsonb(a) - '{lane,buyer_id}'::text[] ORDER BY opened_at), '[]')
 FROM appeal a WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 """,
+    "notices": """
+SELECT coalesce(jsonb_agg(to_jsonb(n) - '{lane,recipient,recipient_id,claim_id}'::text[] ORDER BY queued_at), '[]')
+FROM notice n WHERE lane = %(lane)s AND recipient = 'buyer' AND recipient_id = %(buyer_id)s
+""",
+    "notice_preferences": """
+SELECT to_jsonb(p) - '{lane,recipient,recipient_id}'::text[] FROM notice_preference p
+WHERE lane = %(lane)s AND recipient = 'buyer' AND recipient_id = %(buyer_id)s
+""",
     "history": """
 SELECT coalesce(jsonb_agg(to_jsonb(e) - '{lane,buyer_id,entry,counts_for_order}'::text[] ORDER BY entry), '[]')
 FROM buyer_event e WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s

@@ -6,6 +6,7 @@ An entry `Struct.field` describes a narrower meaning in one body. The types and 
 from __future__ import annotations
 
 from jitui.entrypoints.http.descriptions_caps import CAP_FIELDS
+from jitui.entrypoints.http.descriptions_notices import NOTICE_FIELDS
 from jitui.entrypoints.http.descriptions_policies import POLICY_FIELDS
 
 FIELDS: dict[str, str] = {
@@ -421,6 +422,7 @@ FIELDS: dict[str, str] = {
     "wait_seconds": "Whether to wait for new events.",
     **POLICY_FIELDS,
     **CAP_FIELDS,
+    **NOTICE_FIELDS,
 }
 
 

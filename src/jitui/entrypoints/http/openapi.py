@@ -68,6 +68,7 @@ TAGS = {
     "Notifications": "Notifications by payment providers.",
     "Pauses": "Stopping instant refunds for a shop, category, item, region or the platform.",
     "Restrictions and lists": "Withdrawing the service from a buyer, and appeals against it; allow and deny lists.",
+    "Notices": "Which notices buyers and shops get.",
     "Policies": "The published conditions and their earlier versions.",
     "Service": "The state of the service.",
 }
@@ -114,7 +115,7 @@ def _schemas() -> Json:
     kinds = [operation.body for operation in operations if operation.takes_body]
     for operation in operations:
         kinds += [answer for answer in operation.answers.values() if answer is not None and answer is not str]
-        kinds += operation.other_media.values()
+        kinds += [kind for kind in operation.other_media.values() if kind not in (str, bytes)]
     kinds = [*dict.fromkeys(kinds), ProblemBody]
     _, components = msgspec.json.schema_components(kinds, schema_hook=_anything, ref_template=_REF)
     mark_times(components, kinds)
@@ -363,9 +364,13 @@ def _success(handler: HTTPRouteHandler, operation: Operation, status: int, shown
         response["content"] = {JSON: _content(JSON, answer, shown[answer])}
     if status == 200:
         others = operation.other_media.items()
-        response.setdefault("content", {}).update({name: _content(name, kind, shown[kind]) for name, kind in others})
+        response.setdefault("content", {}).update({name: _other(name, kind, shown) for name, kind in others})
     response["headers"] = _success_headers(operation, status)
     return response
+
+
+def _other(name: str, kind: type[Any], shown: Mapping[type[Any], object]) -> object:
+    return {"schema": {"type": "string"}} if kind in (str, bytes) else _content(name, kind, shown[kind])
 
 
 def _success_headers(operation: Operation, status: int) -> Json:

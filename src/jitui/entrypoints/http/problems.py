@@ -128,6 +128,7 @@ PERMISSION_MISSING = ProblemKind("permission-missing", 403, "This key lacks a pe
 NOT_FOUND = REFUSALS[RefusalCode.NOT_FOUND]
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The address does not take this method")
 REQUEST_TIMEOUT = ProblemKind("request-timeout", 408, "The request came too slowly")
+PDF_NOT_AVAILABLE = ProblemKind("pdf-not-available", 406, "There is no PDF here")
 BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body has another media type")
 VERSION_REQUIRED = ProblemKind("version-required", 428, "The ticket's version is needed")

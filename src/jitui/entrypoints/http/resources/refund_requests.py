@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from jitui.aftersales.changes import RecordDecision
 from jitui.aftersales.commands.execute import Executed
@@ -57,7 +57,7 @@ class RefundRequestSent(Sent, frozen=True, kw_only=True):
     order_id: Id
     buyer_id: Annotated[Id | None, Meta(description="A buyer key may leave it out; a platform key must not.")] = None
     reason: Reason = Reason.OTHER
-    basis: Basis = Basis.GOODWILL
+    basis: Annotated[Basis | UnsetType, Meta(description="Without it: `goodwill`.")] = UNSET
     lines: Annotated[list[UnitsSent], Meta(max_length=MOST_LINES)] = field(default_factory=list)
 
 
@@ -151,7 +151,7 @@ def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundRequest | No
         raise refuse("buyer_id", "This field is required with a platform key.")
     if not request.may_see(buyer_id=buyer_id):
         return None
-    return RefundRequest(buyer_id, sent.order_id, sent.reason, units(sent.lines), sent.basis)
+    return RefundRequest(buyer_id, sent.order_id, sent.reason, units(sent.lines), sent.basis or Basis.GOODWILL)
 
 
 class _Deadline:

@@ -9,8 +9,8 @@ ALTER TABLE ticket DROP CONSTRAINT ticket_arm,
     ADD CONSTRAINT ticket_arm CHECK (arm IN ('live', 'canary', 'hold_out', 'none')) NOT VALID;
 
 -- What was acknowledged to the buyer, as the very text, with the SHA-256 of its bytes. In the decision's row, which is
--- written once: a request costs no further statement. Requests from before have none.
+-- written once: a request costs no further statement. Requests from before have none; an erasure takes the text, and
+-- leaves its hash.
 ALTER TABLE decision ADD COLUMN receipt text, ADD COLUMN receipt_sha256 text,
     ADD CONSTRAINT receipt_is_whole CHECK (
-        (receipt IS NULL) = (receipt_sha256 IS NULL)
-        AND receipt_sha256 = encode(sha256(convert_to(receipt, 'UTF8')), 'hex'));
+        receipt IS NULL OR coalesce(receipt_sha256 = encode(sha256(convert_to(receipt, 'UTF8')), 'hex'), false));
