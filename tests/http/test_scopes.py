@@ -76,6 +76,12 @@ TABLE: dict[str, Row] = {
     "approve_ticket": Row("/v1/after-sales/{ticket}/approve", {P, S}, if_match=True),
     "reject_ticket": Row("/v1/after-sales/{ticket}/reject", {P, S}, {"reason": "No."}, if_match=True),
     "withdraw_ticket": Row("/v1/after-sales/{ticket}/withdraw", {P, B}),
+    "get_receipt": Row("/v1/after-sales/{ticket}/receipt", {P, S, B}),
+    "get_statement_of_reasons": Row("/v1/after-sales/{rejected}/statement-of-reasons", {P, S, B}),
+    "get_buyer_notice_preferences": Row("/v1/buyers/{buyer}/notice-preferences", {P, B}),
+    "put_buyer_notice_preferences": Row("/v1/buyers/{buyer}/notice-preferences", {P, B}, {"off": ["refunded"]}),
+    "get_shop_notice_preferences": Row("/v1/shops/{shop}/notice-preferences", {P, S}),
+    "put_shop_notice_preferences": Row("/v1/shops/{shop}/notice-preferences", {P, S}, {"off": ["stop_ship"]}),
     "get_decision": Row("/v1/after-sales/{ticket}/decision", {P, S, B}),
     "put_an_order": Row("/v1/orders/o-9", {P}, order()),
     "get_order": Row("/v1/orders/{order}", {P, S, B}),
@@ -212,6 +218,8 @@ TABLES = (
     "webhook_endpoint",
     "webhook_secret",
     "webhook_delivery",
+    "notice",
+    "notice_preference",
     "policy",
     "announcement",
     "opinion",
@@ -251,6 +259,10 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
         granted = (await api.ask("o-1"))["ticket"]
         await api.paid_order("o-2", paid=30000)
         waiting = (await api.ask("o-2"))["ticket"]
+        await api.paid_order("o-3", paid=30000)
+        rejected = (await api.ask("o-3"))["ticket"]
+        path = f"/v1/after-sales/{rejected['ticket_id']}/reject"
+        await api.post(path, {"reason": "It has left."}, headers={"if-match": '"1"'})
         keys = api.service.keys
         foreign = {
             S: (await issue_key(keys, KeyScope.SHOP, "shop-2", label="", now=api.now())).secret,
@@ -274,6 +286,7 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
             "buyer": BUYER,
             "shop": SHOP,
             "ticket": waiting["ticket_id"],
+            "rejected": rejected["ticket_id"],
             "refund": granted["refunds"][0]["refund_id"],
             "task": str(task.task_id),
             "appeal": appeals[0]["appeal_id"],
@@ -392,6 +405,7 @@ def missing(things: dict[str, str]) -> dict[str, str]:
         "buyer": "buyer-404",
         "shop": "shop-404",
         "ticket": str(new_id(nobody)),
+        "rejected": str(new_id(nobody)),
         "task": str(new_id(nobody)),
         "endpoint": str(new_id(nobody)),
         "appeal": str(new_id(nobody)),

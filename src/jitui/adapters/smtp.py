@@ -142,12 +142,20 @@ class SmtpMailer:
                 connection.starttls(context=context)
             connection.ehlo_or_helo_if_needed()
             if server.user is not None:
-                connection.login(server.user, server.password or "")
+                _signed_in(connection, server.user, server.password or "")
         except (smtplib.SMTPException, OSError) as error:
             if connection is not None:
                 connection.close()
             raise _Trouble(_broken(error)) from None
         return connection
+
+
+def _signed_in(connection: smtplib.SMTP, user: str, password: str) -> None:
+    """Raises SMTPAuthenticationError also for a server that hangs up on whoever it does not know."""
+    try:
+        connection.login(user, password)
+    except smtplib.SMTPServerDisconnected:
+        raise smtplib.SMTPAuthenticationError(535, "") from None
 
 
 def message_of(mail: Mail, server: SmtpServer, at: datetime) -> EmailMessage:

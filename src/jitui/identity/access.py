@@ -82,8 +82,10 @@ class Permission(StrEnum):
     TASKS_WRITE = "tasks:write"
     INCIDENTS_READ = "incidents:read"
     CHANGES_READ = "changes:read"
-    NOTICES_READ = "notices:read"
-    NOTICES_WRITE = "notices:write"
+    BUYER_NOTICES_READ = "buyer_notices:read"
+    BUYER_NOTICES_WRITE = "buyer_notices:write"
+    SHOP_NOTICES_READ = "shop_notices:read"
+    SHOP_NOTICES_WRITE = "shop_notices:write"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
     PAUSES_READ = "pauses:read"
@@ -162,13 +164,13 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.RESTRICTIONS_READ,
             Permission.APPEALS_READ,
             Permission.APPEALS_WRITE,
-            Permission.NOTICES_READ,
-            Permission.NOTICES_WRITE,
+            Permission.BUYER_NOTICES_READ,
+            Permission.BUYER_NOTICES_WRITE,
         ),
         Role.MERCHANT: _grants(
             Reach.OWN,
-            Permission.NOTICES_READ,
-            Permission.NOTICES_WRITE,
+            Permission.SHOP_NOTICES_READ,
+            Permission.SHOP_NOTICES_WRITE,
             Permission.TICKETS_READ,
             Permission.TICKETS_WRITE,
             Permission.ORDERS_READ,
@@ -212,8 +214,10 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.POLICIES_APPROVE,
             Permission.POLICIES_STOP,
             Permission.COMPLAINTS_ANSWER,
-            Permission.NOTICES_READ,
-            Permission.NOTICES_WRITE,
+            Permission.BUYER_NOTICES_READ,
+            Permission.BUYER_NOTICES_WRITE,
+            Permission.SHOP_NOTICES_READ,
+            Permission.SHOP_NOTICES_WRITE,
             Permission.CHANGES_READ,
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,

@@ -370,7 +370,8 @@ def _success(handler: HTTPRouteHandler, operation: Operation, status: int, shown
 
 
 def _other(name: str, kind: type[Any], shown: Mapping[type[Any], object]) -> object:
-    return {"schema": {"type": "string"}} if kind in (str, bytes) else _content(name, kind, shown[kind])
+    begins = {str: "<!doctype html>", bytes: "%PDF-1.3"}.get(kind)
+    return _content(name, kind, shown[kind]) if begins is None else {"schema": {"type": "string"}, "example": begins}
 
 
 def _success_headers(operation: Operation, status: int) -> Json:

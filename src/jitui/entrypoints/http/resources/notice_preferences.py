@@ -56,7 +56,7 @@ _ABOUT = (
     tags=_TAG,
     summary="Read which notices a buyer gets",
     description=_ABOUT,
-    opt=operation({200: NoticePreferencesAnswer}, Permission.NOTICES_READ),
+    opt=operation({200: NoticePreferencesAnswer}, Permission.BUYER_NOTICES_READ),
 )
 async def get_buyer_notice_preferences(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     """Return what a buyer wants."""
@@ -70,7 +70,7 @@ async def get_buyer_notice_preferences(request: RequestContext, buyer_id: FromPa
     tags=_TAG,
     summary="Choose which notices a buyer gets",
     description=_ABOUT,
-    opt=operation({200: NoticePreferencesAnswer}, Permission.NOTICES_WRITE, body=NoticePreferencesSent),
+    opt=operation({200: NoticePreferencesAnswer}, Permission.BUYER_NOTICES_WRITE, body=NoticePreferencesSent),
 )
 async def put_buyer_notice_preferences(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     """Write what a buyer wants."""
@@ -85,7 +85,7 @@ async def put_buyer_notice_preferences(request: RequestContext, buyer_id: FromPa
     tags=_TAG,
     summary="Read which notices a shop gets",
     description=_ABOUT,
-    opt=operation({200: NoticePreferencesAnswer}, Permission.NOTICES_READ),
+    opt=operation({200: NoticePreferencesAnswer}, Permission.SHOP_NOTICES_READ),
 )
 async def get_shop_notice_preferences(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     """Return what a shop wants."""
@@ -99,7 +99,7 @@ async def get_shop_notice_preferences(request: RequestContext, shop_id: FromPath
     tags=_TAG,
     summary="Choose which notices a shop gets",
     description=_ABOUT,
-    opt=operation({200: NoticePreferencesAnswer}, Permission.NOTICES_WRITE, body=NoticePreferencesSent),
+    opt=operation({200: NoticePreferencesAnswer}, Permission.SHOP_NOTICES_WRITE, body=NoticePreferencesSent),
 )
 async def put_shop_notice_preferences(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     """Write what a shop wants."""
