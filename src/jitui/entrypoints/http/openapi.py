@@ -20,6 +20,7 @@ from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.descriptions import description_of
 from jitui.entrypoints.http.fields import Id, Kind
+from jitui.entrypoints.http.openapi_media import plain_content
 from jitui.entrypoints.http.openapi_times import mark_times
 from jitui.entrypoints.http.openapi_webhooks import webhook_event
 from jitui.entrypoints.http.operation import JSON, Nothing, Operation, described, method_of, path_of
@@ -364,14 +365,11 @@ def _success(handler: HTTPRouteHandler, operation: Operation, status: int, shown
         response["content"] = {JSON: _content(JSON, answer, shown[answer])}
     if status == 200:
         others = operation.other_media.items()
-        response.setdefault("content", {}).update({name: _other(name, kind, shown) for name, kind in others})
+        response.setdefault("content", {}).update(
+            {name: plain_content(kind) or _content(name, kind, shown[kind]) for name, kind in others}
+        )
     response["headers"] = _success_headers(operation, status)
     return response
-
-
-def _other(name: str, kind: type[Any], shown: Mapping[type[Any], object]) -> object:
-    begins = {str: "<!doctype html>", bytes: "%PDF-1.3"}.get(kind)
-    return _content(name, kind, shown[kind]) if begins is None else {"schema": {"type": "string"}, "example": begins}
 
 
 def _success_headers(operation: Operation, status: int) -> Json:
