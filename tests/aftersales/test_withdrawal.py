@@ -17,16 +17,17 @@ import pytest
 from jitui.adapters.postgres.history import export_history
 from jitui.aftersales.changes import RecordDecision
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility, request_refund
-from jitui.aftersales.commands.review import Rejection, expire, reject
+from jitui.aftersales.commands.review import Rejection, expire, reject, withdraw
 from jitui.aftersales.commands.ship import ShipmentUpdate
 from jitui.aftersales.commands.withdrawal import withdrawal_policy
 from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope
-from jitui.aftersales.model.order import Buyer, ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.order import Buyer, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.model.receipt import Receipt
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Arm, Basis, Ticket, TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.backtest.engine import EngineName, open_engine
 from jitui.backtest.facts import Choice
 from jitui.backtest.replay import ReplayChoice, replay
@@ -154,6 +155,44 @@ async def test_a_dry_run_of_a_withdrawal_says_the_same(market: Market) -> None:
     assert (dry.decision.outcome, dry.decision.policy_id) == (Outcome.INSTANT, "statutory-withdrawal")
 
 
+@on_both_stores
+async def test_how_often_goods_were_asked_for_does_not_use_up_the_right(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(45000,))
+    for number in range(5):
+        now = NOW + timedelta(minutes=2 * number)
+        ticket = await market.asked(buyer, "o-1", now=now)
+        await withdraw(market.store, TicketRef(ticket.lane, ticket.ticket_id), version=None, by=SHOP, now=now)
+    later = NOW + timedelta(minutes=20)
+    sixth = await market.ask(buyer, "o-1", now=later)
+    assert isinstance(sixth, Refusal) and sixth.code is RefusalCode.LINE_REQUEST_LIMIT
+    request = RefundRequest(buyer, "o-1", basis=Basis.WITHDRAWAL)
+    done = await request_refund(market.store, market.decision_settings, request, now=later)
+    assert isinstance(done, Executed) and done.ticket.approved_by is ApprovedBy.WITHDRAWAL
+
+
+@on_both_stores
+async def test_a_policy_in_shadow_decides_nothing_of_it(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    done = await withdrawn(market.with_beside(shadow=DEFAULT_POLICY), buyer, "o-1")
+    assert [one.shadow for one in done.changes if isinstance(one, RecordDecision)] == [None]
+
+
+@on_both_stores
+async def test_money_that_is_captured_later_goes_with_the_right(market: Market) -> None:
+    """The units are refunded by right; what is paid on them afterwards is no favour either."""
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(12900,), tenders=(10000,))
+    await withdrawn(market, buyer, "o-1")
+    ref = OrderRef(lane_of(buyer), "o-1")
+    more = Tender("t2", "simulator", "pay-2", "CNY", 2900, LATER)
+    done = await capture_payment(market.store, ref, more, market.decision_settings, now=LATER)
+    assert isinstance(done, Executed)
+    (later,) = [one for one in done.snapshot.tickets if one.state is TicketState.AWAITING_MERCHANT]
+    assert (later.basis, later.on_timeout, later.amount_minor) == (Basis.WITHDRAWAL, "approve", 2900)
+
+
 # Receipts --------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +225,18 @@ async def test_a_receipt_keeps_to_itself_what_the_buyer_may_not_know(market: Mar
     content = receipt_in(done).content
     assert "service_paused" not in content and "not_paused" not in content and "within_caps" not in content
     assert json.loads(content)["decision"]["reasons"][-1]["id"] == "other_factors"
+
+
+@on_both_stores
+async def test_a_guard_that_the_buyer_may_not_know_reads_as_other_factors(market: Market) -> None:
+    """Every condition holds, and still it went to review: the receipt neither says why nor that all was well."""
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    late = replace(market.decision_settings, deadline_passed=lambda: True)
+    done = await request_refund(market.store, late, RefundRequest(buyer, "o-1"), now=NOW)
+    assert isinstance(done, Executed)
+    decision = receipt_in(done).read.decision
+    assert (decision.outcome, decision.review_reason, decision.reasons[-1].id) == ("review", None, "other_factors")
 
 
 async def test_a_receipt_outlives_what_becomes_of_the_ticket_and_no_update_alters_it(

@@ -7,6 +7,7 @@ import asyncio
 import psycopg
 import pytest
 
+from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.commands.review import Rejection, approve, reject
 from jitui.aftersales.governance.registry import Restriction
@@ -38,8 +39,6 @@ async def asked(world: World, order: str = "o-1", *, amount: int = 12900, basis:
     await world.market.paid_order(buyer, order, amounts=(amount,), now=world.now())
     request = RefundRequest(buyer, order, basis=basis)
     done = await request_refund(world.market.store, world.market.decision_settings, request, now=world.now())
-    from jitui.aftersales.commands.execute import Executed
-
     assert isinstance(done, Executed), done
     return done.ticket
 
@@ -292,6 +291,42 @@ async def test_a_worker_that_was_only_slow_sends_nothing_once_another_has_the_no
         pass
     assert len(world.mail.got) == 1
     assert (await world.notices())[NoticeKind.REQUEST_RECEIVED].state is NoticeState.SENT
+
+
+async def test_an_answer_that_comes_after_the_notice_was_marked_unknown_still_counts(world: World) -> None:
+    await one_notice(world)
+
+    class Late:
+        async def send(self, mail: Mail, hand_over: HandOver) -> MailResult:
+            assert await hand_over()
+            world.now.later(minutes=16)
+            await world.dispatcher().look_after()
+            assert (await world.notices())[NoticeKind.REQUEST_RECEIVED].state is NoticeState.UNKNOWN
+            return MailResult(MailOutcome.TAKEN)
+
+        async def check(self) -> str | None:
+            return None
+
+    worker = world.dispatcher(mailer=Late())
+    await worker.fan_out()
+    while await worker.send_due():
+        pass
+    assert (await world.notices())[NoticeKind.REQUEST_RECEIVED].state is NoticeState.SENT
+
+
+async def test_what_was_closed_is_forgotten_in_time_and_what_nobody_knows_of_is_not(world: World) -> None:
+    await asked(world)
+    world.mail.replies["DATA"] = "break"
+    worker = world.dispatcher()
+    await worker.fan_out()
+    await worker.send_due()
+    world.mail.replies.clear()
+    await world.rows("UPDATE notice SET state = 'sent' WHERE kind = 'stop_ship' RETURNING 1")
+    world.now.later(days=89)
+    assert not await worker.purge()
+    world.now.later(days=2)
+    assert await worker.purge()
+    assert [one.state for one in (await world.notices()).values()] == [NoticeState.UNKNOWN]
 
 
 # The platform misbehaves -----------------------------------------------------------------------------------------
