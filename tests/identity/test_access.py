@@ -55,6 +55,10 @@ tasks:read              -     -        -       -    a        a       -       a  
 tasks:write             -     -        -       -    a        -       -       a        -    -
 incidents:read          -     o        a       a    a        a       -       a        o    -
 changes:read            -     o        -       -    a        a       -       a        o    -
+buyer_notices:read      o     -        -       -    a        a       -       a        -    o
+buyer_notices:write     o     -        -       -    a        -       -       a        -    o
+shop_notices:read       -     o        -       -    a        a       -       a        o    -
+shop_notices:write      -     o        -       -    a        -       -       a        o    -
 webhooks:read           -     o        -       -    a        a       -       a        o    -
 webhooks:write          -     o        -       -    a        -       -       a        o    -
 pauses:read             -     -        a       a    a        a       -       a        -    -
