@@ -171,6 +171,17 @@ async def test_how_often_goods_were_asked_for_does_not_use_up_the_right(market: 
     assert isinstance(done, Executed) and done.ticket.approved_by is ApprovedBy.WITHDRAWAL
 
 
+async def test_a_withdrawal_is_neither_an_instant_nor_a_reviewed_refund_of_the_services(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    await withdrawn(market, buyer, "o-1")
+    async with market.pool.connection() as connection:
+        await connection.execute("UPDATE ticket SET state = 'refunded', closed_at = %s", (LATER,))
+    found = await market.queries.benefit(shop_id=None, since=None)
+    assert (found.requests, found.instant, found.refunded) == (1, 0, 1)
+    assert (found.instant_median_seconds, found.reviewed_median_seconds) == (None, None)
+
+
 @on_both_stores
 async def test_a_policy_in_shadow_decides_nothing_of_it(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")

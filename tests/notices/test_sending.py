@@ -261,8 +261,8 @@ async def test_a_worker_that_is_killed_leaves_a_notice_to_send_again_or_one_that
     await world.sent()
     assert world.mail.got == [], "it is still the other worker's"
     world.now.later(minutes=16)
-    await world.dispatcher().look_after()
     await world.sent()
+    await world.dispatcher().look_after()
     found = (await world.notices())[NoticeKind.REQUEST_RECEIVED]
     if after:
         assert (found.state, world.mail.got) == (NoticeState.UNKNOWN, [])

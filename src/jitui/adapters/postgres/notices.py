@@ -141,7 +141,6 @@ RETURNING ({_NOTICE})::text
 _HAND_OVER: LiteralString = """
 UPDATE notice SET handed_over_at = %(now)s, due_at = %(lease_until)s
 WHERE lane = %(lane)s AND notice_id = %(notice_id)s AND claim_id = %(claim_id)s AND state = 'pending'
-  AND due_at > %(now)s
 """
 
 # That it was sent is true whoever has the notice by now; everything else counts for who has it.

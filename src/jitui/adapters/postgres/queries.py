@@ -81,11 +81,12 @@ SELECT json_build_object(
     'awaiting', count(*) FILTER (WHERE state = 'awaiting_merchant'),
     'instant_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_instant),
     'instant_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_instant),
-    'reviewed_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_instant),
-    'reviewed_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_instant)
+    'reviewed_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_reviewed),
+    'reviewed_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_reviewed)
 )::text
 FROM (
     SELECT approved_by, state, approved_by = 'instant_refund' AS is_instant,
+        approved_by NOT IN ('instant_refund', 'withdrawal') AS is_reviewed,  -- a right is no benefit of the service's
         CASE WHEN state = 'refunded' THEN extract(epoch FROM closed_at - requested_at)::float8 END AS seconds
     FROM ticket t
     WHERE (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
