@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.openid_provider import HttpOpenIdProvider
+from jitui.adapters.postgres.accounting import PostgresBooks
 from jitui.adapters.postgres.appeals import PostgresAppeals
 from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.canary_guards import PostgresCanaryGuards
@@ -25,6 +25,7 @@ from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.linked_accounts import PostgresLinkedAccounts
 from jitui.adapters.postgres.links import PostgresLinks
 from jitui.adapters.postgres.migrate import upgrade
+from jitui.adapters.postgres.notices import PostgresNoticePreferences, PostgresNoticeQueue
 from jitui.adapters.postgres.openid import PostgresIdentities, PostgresOpenIdSignIns
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
@@ -35,18 +36,22 @@ from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.proposals import PostgresProposals
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
+from jitui.adapters.postgres.receipts import PostgresReceipts
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.restrictions import PostgresRestrictionChecks
 from jitui.adapters.postgres.review_templates import PostgresReviewTemplates
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
+from jitui.adapters.postgres.shipping_risks import PostgresShippingRisks
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.adapters.postgres.ticket_list import PostgresTicketList
 from jitui.adapters.postgres.webhook_queue import PostgresDeliveryQueue
 from jitui.adapters.postgres.webhooks import PostgresWebhookEndpoints
 from jitui.adapters.postgres.workers import PostgresWorkers
-from jitui.adapters.webhooks import HttpSender
+from jitui.aftersales.accounting.journal import Books
 from jitui.aftersales.commands.dispute import ParkedDisputes
+from jitui.aftersales.commands.incidents import IncidentRules
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.restriction_rules import RestrictionChecks
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
@@ -70,13 +75,14 @@ from jitui.aftersales.model.task import Tasks
 from jitui.aftersales.operations.conditions import Expected
 from jitui.aftersales.operations.workers import Workers
 from jitui.aftersales.ports import Store
-from jitui.aftersales.provider import Capabilities, PaymentProvider
-from jitui.aftersales.queries import Queries
+from jitui.aftersales.provider import PaymentProvider
+from jitui.aftersales.queries import Queries, Receipts
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
+from jitui.aftersales.shipping_risks import RiskTimes, ShippingRisks
+from jitui.aftersales.ticket_list import TicketList
 from jitui.encryption import Encryption
-from jitui.errors import NotConfigured
 from jitui.identity.access import Role
 from jitui.identity.audit import AuditLog
 from jitui.identity.keys import Keys
@@ -86,11 +92,11 @@ from jitui.identity.openid import OpenId
 from jitui.identity.openid_person import Identities
 from jitui.identity.people import People
 from jitui.identity.second_factor import SecondFactors
+from jitui.notices.dispatcher import Notices
 from jitui.policy import Policy
 from jitui.settings import Settings, YesOrNo, read_secret_file
 from jitui.sign_in_rules import openid_rules, second_factor_roles
 from jitui.webhooks.addresses import AddressRules
-from jitui.webhooks.dispatcher import Dispatcher, DispatchRules
 from jitui.webhooks.endpoints import Keeping
 from jitui.webhooks.model import Webhooks
 
@@ -126,10 +132,13 @@ class Service:
     review_templates: ReviewTemplates
     gates: Gates
     complaints: Complaints
+    books: Books
     canary_guards: CanaryGuards
     cap_usages: CapUsages
     linked_accounts: LinkedAccounts
+    shipping_risks: ShippingRisks
     feed: Feed
+    ticket_list: TicketList
     personal_data: PersonalData
     queries: Queries
     audit_log: AuditLog
@@ -149,6 +158,8 @@ class Service:
     policy_in_force: PolicyInForce
     encryption: Encryption
     webhooks: Webhooks
+    receipts: Receipts
+    notices: Notices
     pool_figures: Callable[[], Mapping[str, int]]
     clock: Clock = utc_now
 
@@ -182,6 +193,13 @@ class Service:
         """What is usual here, by which one sees what is not."""
         capabilities = {name: provider.capabilities for name, provider in self.providers.items()}
         return Expected(capabilities, self.settings.usage_max_age)
+
+    @property
+    def incident_rules(self) -> IncidentRules:
+        """The deadlines of incidents here."""
+        has = self.settings
+        contest, answer = has.incident_contest_days, has.complaints_answer_days
+        return IncidentRules(contest, answer, has.incident_recovery_days, has.incident_recovery_attempts)
 
     @property
     def manual_payment_rules(self) -> ManualPaymentRules:
@@ -238,7 +256,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
         time_zone = settings.time_zone.key
         policies = PostgresPolicies(pool)
         seen = SeenLog()
-        service = Service(
+        yield Service(
             settings=settings,
             store=PostgresStore(pool, time_zone, seen),
             registry=PostgresRegistry(pool, time_zone),
@@ -250,10 +268,13 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             review_templates=PostgresReviewTemplates(pool),
             gates=PostgresGates(pool),
             complaints=PostgresComplaints(pool),
+            books=PostgresBooks(pool),
             canary_guards=PostgresCanaryGuards(pool),
             cap_usages=PostgresCapUsages(pool),
             linked_accounts=PostgresLinkedAccounts(pool),
+            shipping_risks=PostgresShippingRisks(pool, RiskTimes(*settings.risk_spans)),
             feed=PostgresFeed(pool, time_zone),
+            ticket_list=PostgresTicketList(pool),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),
             audit_log=PostgresAuditLog(pool),
@@ -273,10 +294,11 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             policy_in_force=PolicyInForce(policies),
             encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
+            receipts=PostgresReceipts(pool),
+            notices=Notices(PostgresNoticeQueue(pool), PostgresNoticePreferences(pool)),
             pool_figures=pool.get_stats,
             clock=clock,
         )
-        yield service
 
 
 async def _openid(settings: Settings, pool: Pool, stack: AsyncExitStack) -> OpenId | None:
@@ -313,19 +335,6 @@ async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, Pay
             await stack.enter_async_context(provider)
             providers[provider.name] = provider
     return providers
-
-
-async def expected_of(settings: Settings) -> Expected:
-    """What is usual here, by the settings alone; a provider whose secrets cannot be used is left out."""
-    async with AsyncExitStack() as stack:
-        found: dict[str, Capabilities] = {}
-        for make in (alipay, simulator, stripe, wechat_pay):
-            with suppress(NotConfigured):
-                provider = make(settings)
-                if provider is not None:
-                    await stack.enter_async_context(provider)
-                    found[provider.name] = provider.capabilities
-        return Expected(found, settings.usage_max_age)
 
 
 # Each is None where it is not configured, raises NotConfigured for secrets that cannot be used, and calls nobody. The
@@ -411,21 +420,6 @@ def address_rules(settings: Settings) -> AddressRules:
     return AddressRules(settings.webhook_allowed_networks, settings.webhook_allow_http is YesOrNo.YES)
 
 
-@asynccontextmanager
-async def webhook_dispatcher(service: Service) -> AsyncIterator[Dispatcher]:
-    """What sends webhooks in a worker."""
-    settings = service.settings
-    rules = DispatchRules(
-        dead_after=timedelta(hours=settings.webhook_dead_after_hours),
-        pause_after=timedelta(hours=settings.webhook_pause_after_hours),
-        keep=timedelta(days=settings.webhook_keep_days),
-        lease=settings.webhook_lease,
-        user_agent=f"Jitui/{version('jitui')}",
-    )
-    async with HttpSender(address_rules(settings), timeout_seconds=settings.webhook_timeout_seconds) as sender:
-        yield Dispatcher(service.webhooks, sender, service.encryption, service.tasks, clock=service.clock, rules=rules)
-
-
 def statement_formats() -> dict[str, StatementFormat]:
     """The statement formats, by the provider's name on a payment."""
     from jitui.adapters.payments.statements.alipay import AlipayStatements
@@ -433,16 +427,16 @@ def statement_formats() -> dict[str, StatementFormat]:
     from jitui.adapters.payments.statements.stripe import StripeStatements
     from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
 
-    return {
-        "simulator": SimulatorStatements(),
-        "wechat_pay": WeChatPayStatements(),
-        "alipay": AlipayStatements(),
-        "stripe": StripeStatements(),
-    }
+    formats: tuple[StatementFormat, ...] = (
+        SimulatorStatements(),
+        WeChatPayStatements(),
+        AlipayStatements(),
+        StripeStatements(),
+    )
+    return dict(zip(("simulator", "wechat_pay", "alipay", "stripe"), formats, strict=True))
 
 
 async def install_policy(service: Service) -> bool:
     """Publish the first policy: the configured file, or the default. Returns False when a policy is live already."""
-    file = service.settings.policy_file
-    policy = default_policy() if file is None else Policy.from_file(file)
-    return await install(service.policies, policy, by="installation", now=service.clock())
+    first = default_policy() if (file := service.settings.policy_file) is None else Policy.from_file(file)
+    return await install(service.policies, first, by="installation", now=service.clock())

@@ -6,6 +6,7 @@ JituiError
 ├── Unavailable         a database, a provider or a browser is not there (exit code 3, HTTP 503)
 ├── InvariantBroken     a check that can never fail did fail: nothing was written, somebody must look
 └── Overtaken           another transaction took a unique value first: nothing was written, read again
+    └── WaybillTaken    the tracking number is another buyer's: nothing was written
 
 Outcomes that a caller expects (an order that has shipped, a ticket that is stale) are values, not exceptions: see
 `jitui.aftersales.outcomes`.
@@ -40,3 +41,7 @@ class InvariantBroken(JituiError):
 
 class Overtaken(JituiError):
     """Between our read and our write another transaction took a value that is unique across all buyers."""
+
+
+class WaybillTaken(Overtaken):
+    """A merchant's tracking number is on another buyer's order; a command answers it with a refusal."""

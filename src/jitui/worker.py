@@ -15,12 +15,10 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from jitui.aftersales.commands.assignment import remind
 from jitui.aftersales.commands.dispute import link_parked
-from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.restriction_rules import check_due
-from jitui.aftersales.commands.review import expire
+from jitui.aftersales.commands.shipping_reminder import MOST_AT_ONCE, remind_of_risks
 from jitui.aftersales.governance.canary_guard import watch_canary
 from jitui.aftersales.governance.cap_usage import look_at_caps
 from jitui.aftersales.governance.erasure import ErasureList, list_as_text, read_list
@@ -30,11 +28,14 @@ from jitui.aftersales.operations.provider_health import ProvidersHealth, Trouble
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
-from jitui.bootstrap import Service, webhook_dispatcher
+from jitui.bootstrap import Service
+from jitui.bootstrap_sending import notice_dispatcher, webhook_dispatcher
+from jitui.deadlines import apply_incident_deadlines, expire_due, remind_due
 from jitui.errors import BadInput, JituiError, NotConfigured
 from jitui.logs import get_logger, name_trace, tell_failure
 from jitui.monitoring.worker_metrics import WorkerMetrics
 from jitui.monitoring.worker_port import metrics_port
+from jitui.notices.dispatcher import NoticeDispatcher
 from jitui.policy import Policy
 from jitui.tracing import continued_span, trace_id_of
 from jitui.watching import AFTER_FAULT_SECONDS, pause, watch
@@ -45,10 +46,11 @@ IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
 """How long a full worker lets calls end before it claims again: a claim costs the same for one refund as for many."""
 ROLL_UP_SECONDS = 1.0
+TICKET_LIST_SECONDS = 0.5
 GATES_SECONDS = 10.0
 EXPIRY_SECONDS = 1.0
-EXPIRY_BATCH = 200
 REMINDERS_SECONDS = 5.0
+INCIDENTS_SECONDS = 5.0
 BEAT_SECONDS = 10.0
 PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
@@ -61,10 +63,12 @@ AUDIT_SECONDS = 86_400.0
 CANARY_SECONDS = 2.0
 CAPS_SECONDS = 5.0
 CLUSTERS_SECONDS = 1.0
+REMINDERS_SECONDS = 30.0
 MOST_KEYS_NAMED = 20
 FAN_OUT_SECONDS = 0.5
 WEBHOOK_WATCH_SECONDS = 60.0
 WEBHOOK_HEALTH_SECONDS = 5.0
+NOTICES_SECONDS = 2.0
 KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 FORGET_SILENT = timedelta(days=1)
@@ -91,12 +95,14 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
         await _beat(service, worker, health, metrics)
     await _first_look(service, stop, metrics)
     repeat = partial(again_and_again, failed=metrics.step_failed)
-    async with webhook_dispatcher(service) as dispatcher:
+    async with webhook_dispatcher(service) as dispatcher, notice_dispatcher(service) as notices:
         await asyncio.gather(
             *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
             repeat("reminders", stop, lambda: remind_due(service), every_seconds=REMINDERS_SECONDS),
+            repeat("incidents", stop, lambda: apply_incident_deadlines(service), every_seconds=INCIDENTS_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
+            repeat("ticket_list", stop, lambda: _fill_ticket_list(service), every_seconds=TICKET_LIST_SECONDS),
             repeat("restrictions", stop, lambda: _restrict_by_rules(service), every_seconds=RESTRICTIONS_SECONDS),
             repeat("gates", stop, lambda: apply_gates(service), every_seconds=GATES_SECONDS),
             repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
@@ -118,11 +124,13 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
                 every_seconds=CLUSTERS_SECONDS,
             ),
             repeat("cap_alerts", stop, lambda: alert_of_caps(service), every_seconds=CAPS_SECONDS),
+            repeat("reminders", stop, lambda: remind_of_shipping(service), every_seconds=REMINDERS_SECONDS),
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
             repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),
             repeat("pool", stop, lambda: _sample_pool(service, metrics), every_seconds=POOL_SECONDS),
             _send_webhooks(dispatcher, stop, repeat),
+            *(() if notices is None else (_send_notices(notices, stop, repeat),)),
         )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
         await service.workers.leave(name)
@@ -136,31 +144,6 @@ async def pay_due(service: Service) -> int:
             await asyncio.gather(*(_pay_one(service, refund) for refund in claimed))
             paid += len(claimed)
     return paid
-
-
-async def expire_due(service: Service) -> int:
-    """Close or approve every ticket whose deadline has passed; returns how many it closed or approved."""
-    now = service.clock()
-    done = 0
-    for ref in await service.store.expired_tickets(now, EXPIRY_BATCH):
-        try:
-            done += isinstance(await expire(service.store, ref, now=now), Executed)
-        except Exception as error:
-            tell_failure(log, "ticket_not_expired", error, ticket=str(ref.ticket_id))
-    return done
-
-
-async def remind_due(service: Service) -> int:
-    """Announce the deadlines that are near; returns how many were announced."""
-    now = service.clock()
-    done = 0
-    for ref in await service.store.tickets_to_remind(now, EXPIRY_BATCH):
-        try:
-            reminded = await remind(service.store, ref, now=now)
-            done += isinstance(reminded, Executed) and bool(reminded.changes)
-        except Exception as error:
-            tell_failure(log, "ticket_not_reminded", error, ticket=str(ref.ticket_id))
-    return done
 
 
 async def restrict_by_rules(service: Service) -> int:
@@ -322,6 +305,14 @@ async def alert_of_caps(service: Service) -> bool:
     return False
 
 
+async def remind_of_shipping(service: Service) -> bool:
+    """Tell shops and the platform of shipping risks, each stage of each once; returns whether there may be more."""
+    told = await remind_of_risks(service.store, service.shipping_risks, now=service.clock())
+    if told:
+        log.info("shipping_reminders_told", reminders=told)
+    return told >= MOST_AT_ONCE
+
+
 async def _sample_pool(service: Service, metrics: WorkerMetrics) -> bool:
     metrics.pool.sample(service.pool_figures())
     return False
@@ -337,6 +328,16 @@ async def _send_webhooks(dispatcher: Dispatcher, stop: asyncio.Event, repeat: Re
     )
 
 
+async def _send_notices(dispatcher: NoticeDispatcher, stop: asyncio.Event, repeat: Repeat) -> None:
+    """Queue what happens for buyers and shops, send it, and tell a person what nobody knows of."""
+    await asyncio.gather(
+        repeat("notice_fan_out", stop, dispatcher.fan_out, every_seconds=NOTICES_SECONDS),
+        repeat("notices", stop, dispatcher.send_due, every_seconds=NOTICES_SECONDS),
+        repeat("notices_lost", stop, dispatcher.look_after, every_seconds=WEBHOOK_WATCH_SECONDS),
+        repeat("notices_forget", stop, dispatcher.purge, every_seconds=FORGET_SECONDS),
+    )
+
+
 async def _link_parked(service: Service) -> bool:
     await link_parked(service.store, service.parked_disputes, service.tasks, now=service.clock())
     return False
@@ -345,6 +346,11 @@ async def _link_parked(service: Service) -> bool:
 async def _roll_up(service: Service) -> bool:
     """Roll up usage, by the database's clock: the age of usage must not depend on this machine's clock."""
     await service.feed.roll_up()
+    return False
+
+
+async def _fill_ticket_list(service: Service) -> bool:
+    await service.ticket_list.fill()
     return False
 
 

@@ -17,6 +17,7 @@ from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.store import PostgresStore
+from jitui.adapters.postgres.ticket_list import PostgresTicketList
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
@@ -76,6 +77,10 @@ class Market:
     def decision_settings(self) -> DecisionSettings:
         return DecisionSettings(Deciding(self.policy, self.canary, self.shadow), ZoneInfo(TIME_ZONE), PROVIDERS)
 
+    @property
+    def ticket_list(self) -> PostgresTicketList:
+        return PostgresTicketList(self.pool)
+
     async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
         """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""
         await self.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, now - timedelta(days=400)), now)
@@ -100,13 +105,21 @@ class Market:
         shop_id: str = "shop-1",
         tenders: Sequence[int] | None = None,
         funding: tuple[Funding, ...] = (),
+        customised: bool | None = False,
         now: datetime = NOW,
     ) -> OrderRef:
         """An order of lines l1, l2, … paid in full by the tenders given (one by default; none: not paid yet)."""
         counts = quantities or [1] * len(amounts)
         lines = tuple(
             OrderLine(
-                f"l{index}", f"sku-{index}", f"item-{index}", count, amount, "apparel", customised=False, virtual=False
+                f"l{index}",
+                f"sku-{index}",
+                f"item-{index}",
+                count,
+                amount,
+                "apparel",
+                customised=customised,
+                virtual=False,
             )
             for index, (amount, count) in enumerate(zip(amounts, counts, strict=True), start=1)
         )
@@ -138,12 +151,13 @@ class Market:
         *,
         status: ShipmentStatus = ShipmentStatus.SHIPPED,
         source: ShipmentSource = ShipmentSource.MERCHANT,
-        tracking_no: str = "SF1",
+        tracking_no: str | None = None,
         lines: Sequence[tuple[str, int]] = (),
         now: datetime = NOW,
     ) -> Executed | Refusal | StoredResponse:
         """Somebody says something of a shipment."""
-        update = ShipmentUpdate(status, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
+        number = tracking_no or f"SF{ref.order_id.removeprefix('o-')}"
+        update = ShipmentUpdate(status, "sf", number, source, now, tuple(LineUnits(*line) for line in lines))
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
         return await record_shipment(self.store, ref, update, by=Actor(kind, "somebody"), now=now)
 

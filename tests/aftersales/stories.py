@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from hypothesis import strategies as st
 
+from jitui.adapters.postgres.shipping_risks import PostgresShippingRisks
 from jitui.aftersales.changes import (
     Change,
     ClaimRefund,
@@ -19,6 +20,14 @@ from jitui.aftersales.changes import (
 from jitui.aftersales.commands.arbitration import ArbitrationDecision, decide_arbitration, escalate
 from jitui.aftersales.commands.assignment import assign, remind
 from jitui.aftersales.commands.dispute import record_dispute
+from jitui.aftersales.commands.incidents import (
+    ContestAnswer,
+    IncidentRules,
+    OutcomeTold,
+    answer_contest,
+    contest_incident,
+    decide_incident,
+)
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.offer import accept_offer, decline_offer, offer
 from jitui.aftersales.commands.on_ticket import Acting
@@ -26,6 +35,9 @@ from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.review import approve, expire, reject, withdraw
 from jitui.aftersales.commands.settle_refund import ManualPayout, confirm_settlement, reject_settlement, retry, settle
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.commands.shipping_reminder import remind_of_risks
+from jitui.aftersales.commands.stop_ship import StopShipAnswer, StopShipOutcome, acknowledge_stop_ship
+from jitui.aftersales.model.incident import IncidentOutcome
 from jitui.aftersales.model.order import (
     Dispute,
     DisputeState,
@@ -37,11 +49,22 @@ from jitui.aftersales.model.order import (
     Tender,
 )
 from jitui.aftersales.model.order import ShipmentSource as Source
-from jitui.aftersales.model.review import AtFault, BorneBy
+from jitui.aftersales.model.review import AtFault, RefundBorneBy
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, ActorKind
-from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
+from jitui.aftersales.ports import (
+    AttemptRef,
+    ClaimedRefund,
+    IncidentRef,
+    NewOrder,
+    OrderRef,
+    OrderTaken,
+    RefundRef,
+    TicketRef,
+)
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.aftersales.shipping_risks import RiskTimes
+from jitui.policy.sections import BorneBy, Loss
 from tests.aftersales.market import NOW, RULES, Market, rejection
 from tests.aftersales.watched import WatchedStore
 
@@ -123,7 +146,8 @@ async def ask(story: Story, units: list[tuple[str, int]]) -> object:
 async def ship(
     story: Story, source: Source, status: ShipmentStatus, number: str, units: list[tuple[str, int]], carrier: str
 ) -> object:
-    update = ShipmentUpdate(status, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
+    lines = tuple(LineUnits(*unit) for unit in units)
+    update = ShipmentUpdate(status, carrier, f"{number}-{story.buyer}", source, story.now, lines)
     return await record_shipment(story.store, story.orders[0], update, by=ANYBODY, now=story.now)
 
 
@@ -153,10 +177,11 @@ async def review(story: Story, what: str, which: int) -> object:
         case "escalate":
             return await escalate(story.store, ref, "why", (), Acting(ANYBODY, story.now), answer_days=7)
         case "uphold" | "deny" | "bear":
-            borne = {"uphold": BorneBy.MERCHANT, "deny": None, "bear": BorneBy.PLATFORM}[what]
+            borne = {"uphold": RefundBorneBy.MERCHANT, "deny": None, "bear": RefundBorneBy.PLATFORM}[what]
             decision = ArbitrationDecision(AtFault.NOBODY, borne, "as found")
             return await decide_arbitration(story.store, ref, decision, Acting(ANOTHER, story.now))
-    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
+    number = f"R-{story.buyer}"
+    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", number, Source.MERCHANT, story.now, (LineUnits("l1", 1),))
     said = rejection("no", update if what == "ship" else None)
     return await reject(story.store, ref, said, Acting(ANYBODY, story.now))
 
@@ -204,6 +229,40 @@ async def complete(story: Story) -> object:
     return await complete_order(story.store, story.orders[0], now=story.now, completed_at=story.now)
 
 
+async def incident(story: Story, what: str) -> object:
+    found = await story.market.queries.incidents(shop_id="shop-1", limit=100)
+    known = next((one for one in found if one.order_id == story.orders[0].order_id), None)
+    if known is None:
+        return None
+    ref = IncidentRef(story.orders[0].lane, known.incident_id)
+    rules, terms = IncidentRules(15, 15, 90, 5), Loss(borne_by=BorneBy.MERCHANT)
+    match what:
+        case "contest":
+            return await contest_incident(story.store, ref, "It was stopped.", rules, by=ANOTHER, now=story.now)
+        case "answer":
+            said = ContestAnswer(False, "It was not.")
+            by = Actor(ActorKind.OPERATOR, "a third")
+            return await answer_contest(story.store, ref, said, terms, rules, by=by, now=story.now)
+    told = OutcomeTold(IncidentOutcome(what), known.version, "As it is.", reference="PAY-1")
+    return await decide_incident(story.store, ref, told, terms, rules, by=ANYBODY, now=story.now)
+
+
+async def answer(story: Story, outcome: StopShipOutcome, number: str) -> object:
+    tickets = (await story.snapshot()).tickets
+    if not tickets:
+        return None
+    ref = TicketRef(tickets[0].lane, tickets[0].ticket_id)
+    said = StopShipAnswer(outcome, f"{number}-{story.buyer}" if number else "")
+    return await acknowledge_stop_ship(story.store, ref, said, by=ANYBODY, now=story.now)
+
+
+async def remind_risks(story: Story) -> list[object]:
+    """A day later somebody looks for risks."""
+    risks = PostgresShippingRisks(story.market.pool, RiskTimes())
+    await remind_of_risks(story.store, risks, now=story.now + timedelta(hours=25))
+    return []
+
+
 async def go_back(story: Story) -> list[object]:
     """Another machine, whose clock is late."""
     story.now -= 5 * A_MINUTE
@@ -212,7 +271,22 @@ async def go_back(story: Story) -> list[object]:
 
 STEPS: dict[str, Callable[..., Awaitable[object]]] = {
     step.__name__: step
-    for step in (pay_in, cancel_often, ask, ship, review, claim, hear, operate, dispute, complete, go_back)
+    for step in (
+        pay_in,
+        cancel_often,
+        ask,
+        ship,
+        review,
+        claim,
+        hear,
+        operate,
+        dispute,
+        complete,
+        incident,
+        answer,
+        remind_risks,
+        go_back,
+    )
 }
 
 
@@ -308,6 +382,10 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             ("ship", Source.CARRIER, ShipmentStatus.SHIPPED, "A", ALL, "sf"),
             ("ship", Source.CARRIER, ShipmentStatus.DELIVERED, "a", ALL, "sf"),
             ("complete",),
+            ("incident", "borne_by_shop"),
+            ("incident", "contest"),
+            ("incident", "answer"),
+            ("incident", "repaid"),
         ],
     ),
     "a part is offered twice, accepted, and what is left is shipped": (
@@ -331,6 +409,20 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
     "rejected, and the platform agrees with the shop": (
         False,
         [PAID, ("ask", ALL), ("review", "reject", 0), ("review", "escalate", 0), ("review", "deny", 0)],
+    ),
+    "labels are printed, a reminder comes, and the warehouse answers after the approval": (
+        True,
+        [
+            PAID,
+            ("ship", Source.MERCHANT, ShipmentStatus.LABEL_PRINTED, "A", [("l1", 2)], "sf"),
+            ("ship", Source.CARRIER, ShipmentStatus.LABEL_PRINTED, "B", [("l2", 3)], "sf"),
+            ("ship", Source.MERCHANT, ShipmentStatus.LABEL_PRINTED, "B", [], "sf"),
+            ("remind_risks",),
+            ("ask", ALL),
+            ("answer", StopShipOutcome.HELD, ""),
+            ("answer", StopShipOutcome.ALREADY_GONE, "A"),
+            ("answer", StopShipOutcome.ALREADY_GONE, "C"),
+        ],
     ),
     "shipped in two shipments by command, and the carrier's name comes later": (
         False,

@@ -19,7 +19,7 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import expire, reject
 from jitui.aftersales.ledger import balances
-from jitui.aftersales.model.review import ArbitrationState, AtFault, BorneBy, EvidenceItem
+from jitui.aftersales.model.review import ArbitrationState, AtFault, EvidenceItem, RefundBorneBy
 from jitui.aftersales.model.task import TaskKind
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.model.view import view_ticket, without_staff
@@ -36,8 +36,8 @@ BUYER = Actor(ActorKind.BUYER, "b-1")
 MERCHANT = Actor(ActorKind.MERCHANT, "wang.fang")
 STAFF = Actor(ActorKind.OPERATOR, "chen.jie")
 A_DAY = timedelta(days=1)
-SHOP_BEARS = ArbitrationDecision(AtFault.MERCHANT, BorneBy.MERCHANT, "Nothing was handed over.")
-PLATFORM_BEARS = ArbitrationDecision(AtFault.PLATFORM, BorneBy.PLATFORM, "Our page promised it.")
+SHOP_BEARS = ArbitrationDecision(AtFault.MERCHANT, RefundBorneBy.MERCHANT, "Nothing was handed over.")
+PLATFORM_BEARS = ArbitrationDecision(AtFault.PLATFORM, RefundBorneBy.PLATFORM, "Our page promised it.")
 DENIED = ArbitrationDecision(AtFault.BUYER, None, "It was agreed to wait.")
 
 

@@ -18,7 +18,7 @@ from jitui.aftersales.commands.ship import ShipmentUpdate
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.model.order import Funder, Funding, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.refund import RefundState
-from jitui.aftersales.model.review import AtFault, BorneBy
+from jitui.aftersales.model.review import AtFault, RefundBorneBy
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
@@ -41,7 +41,7 @@ STEP = st.one_of(
     st.tuples(st.just("offer"), UNITS),
     st.tuples(st.just("accept")),
     st.tuples(st.just("escalate"), WHICH),
-    st.tuples(st.just("decide"), WHICH, st.sampled_from([None, BorneBy.MERCHANT, BorneBy.PLATFORM])),
+    st.tuples(st.just("decide"), WHICH, st.sampled_from([None, RefundBorneBy.MERCHANT, RefundBorneBy.PLATFORM])),
     st.tuples(st.just("expire")),
     st.tuples(st.just("pay"), st.sampled_from(list(RefundResultKind)[:4]), st.booleans()),
     st.tuples(st.just("retry")),
@@ -118,7 +118,7 @@ async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, .
             return await escalate(market.store, ref, "why", (), Acting(ANYBODY, now), answer_days=7)
         case ("decide", int(which), borne) if tickets:
             ref = tickets[which % len(tickets)]
-            assert borne is None or isinstance(borne, BorneBy)
+            assert borne is None or isinstance(borne, RefundBorneBy)
             decision = ArbitrationDecision(AtFault.NOBODY, borne, "as found")
             return await decide_arbitration(market.store, ref, decision, Acting(ANOTHER, now))
         case ("withdraw",) if tickets:

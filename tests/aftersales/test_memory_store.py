@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from itertools import product
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -31,9 +32,11 @@ from jitui.aftersales.ports import (
     OrderTaken,
     OutgoingEvent,
     Ref,
+    TicketFilter,
     TicketRef,
     Transaction,
 )
+from jitui.aftersales.ticket_list import SortOrder, TicketSort, place_of
 from tests.aftersales.market import NOW, TIME_ZONE, Market
 from tests.aftersales.stories import ALL, SCRIPTS, STEP, Step, Story, begin, follow
 from tests.aftersales.watched import WatchedStore, WatchedTransaction, differences
@@ -183,7 +186,20 @@ async def compare(story: Story) -> None:
     rows = _without_names(await market.feed.events(0, 10_000))
     assert _without_names(await memory.events(0, 10_000)) == rows
     assert await memory.tasks() == await PostgresTasks(market.pool).list(TaskFilter(limit=1000))
+    await market.ticket_list.fill()
+    await same_lists(memory, market, story.buyer)
     assert await memory.incidents(shop_id=None, limit=1000) == await market.queries.incidents(shop_id=None, limit=1000)
+
+
+async def same_lists(memory: MemoryStore, market: Market, buyer: str) -> None:
+    """In every order, page by page: the whole list, as a worker filled it, and the buyer's own, which is exact."""
+    for sort, order, buyer_id in product(TicketSort, SortOrder, (None, buyer)):
+        wanted: TicketFilter | None = TicketFilter(buyer_id=buyer_id, sort=sort, order=order, limit=2)
+        while wanted is not None:
+            said, found = await memory.tickets(wanted), await market.queries.tickets(wanted)
+            assert list(said.tickets) == list(found.tickets), wanted
+            last = said.tickets[-1] if said.tickets else None
+            wanted = None if last is None else replace(wanted, after=place_of(last, sort))
 
 
 def _without_names(rows: Sequence[OutgoingEvent]) -> list[OutgoingEvent]:

@@ -6,17 +6,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import datetime
+from uuid import UUID
 
 from jitui.adapters.postgres import reading, writing
 from jitui.adapters.postgres.batch import run_batch
 from jitui.adapters.postgres.pool import Pool
 from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction, refusals
 from jitui.aftersales.apply import apply, apply_all
-from jitui.aftersales.changes import Change
+from jitui.aftersales.changes import Announce, Change, MoveTicket, OpenTicket
 from jitui.aftersales.commands.claim import plan_claim
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
-from jitui.aftersales.ports import ClaimedRefund, OrderRef
+from jitui.aftersales.ports import ClaimedRefund, IncidentRef, OrderRef, Ref
 
 SEEN: set[type] = set()
 """Kinds of change that were checked in this process."""
@@ -27,6 +28,17 @@ def differences(said: OrderSnapshot, found: OrderSnapshot) -> dict[str, object]:
     names = [field.name for field in fields(OrderSnapshot)]
     pairs = {name: (getattr(said, name), getattr(found, name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def moved(changes: Sequence[Change]) -> set[UUID]:
+    """The tickets whose own row a plan writes."""
+    opened = {change.ticket.ticket_id for change in changes if isinstance(change, OpenTicket)}
+    return opened | {change.ticket_id for change in changes if isinstance(change, MoveTicket)}
+
+
+def told(changes: Sequence[Change]) -> set[UUID]:
+    """The tickets that a plan names on the feed."""
+    return {change.ticket_id for change in changes if isinstance(change, Announce) and change.ticket_id is not None}
 
 
 class WatchedTransaction(PostgresTransaction):
@@ -40,14 +52,15 @@ class WatchedTransaction(PostgresTransaction):
         idempotency_key: IdempotencyKey | None = None,
         response: StoredResponse | None = None,
     ) -> None:
-        read = (
-            reading.READ_ORDER[OrderRef],
-            reading.ref_params(OrderRef(snapshot.order.lane, snapshot.order.order_id)),
-        )
+        ref: Ref = OrderRef(snapshot.order.lane, snapshot.order.order_id)
+        if snapshot.incident is not None:
+            ref = IncidentRef(snapshot.order.lane, snapshot.incident.incident_id)
+        read = reading.READ_ORDER[type(ref)], reading.ref_params(ref)
         with refusals():
             *_, rows = await run_batch(self._connection, [*writing.calls(snapshot, changes, self._time_zone), read])
         found = reading.decode_snapshot(rows[0][0] or b"")
         assert differences(apply_all(snapshot, changes), found) == {}, [type(change).__name__ for change in changes]
+        assert told(changes) or not moved(changes), "the list of tickets learns of a change from the feed alone"
         SEEN.update(type(change) for change in changes)
         await super().commit(snapshot, (), idempotency_key=idempotency_key, response=response)
 

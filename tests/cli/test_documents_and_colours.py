@@ -32,6 +32,7 @@ WITHOUT_DOCUMENT = {
     "refunds settle": "changes a refund; `refunds show` reads it",
     "restore hold": "changes the hold; `restore status` reads it",
     "restore accept": "changes the hold; `restore status` reads it",
+    "shipments acknowledge": "changes a ticket; `explain` reads it",
     "webhooks delete": "leaves nothing to read",
 }
 
@@ -72,6 +73,7 @@ READING = [
     "policy log",
     "policy test policies/unshipped-instant-refund.yaml",
     "refunds list",
+    "shipments risks",
     "restore status",
     "restrict b-1 --list",
     "appeals list",

@@ -65,6 +65,7 @@ async def _prepare(database_url: str, home: Path) -> tuple[dict[str, str], tuple
         await confirm(api.market.store, AttemptRef(one.lane, one.attempt.attempt_id), declined, now=api.now.at)
         failed = str(one.refund.refund_id)
         queued = next(row["refund_id"] for row in await _refunds(api) if row["refund_id"] != failed)
+        await api.paid_order("o-ship", buyer_id="buyer-ship")
         await api.put("/v1/coverage", {"scope": "category", "ref": "mugs", "covered": False, "reason": "Handmade."})
         await api.post("/v1/pauses", {"scope": "item", "ref": "i-9", "reason": "Recalled."})
         set_ = await api.post(
@@ -112,6 +113,8 @@ READING = [
     "coverage show shop-1",
     "webhooks list",
     "webhooks list --shop shop-1",
+    "shipments risks",
+    "shipments risks --shop shop-1 --kind scan_without_tracking --limit 1",
 ]
 
 
@@ -242,6 +245,19 @@ def test_a_failed_refund_is_settled_by_hand(world: World) -> None:
     here = in_a_process("refunds", "show", world.refund_id, "--json", settings=world.here)
     assert here.json["refund"]["settlement"]["reference"] == "BANK-7"
     assert remotely(world, "refunds", "show", world.refund_id, "--json") == here
+
+
+def test_tracking_numbers_of_a_file_are_recorded_and_a_stop_ship_is_answered(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "numbers.csv"
+    file.write_text("order_id,tracking_no\no-ship,9007199254740993001\no-404,SF2\n")
+    done = remotely(world, "shipments", "import", str(file), "--json")
+    assert [one["outcome"] for one in done.json["results"]] == ["done", "refused"] and done.code == 1
+    assert remotely(world, "shipments", "import", str(file)).out == "0 done, 1 unchanged, 1 refused.\n"
+    assert remotely(world, "shipments", "import", str(file), "--by", "li.na").code == 2
+    assert remotely(world, "shipments", "acknowledge", world.ticket_id, "held").code == 1, "nothing was approved"
+    assert (
+        in_a_process("shipments", "import", str(file), settings=world.here).out == "0 done, 1 unchanged, 1 refused.\n"
+    )
 
 
 # The key and the address -------------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ class Marketplace:
         done = await request_refund(service.store, await service.decision_settings(), request, now=service.clock())
         assert isinstance(done, Executed), done
         assert done.ticket_id is not None
+        await service.ticket_list.fill()
         return done.ticket_id
 
     async def restricted(self, person: Person, *, by: str = "li.na") -> UUID:

@@ -68,6 +68,7 @@ TABLE = {
     "GET /merchant/tickets/{ticket}": Row("merchant", "200", HIDDEN),
     "POST /merchant/tickets/{ticket}/approve": Row("merchant", "303", HIDDEN, (("version", "1"),)),
     "POST /merchant/tickets/{ticket}/reject": Row("merchant", "303", HIDDEN, NO),
+    "GET /merchant/shipping": Row("merchant", "200", "200"),
     "GET /merchant/coverage": Row("merchant", "200", "200"),
     "POST /merchant/coverage/complaints": Row("merchant", "303", "303", (("reason", "The strike."),)),
 }
@@ -217,7 +218,7 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (37, 370)
+    assert (len(found), len(found) * len(VISITORS)) == (38, 380)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

@@ -46,6 +46,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/merchant/tickets?state=x",
                 f"/merchant/tickets/{instant}",
                 f"/merchant/tickets/{reviewed}",
+                "/merchant/shipping",
                 "/merchant/coverage",
                 "/policy?publication=1",
                 "/account",
@@ -193,8 +194,8 @@ async def test_a_fault_shows_nothing_of_the_inside(market: Marketplace, visit: V
     visitor = await visit(SHOP)
     pool = _pool(market)
     async with pool.connection() as connection:
-        await connection.execute("ALTER TABLE ticket RENAME TO elsewhere")
-        await connection.execute("CREATE VIEW ticket AS SELECT * FROM elsewhere WHERE 1 / 0 = 1")
+        await connection.execute("ALTER TABLE ticket_list RENAME TO elsewhere")
+        await connection.execute("CREATE VIEW ticket_list AS SELECT * FROM elsewhere WHERE 1 / 0 = 1")
     response = await visitor.get("/merchant/tickets")
     assert response.status_code == 500
     assert "Something went wrong" in response.text
@@ -204,7 +205,7 @@ async def test_a_fault_shows_nothing_of_the_inside(market: Marketplace, visit: V
 async def test_tables_of_another_version_are_a_service_that_is_away(market: Marketplace, visit: Visit) -> None:
     visitor = await visit(SHOP)
     async with _pool(market).connection() as connection:
-        await connection.execute("ALTER TABLE ticket RENAME TO elsewhere")
+        await connection.execute("ALTER TABLE ticket_list RENAME TO elsewhere")
     response = await visitor.get("/merchant/tickets")
     assert response.status_code == 503
     assert "elsewhere" not in response.text and "migrate" not in response.text

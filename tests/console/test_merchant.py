@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 from uuid import UUID
 
 import httpx
 import pytest
 
+from jitui.aftersales import shipping_risks
 from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.governance.complaint import ComplaintAnswer, ComplaintFilter, ContestOutcome
@@ -18,6 +20,7 @@ from jitui.aftersales.governance.registry import Coverage, Scope, Shop
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketRef
+from jitui.entrypoints.console.shipping import WHAT_TO_DO
 from jitui.ids import lane_of_id
 from tests.aftersales.gating import gated_policy
 from tests.console.conftest import Visit
@@ -210,6 +213,36 @@ async def test_the_benefit_is_the_shops_own(market: Marketplace, visit: Visit) -
     text = (await (await visit(SHOP)).see("/merchant/tickets")).text
     assert "Requests in 30 days 2" in text
     assert "Decided by the platform guarantee 1 50%" in text
+
+
+async def test_the_page_of_shipping_risks_says_what_to_do_and_is_the_shops_own(
+    market: Marketplace, visit: Visit
+) -> None:
+    assert WHAT_TO_DO == shipping_risks.WHAT_TO_DO, "the page and the API say the same"
+    assert "Nothing is at risk" in (await (await visit(SHOP)).see("/merchant/shipping")).text
+    ticket = await reviewed(market)
+    await market.service.feed.roll_up(market.service.clock())
+    page = await (await visit(SHOP)).see("/merchant/shipping")
+    assert "Refund asked for: do not ship" in page.text and "Do not ship: decide the ticket" in page.text
+    assert f"/merchant/tickets/{ticket}" in {given.get("href") for _, given in page.tags}
+    assert "Nothing is at risk" in (await (await visit(OTHER_SHOP)).see("/merchant/shipping")).text
+    bad = await (await visit(SHOP)).get("/merchant/shipping?after=WyIyMDI2LTA2LTAxVDEyOjAwOjAwWiIsIm8tMTAwMSJd")
+    assert bad.status_code == 400
+
+
+async def test_the_pages_of_shipping_risks_have_each_once(market: Marketplace, visit: Visit) -> None:
+    for number in range(27):
+        await market.order(NEWCOMER, f"B-{number:02}", GOODS)
+        await market.ask(NEWCOMER, f"B-{number:02}")
+    await market.service.feed.roll_up(market.service.clock())
+    browser = await visit(SHOP)
+    first = await browser.see("/merchant/shipping")
+    (link,) = {
+        given["href"] for _, given in first.tags if given.get("href", "").startswith("/merchant/shipping?after=")
+    }
+    second = await browser.see(link)
+    orders = [set(re.findall(r"B-\d\d", page.text)) for page in (first, second)]
+    assert (len(orders[0]), len(orders[1]), orders[0] & orders[1]) == (25, 2, set())
 
 
 async def test_coverage_says_whether_and_why_and_has_no_switch(market: Marketplace, visit: Visit) -> None:

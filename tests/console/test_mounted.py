@@ -51,6 +51,7 @@ async def test_the_api_asks_for_a_key_and_not_for_a_form(market: Marketplace, bo
     asked = await both.http.post("/v1/after-sales", json={"order_id": "A-1"}, headers=headers)
     assert asked.status_code == 201, asked.text
     assert "set-cookie" not in asked.headers
+    await market.service.ticket_list.fill()
     await both.come_in_as(SHOP)
     assert "A-1" in (await both.see("/merchant/tickets")).text
 

@@ -184,10 +184,19 @@ _WORDS = (
         SELECT lane, order_id, 'dp-1', tender_id, provider, 'won', 100, 'CNY', 0, %(text)s, captured_at, captured_at
         FROM tender WHERE {_THEIRS} LIMIT 1""",
     f"""INSERT INTO incident (lane, incident_id, order_id, ticket_id, shop_id, kind, state, amount_minor, currency,
-        evidence, opened_at)
+        evidence, opened_at, outcome, shop_minor, recovered_minor, decided_by, decided_at, reason, reference)
         SELECT lane, %(id)s, order_id, ticket_id, shop_id, 'goods_left_after_refund', 'settled', 5, 'CNY',
-            jsonb_build_array(jsonb_build_object('tracking_no', %(text)s::text, 'lines', ARRAY['l1'])), requested_at
+            jsonb_build_array(jsonb_build_object('tracking_no', %(text)s::text, 'lines', ARRAY['l1'])), requested_at,
+            'borne_by_shop', 5, 5, 'li', requested_at, %(text)s, %(text)s
         FROM ticket WHERE {_THEIRS} LIMIT 1""",
+    """INSERT INTO incident_entry (lane, incident_id, seq, order_id, kind, at, by, detail)
+        SELECT lane, incident_id, 1, order_id, 'contact', opened_at, 'li', jsonb_build_object('note', %(text)s::text)
+        FROM incident""",
+    """INSERT INTO complaint (complaint_id, shop_id, reason, made_by, made_at, answer_by, state, outcome, answer,
+        answered_by, answered_at, incident_id, decided_by)
+        SELECT incident_id, shop_id, %(text)s, shop_id, opened_at, opened_at, 'answered', 'rejected', %(text)s, 'wang',
+            opened_at, incident_id, 'li'
+        FROM incident""",
     f"""INSERT INTO task (task_id, kind, provider, order_id, evidence, opened_at, state, resolved_at, resolved_by, note)
         SELECT %(id)s, 'theirs_only', 'simulator', min(order_id), jsonb_build_object('text', %(text)s::text),
             %(now)s, 'resolved', %(now)s, 'li', %(text)s FROM orders WHERE {_THEIRS}""",
@@ -206,6 +215,10 @@ _WORDS = (
     # As an earlier release wrote them.
     f"""INSERT INTO change (lane, kind, order_id, buyer_id, shop_id, at, body)
         SELECT lane, 'order.paid', order_id, buyer_id, shop_id, %(now)s, '{{}}' FROM orders WHERE {_THEIRS} LIMIT 1""",
+    """INSERT INTO notice (lane, recipient, recipient_id, kind, subject, queued_at, due_at)
+        VALUES (%(lane)s, 'buyer', %(buyer)s, 'restricted', %(id)s::text, %(now)s, %(now)s)""",
+    """INSERT INTO notice_preference (lane, recipient, recipient_id, off, changed_at)
+        VALUES (%(lane)s, 'buyer', %(buyer)s, '{}', %(now)s)""",
     """SELECT append_audit(%(now)s, 'ada', 'key.issued', 'jk_anna',
         jsonb_build_object('scope', 'buyer', 'label', 'phone of ' || %(text)s)::text)""",
     """SELECT append_audit(%(now)s, 'anna-signs-in', 'person.signed_in', 'anna-signs-in',

@@ -240,3 +240,21 @@ async def test_a_killed_process_has_erased_nothing_and_another_one_erases_all(
     await erased(market)
     assert everywhere(database_url, BUYER, PLANTED) == []
     assert lane_of(BUYER) == rows(database_url, "SELECT lane FROM buyer WHERE erased")[0][0]
+
+
+async def test_a_worker_that_copies_tickets_beside_an_erasure_brings_no_id_back(
+    market: Market, database_url: str
+) -> None:
+    await a_life(market)
+    async with another(database_url) as holder:  # a worker between its lock and its commit
+        await holder.execute("SELECT pg_advisory_xact_lock(7405107)")
+        erasing = asyncio.create_task(erase(market))
+        assert await wait_for_a_lock(database_url, erasing)
+        copying = asyncio.create_task(market.ticket_list.fill())
+        assert await wait_for_a_lock(database_url, erasing, copying)
+    assert isinstance(await erasing, Erased)
+    await copying
+    assert [hit for hit in everywhere(database_url, BUYER) if hit.table == "ticket_list"] == []
+    assert rows(database_url, "SELECT count(*) FROM ticket_list l JOIN ticket t USING (lane, ticket_id, buyer_id)") == (
+        rows(database_url, "SELECT count(*) FROM ticket")
+    )

@@ -15,6 +15,7 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
     market: Market, database_url: str
 ) -> None:
     await a_life(market)
+    await market.ticket_list.fill()
     before = {hit.table for hit in everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77")}
     assert before == {
         "api_key",
@@ -27,6 +28,7 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "change",
         "cluster_member",
         "cluster_state",
+        "complaint",
         "console_person",
         "console_session",
         "decision",
@@ -35,7 +37,10 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "idempotency",
         "identity_link",
         "incident",
+        "incident_entry",
         "later_decision",
+        "notice",
+        "notice_preference",
         "order_directory",
         "order_line",
         "orders",
@@ -49,6 +54,8 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "task",
         "ticket",
         "ticket_event",
+        "waybill_directory",
+        "ticket_list",
     }
     await erased(market)
     assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77") == []

@@ -123,6 +123,10 @@ class Api:
         return int(str(row[0]))
 
 
+NO: dict[str, Any] = {"reason_code": "other", "reason": "No.", "evidence": [{"text": "A message."}]}
+"""A complete rejection."""
+
+
 def money(amount_minor: int, currency: str = "CNY") -> dict[str, Any]:
     return {"amount_minor": amount_minor, "currency": currency}
 

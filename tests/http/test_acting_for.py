@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jitui.entrypoints.http.openapi import document
-from tests.http.api import SHOP, Api, shipment
+from tests.http.api import NO, SHOP, Api, shipment
 
 WANG = {"acting_for": "merchant", "person": "wang.fang"}
 FIRST = {"if-match": '"1"'}
@@ -44,10 +44,15 @@ async def test_a_platform_that_passes_on_its_merchants_word_says_whose_it_is(api
 
 
 async def test_a_rejection_is_whose_it_is_too(api: Api) -> None:
-    alone = await decide(api, "o-1", "reject", {"reason": "Packed."})
-    passed_on = await decide(api, "o-2", "reject", {"reason": "Packed.", **WANG})
+    alone = await decide(api, "o-1", "reject", {**NO, "reason": "Packed."})
+    passed_on = await decide(api, "o-2", "reject", {**NO, "reason": "Packed.", **WANG})
     assert [ticket["timeline"][-1]["actor"] for ticket in (alone, passed_on)] == ["platform", "merchant"]
-    assert passed_on["timeline"][-1]["detail"] == {"reason": "Packed.", "through": "tests"}
+    assert passed_on["timeline"][-1]["detail"] == {
+        "reason_code": "other",
+        "reason": "Packed.",
+        "evidence": [{"text": "A message.", "url": ""}],
+        "through": "tests",
+    }
 
 
 @pytest.mark.parametrize("half", [{"acting_for": "merchant"}, {"person": "wang.fang"}])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
+from itertools import product
 
 import pytest
 
 from jitui.aftersales.governance.registry import Pause, Scope
+from jitui.aftersales.ticket_list import SortOrder, TicketSort
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
-from tests.http.api import BUYER, SHOP, Api, shipment
+from tests.http.api import BUYER, NO, SHOP, Api, shipment
 
-NO = {"reason_code": "other", "reason": "No.", "evidence": [{"text": "A message."}]}
 NOTICE_ZH = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
 
 
@@ -223,6 +225,7 @@ async def test_tickets_are_listed_newest_first_by_cursor_and_filters(api: Api) -
         await api.paid_order(f"o-{number}", paid=30000)
         await api.ask(f"o-{number}")
         api.now.later(minutes=1)
+    await api.service.ticket_list.fill()
     seen: list[str] = []
     cursor = None
     while True:
@@ -236,7 +239,44 @@ async def test_tickets_are_listed_newest_first_by_cursor_and_filters(api: Api) -
     one = await api.get("/v1/after-sales", params={"requested_from": "2026-06-01T12:01:00Z", "order_id": "o-1"})
     assert [row["order_id"] for row in one.json()["tickets"]] == ["o-1"]
     none = await api.get("/v1/after-sales", params={"state": "refunded"})
-    assert none.json() == {"tickets": [], "next": None}
+    found = none.json()
+    assert (found["tickets"], found["next"]) == ([], None)
+
+
+async def test_tickets_are_listed_in_every_order_by_cursors_of_that_order(api: Api) -> None:
+    for number, paid in enumerate((30000, 50000, 40000)):
+        await api.paid_order(f"o-{number}", paid=paid)
+        await api.ask(f"o-{number}")
+    await api.reviewed("o-other", shop_id="shop-2")
+    await api.service.ticket_list.fill()
+    for sort, order in product(TicketSort, SortOrder):
+        asked = {"sort": sort.value, "order": order.value, "limit": 2}
+        first = (await api.get("/v1/after-sales", key=api.shop, params=asked)).json()
+        last = (await api.get("/v1/after-sales", key=api.shop, params={**asked, "cursor": first["next"]})).json()
+        rows = first["tickets"] + last["tickets"]
+        assert {row["order_id"] for row in rows} == {"o-0", "o-1", "o-2"}, "a shop's list is its own in every order"
+        assert (len(rows), last["next"]) == (3, None)
+        if sort is TicketSort.AMOUNT:
+            amounts = [row["amount"]["amount_minor"] for row in rows]
+            assert amounts == sorted(amounts, reverse=order is SortOrder.DESC)
+        other = {**asked, "order": "asc" if order is SortOrder.DESC else "desc", "cursor": first["next"]}
+        refused = await api.get("/v1/after-sales", key=api.shop, params=other)
+        assert (refused.status_code, refused.json()["path"]) == (400, "cursor")
+
+
+async def test_a_list_says_how_late_it_is_and_a_buyers_own_is_not(api: Api) -> None:
+    await api.service.ticket_list.fill()
+    async with api.market.pool.connection() as connection:
+        await connection.execute("UPDATE roll_up SET as_of = as_of - interval '1 hour' WHERE name = 'ticket_list'")
+    await api.paid_order("o-1")
+    ticket = (await api.ask("o-1"))["ticket"]
+    late = (await api.get("/v1/after-sales", key=api.shop)).json()
+    assert late["tickets"] == [] and late["lag_ms"] >= 3_600_000
+    assert datetime.fromisoformat(late["as_of"]) <= api.now() - timedelta(hours=1)
+    own = (await api.get("/v1/after-sales", key=api.buyer)).json()
+    assert [row["ticket_id"] for row in own["tickets"]] == [ticket["ticket_id"]] and own["lag_ms"] == 0
+    read = await api.get(f"/v1/after-sales/{ticket['ticket_id']}", key=api.shop)
+    assert read.json()["state"] == ticket["state"]
 
 
 async def test_a_merchant_filters_what_the_service_decided(api: Api) -> None:
@@ -244,6 +284,7 @@ async def test_a_merchant_filters_what_the_service_decided(api: Api) -> None:
     await api.paid_order("o-1")
     await api.ask("o-1")
     await api.reviewed("o-2")
+    await api.service.ticket_list.fill()
     got = await api.get("/v1/after-sales", key=api.shop, params={"approved_by": "instant_refund"})
     assert [(row["order_id"], row["notice"]["zh"]) for row in got.json()["tickets"]] == [("o-1", NOTICE_ZH)]
 
@@ -251,6 +292,7 @@ async def test_a_merchant_filters_what_the_service_decided(api: Api) -> None:
 async def test_a_key_lists_its_own_only(api: Api) -> None:
     other = (await issue_key(api.service.keys, KeyScope.SHOP, "shop-2", label="", now=api.now())).secret
     await api.reviewed("o-1")
+    await api.service.ticket_list.fill()
     assert (await api.get("/v1/after-sales", key=other)).json()["tickets"] == []
     assert (await api.get("/v1/orders", key=other)).json()["orders"] == []
     assert len((await api.get("/v1/orders", key=api.shop)).json()["orders"]) == 1

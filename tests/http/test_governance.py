@@ -185,8 +185,12 @@ async def test_published_conditions_are_public_and_the_document_is_not(api: Api)
 async def test_a_shop_reads_its_benefit(api: Api) -> None:
     await api.paid_order("o-1")
     await api.ask("o-1")
+    await api.service.ticket_list.fill()
     got = (await api.get(f"/v1/shops/{SHOP}/benefit", key=api.shop)).json()
     assert (got["requests"], got["instant"], got["awaiting"]) == (1, 1, 0)
+    assert (got["minutes_saved"], got["review_minutes"]) == (4, 4)
+    assert (got["paid_orders"], got["disputes_before_shipment"], got["disputes_per_1000_orders"]) == (1, 0, 0.0)
+    assert [part["below_seconds"] for part in got["times"]] == [10, 60, 600, 3600, 86400, 259200, None]
     later = await api.get(f"/v1/shops/{SHOP}/benefit", params={"since": "2030-01-01T00:00:00Z"})
     assert later.json()["requests"] == 0
 

@@ -23,8 +23,10 @@ from jitui.entrypoints.http.resources import HANDLERS
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from jitui.ids import lane_of, new_id
+from jitui.settings import Settings
 from tests.aftersales.market import DEFAULT_POLICY
-from tests.http.api import BUYER, SHOP, Api, open_api, order, payment, shipment
+from tests.http.api import BUYER, NO, SHOP, Api, open_api, order, payment, shipment, with_key
+from tests.provider_simulator.server import SIMULATOR_AWAY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 P, S, B = "platform", "shop", "buyer"
@@ -67,9 +69,13 @@ PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_mi
 POLICY = DEFAULT_POLICY.text
 NAMED = {"policy_id": "unshipped-instant-refund", "version": DEFAULT_POLICY.version, "reason": "Why."}
 NAMED_TEXT = {name: NAMED[name] for name in ("policy_id", "version")}
-NO = {"reason_code": "other", "reason": "No.", "evidence": [{"text": "A message."}]}
 TAKEN: dict[str, Any] = {"action": "approve", "tickets": []}
+BULK = {"rows": [{"order_id": "o-1", "tracking_no": "SF1"}]}
 HOOK = {"url": "https://shop.example/new", "shop_id": SHOP}
+DECIDED = {"version": 1, "outcome": "borne_by_platform", "reason": "Nobody knows why."}
+REJECTED = {"verdict": "rejected", "answer": "No."}
+CONTACTED = {"channel": "phone", "note": "Sends it back.", "contacted_at": "2026-06-01T11:00:00Z"}
+DAYS = "first_day=2026-06-01&last_day=2026-06-02"
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
     "check_if_eligible": Row("/v1/eligibility", {P, B}, ASK),
@@ -77,6 +83,7 @@ TABLE: dict[str, Row] = {
     "get_ticket": Row("/v1/after-sales/{ticket}", {P, S, B}),
     "approve_ticket": Row("/v1/after-sales/{ticket}/approve", {P, S}, if_match=True),
     "reject_ticket": Row("/v1/after-sales/{ticket}/reject", {P, S}, NO, if_match=True),
+    "get_platform_benefit": Row("/v1/benefit", {P}),
     "assign_ticket": Row("/v1/after-sales/{ticket}/assign", {P, S}),
     "release_ticket": Row("/v1/after-sales/{ticket}/release", {P, S}),
     "offer_part": Row(
@@ -106,12 +113,21 @@ TABLE: dict[str, Row] = {
     ),
     "delete_review_template": Row("/v1/review-templates/t-1?shop_id=" + SHOP, {P, S}),
     "withdraw_ticket": Row("/v1/after-sales/{ticket}/withdraw", {P, B}),
+    "get_receipt": Row("/v1/after-sales/{ticket}/receipt", {P, S, B}),
+    "get_statement_of_reasons": Row("/v1/after-sales/{rejected}/statement-of-reasons", {P, S, B}),
+    "get_buyer_notice_preferences": Row("/v1/buyers/{buyer}/notice-preferences", {P, B}),
+    "put_buyer_notice_preferences": Row("/v1/buyers/{buyer}/notice-preferences", {P, B}, {"off": ["refunded"]}),
+    "get_shop_notice_preferences": Row("/v1/shops/{shop}/notice-preferences", {P, S}),
+    "put_shop_notice_preferences": Row("/v1/shops/{shop}/notice-preferences", {P, S}, {"off": ["stop_ship"]}),
     "get_decision": Row("/v1/after-sales/{ticket}/decision", {P, S, B}),
     "put_an_order": Row("/v1/orders/o-9", {P}, order()),
     "get_order": Row("/v1/orders/{order}", {P, S, B}),
     "list_orders": Row("/v1/orders", {P, S, B}, foreign="empty"),
     "record_payment": Row("/v1/orders/{order}/payments", {P}, payment("o-1")),
     "record_a_shipment": Row("/v1/orders/{order}/shipments", {P, S}, shipment("label_printed")),
+    "record_shipments": Row("/v1/shipments/bulk", {P, S}, BULK, foreign="each"),
+    "list_shipping_risks": Row("/v1/shipping-risks", {P, S}, foreign="empty"),
+    "acknowledge_a_stop_ship": Row("/v1/stop-ships/{ticket}/acknowledge", {P, S}, {"outcome": "held"}),
     "record_a_dispute": Row("/v1/orders/{order}/disputes", {P}, DISPUTED),
     "record_completion": Row("/v1/orders/{order}/completion", {P}, COMPLETED),
     "put_buyer": Row("/v1/buyers/{buyer}", {P}, {}),
@@ -147,6 +163,18 @@ TABLE: dict[str, Row] = {
     "list_tasks": Row("/v1/tasks", {P}),
     "resolve_task": Row("/v1/tasks/{task}/resolve", {P}, {"note": "Booked a day later."}),
     "list_incidents": Row("/v1/incidents", {P, S}, foreign="empty"),
+    "get_incident": Row("/v1/incidents/{incident}", {P, S}),
+    "set_incident_outcome": Row("/v1/incidents/{incident}/outcome", {P}, DECIDED),
+    "record_incident_recovery": Row("/v1/incidents/{incident}/recoveries", {P}, {"amount_minor": 1}),
+    "contest_an_incident": Row("/v1/incidents/{incident}/contest", {P, S}, {"reason": "It was stopped."}),
+    "answer_incident_contest": Row("/v1/incidents/{incident}/contest/answer", {P}, REJECTED),
+    "add_incident_evidence": Row("/v1/incidents/{incident}/evidence", {P, S}, {"text": "It was stopped."}),
+    "record_incident_contact": Row("/v1/incidents/{incident}/contacts", {P, S}, CONTACTED),
+    "get_journal": Row(f"/v1/finance/journal?{DAYS}", {P}),
+    "list_periods": Row("/v1/finance/periods", {P}),
+    "close_period": Row("/v1/finance/periods", {P}, {"last_day": "2020-01-01"}),
+    "verify_periods": Row("/v1/finance/verification", {P}),
+    "get_shop_statement": Row(f"/v1/shops/{{shop}}/statement?{DAYS}", {P, S}),
     "list_changes": Row("/v1/changes", {P, S}, foreign="empty"),
     "set_pause": Row("/v1/pauses", {P}, {"scope": "shop", "ref": "shop-7", "reason": "Moving."}),
     "list_pauses": Row("/v1/pauses", {P}),
@@ -235,6 +263,9 @@ TABLES = (
     "pause",
     "restriction",
     "appeal",
+    "incident",
+    "incident_entry",
+    "accounting_period",
     "selection",
     "selection_proposed",
     "idempotency",
@@ -242,6 +273,8 @@ TABLES = (
     "webhook_endpoint",
     "webhook_secret",
     "webhook_delivery",
+    "notice",
+    "notice_preference",
     "policy",
     "announcement",
     "opinion",
@@ -277,12 +310,26 @@ class Market:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
     home: Path = tmp_path_factory.mktemp("home")
-    async with open_api(module_database_url, home=home) as api:
+    # Every operation is called with several wrong keys, from one address.
+    settings = Settings(
+        home=home,
+        pool_size=8,
+        encryption_key_file=with_key(home),
+        wrong_keys_per_minute=100_000,
+        **SIMULATOR_AWAY,
+    )
+    async with open_api(module_database_url, home=home, settings=settings) as api:
         await api.put(f"/v1/shops/{SHOP}", {"name": "One"})
         await api.paid_order("o-1")
         granted = (await api.ask("o-1"))["ticket"]
+        await api.post("/v1/orders/o-1/shipments", shipment("picked_up", source="carrier"))
+        incident = (await api.get("/v1/incidents")).json()["incidents"][0]
         await api.paid_order("o-2", paid=30000)
         waiting = (await api.ask("o-2"))["ticket"]
+        await api.paid_order("o-3", paid=30000)
+        rejected = (await api.ask("o-3"))["ticket"]
+        path = f"/v1/after-sales/{rejected['ticket_id']}/reject"
+        assert (await api.post(path, NO, headers={"if-match": '"1"'})).status_code == 200
         keys = api.service.keys
         foreign = {
             S: (await issue_key(keys, KeyScope.SHOP, "shop-2", label="", now=api.now())).secret,
@@ -302,10 +349,12 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
         things = {
             "complaint": complaint.json()["complaint_id"],
             "endpoint": hook.json()["endpoint"]["endpoint_id"],
+            "incident": incident["incident_id"],
             "order": "o-1",
             "buyer": BUYER,
             "shop": SHOP,
             "ticket": waiting["ticket_id"],
+            "rejected": rejected["ticket_id"],
             "refund": granted["refunds"][0]["refund_id"],
             "task": str(task.task_id),
             "appeal": appeals[0]["appeal_id"],
@@ -350,6 +399,9 @@ async def test_what_is_anothers_looks_exactly_like_what_does_not_exist(market: M
         if row.foreign == "empty":
             assert got.status_code == 200
             assert next(iter(got.json().values())) == []
+            continue
+        if row.foreign == "each":
+            assert [one["code"] for one in got.json()["results"]] == ["not-found"]
             continue
         nothing = await market.call(name, key, missing(market.things))
         if row.foreign == "rows":
@@ -428,10 +480,12 @@ def missing(things: dict[str, str]) -> dict[str, str]:
         "buyer": "buyer-404",
         "shop": "shop-404",
         "ticket": str(new_id(nobody)),
+        "rejected": str(new_id(nobody)),
         "task": str(new_id(nobody)),
         "endpoint": str(new_id(nobody)),
         "appeal": str(new_id(nobody)),
         "complaint": str(new_id(nobody)),
+        "incident": str(new_id(nobody)),
         "restriction": str(new_id(nobody)),
         "refund": str(UUID(things["refund"][:-2] + "00")),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jitui.bootstrap import webhook_dispatcher
+from jitui.bootstrap_sending import webhook_dispatcher
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from jitui.settings import Settings

@@ -56,7 +56,16 @@ ledger:read             -     -        -       -    a        a       -       a  
 tasks:read              -     -        -       -    a        a       -       a        -    -
 tasks:write             -     -        -       -    a        -       -       a        -    -
 incidents:read          -     o        a       a    a        a       -       a        o    -
+incidents:write         -     o        a       -    a        -       -       a        o    -
+incidents:decide        -     -        -       -    a        -       -       a        -    -
+finance:read            -     -        -       -    a        a       -       a        -    -
+finance:close           -     -        -       -    a        -       -       a        -    -
+statements:read         -     o        -       -    a        a       -       a        o    -
 changes:read            -     o        -       -    a        a       -       a        o    -
+buyer_notices:read      o     -        -       -    a        a       -       a        -    o
+buyer_notices:write     o     -        -       -    a        -       -       a        -    o
+shop_notices:read       -     o        -       -    a        a       -       a        o    -
+shop_notices:write      -     o        -       -    a        -       -       a        o    -
 webhooks:read           -     o        -       -    a        a       -       a        o    -
 webhooks:write          -     o        -       -    a        -       -       a        o    -
 pauses:read             -     -        a       a    a        a       -       a        -    -

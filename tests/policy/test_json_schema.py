@@ -58,7 +58,8 @@ caps:
 guards: {false_alarm_percent: 5, incident_rate: {above_live_percent: 0, counts_after: 48h},
   refund_failures: {above_live_percent: 10, counts_after: 1d}, money_out: {above_live_percent: 25},
   share_instant: {above_live_percent: 50}, repeat_requests: {above_live_percent: 25}}
-loss: {incident_cost_percent: 60, lost_dispute_cost_minor: 20000, review_minute_cost_minor: 60}
+loss: {incident_cost_percent: 60, lost_dispute_cost_minor: 20000, review_minute_cost_minor: 60,
+  borne_by: split, shop_percent: 40}
 restrictions: [{id: r, when: buyer.account_age_days < 3, withdraw: instant_refund, for: 90d}]
 gates:
   shops:

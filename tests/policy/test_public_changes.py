@@ -25,12 +25,24 @@ def test_the_same_version_changed_nothing() -> None:
     [
         ("deadline: 48h", "deadline: 72h", PublicChangeKind.DEADLINE, ""),
         ("on_timeout: approve", "on_timeout: reject", PublicChangeKind.ON_TIMEOUT, ""),
+        ("\nreview:", "\nloss: {borne_by: merchant}\nreview:", PublicChangeKind.LOSS_BORNE_BY, ""),
+        ("\nreview:", "\nloss: {borne_by: split, shop_percent: 9}\nreview:", PublicChangeKind.LOSS_BORNE_BY, ""),
         ("id: unshipped #", "id: not_shipped #", PublicChangeKind.CONDITION_REMOVED, "unshipped"),
     ],
 )
 def test_a_public_difference_is_told(old: str, new: str, kind: PublicChangeKind, condition: str) -> None:
     assert old in BASE
     assert (kind, condition) in changes(BASE, BASE.replace(old, new))
+
+
+def test_who_bears_a_loss_is_public_and_what_it_costs_is_not() -> None:
+    split = BASE.replace("\nreview:", "\nloss: {borne_by: split, shop_percent: 9}\nreview:")
+    other = split.replace("shop_percent: 9", "shop_percent: 10")
+    (change,) = public_changes(public_view(Policy.from_text(split)), public_view(Policy.from_text(other)))
+    assert "10%" in change.text["zh"] and "10 percent" in change.text["en"]
+    assert changes(split, split.replace("{borne_by", "{incident_cost_percent: 60, borne_by")) == []
+    unused = BASE.replace("\nreview:", "\nloss: {shop_percent: 9}\nreview:")
+    assert changes(BASE, unused) == []
 
 
 def test_a_private_bound_is_nobodys_business() -> None:

@@ -11,11 +11,12 @@ tasks, decisions, and the buyer's history except for this order's completion.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any, TypeVar, assert_never
 
 from jitui.aftersales import changes as c
+from jitui.aftersales.model.incident import Incident
 from jitui.aftersales.model.order import Buyer, Dispute, Funding, Order, OrderLine, Shipment, Tender
 from jitui.aftersales.model.refund import Attempt, Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -52,6 +53,7 @@ class _Draft:
     attempts: tuple[Attempt, ...]
     disputes: tuple[Dispute, ...]
     completed_by_event: bool
+    incident: Incident | None
 
 
 _read_snapshot = attrgetter(*(field.name for field in fields(OrderSnapshot)))
@@ -99,8 +101,10 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
             _put_dispute(draft, change)
         case c.RecordLaterDecision() | c.OpenTask() | c.CloseTask() | c.OpenIncident():
             pass
-        case c.ClaimPayment() | c.SharePayment() | c.RestrictBuyer():
+        case c.ClaimPayment() | c.SharePayment() | c.RestrictBuyer() | c.ClaimWaybill() | c.RecordReminder():
             pass
+        case c.MoveIncident() | c.PutContest():
+            _move_incident(draft, change)
         case _:
             assert_never(change)
 
@@ -319,3 +323,15 @@ def _put_dispute(draft: _Draft, change: c.PutDispute) -> None:
         else tender
         for tender in draft.tenders
     )
+
+
+def _move_incident(draft: _Draft, change: c.MoveIncident | c.PutContest) -> None:
+    """The incident's new row; its contest is a row of its own."""
+    known = draft.incident
+    if known is None:
+        return
+    match change:
+        case c.MoveIncident():
+            draft.incident = replace(change.incident, contest=known.contest)
+        case c.PutContest():
+            draft.incident = replace(known, contest=change.contest)

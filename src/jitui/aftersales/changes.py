@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
-from jitui.aftersales.model.order import Dispute, Funder, Shipment, Tender
+from jitui.aftersales.model.events import BuyerEventKind as BuyerEventKind
+from jitui.aftersales.model.events import OutgoingEventKind as OutgoingEventKind
+from jitui.aftersales.model.incident import Contest, Incident, IncidentEntry
+from jitui.aftersales.model.order import Dispute, Funder, Shipment, ShipmentSource, Tender
+from jitui.aftersales.model.receipt import Receipt
 from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement, SettlementProposal
 from jitui.aftersales.model.review import Arbitration, Assignment, Offer
 from jitui.aftersales.model.task import NewTask
@@ -76,6 +79,7 @@ class RecordDecision:
     """A complete decision as JSON values: outcome, policy version, facts and conditions (I4).
 
     `read_from`: how much history was available for the features. `shadow`: what a policy in shadow decided beside it.
+    `receipt`: what the buyer is acknowledged; a second decision on a ticket has none.
     """
 
     ticket_id: UUID
@@ -88,6 +92,7 @@ class RecordDecision:
     decision: Mapping[str, object]
     read_from: Mapping[str, object] | None = None
     shadow: Mapping[str, object] | None = None
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,22 +219,11 @@ class CloseTask:
     at: datetime
 
 
-class BuyerEventKind(StrEnum):
-    """The kinds of buyer events that this service records itself."""
-
-    ORDER_PAID = "order_paid"
-    ORDER_COMPLETED = "order_completed"
-    REFUND_REQUESTED = "refund_requested"
-    REFUND_BEFORE_SHIPMENT = "refund_before_shipment"
-
-
 @dataclass(frozen=True, slots=True)
 class RecordBuyerEvent:
     """An event in the buyer's history; the same event id counts once.
 
-    `retracts`: the id of an event that is taken back.
-
-    Without a `currency` the amount is in the currency of the named order; without an order the currency is unknown.
+    `retracts`: an event that is taken back. Without `currency` the amount is in the order's, without an order unknown.
     """
 
     buyer_id: str
@@ -265,32 +259,6 @@ class RestrictBuyer:
     text: Mapping[str, str]
 
 
-class OutgoingEventKind(StrEnum):
-    """The kinds of events on the feed; warehouses act on `stop_ship`."""
-
-    ORDER_PAID = "order.paid"
-    SHIPMENT_RECORDED = "shipment.recorded"
-    ORDER_COMPLETED = "order.completed"
-    TICKET_REQUESTED = "ticket.requested"
-    TICKET_APPROVED = "ticket.approved"
-    TICKET_AMOUNT_RAISED = "ticket.amount_raised"
-    STOP_SHIP = "stop_ship"
-    TICKET_REVIEW_DUE = "ticket.review_due"
-    TICKET_OFFERED = "ticket.offered"
-    TICKET_OFFER_DECLINED = "ticket.offer_declined"
-    TICKET_REJECTED = "ticket.rejected"
-    ARBITRATION_OPENED = "arbitration.opened"
-    ARBITRATION_WITHDRAWN = "arbitration.withdrawn"
-    ARBITRATION_DECIDED = "arbitration.decided"
-    TICKET_WITHDRAWN = "ticket.withdrawn"
-    TICKET_REFUNDED = "ticket.refunded"
-    TICKET_REFUND_FAILED = "ticket.refund_failed"
-    TICKET_REOPENED = "ticket.reopened"
-    INCIDENT_OPENED = "incident.opened"
-    DISPUTE_RECORDED = "dispute.recorded"
-    CAP_SHARE_PASSED = "cap.share_passed"
-
-
 @dataclass(frozen=True, slots=True)
 class Announce:
     """An event on the feed, from which /v1/changes, roll-ups and webhooks read."""
@@ -311,6 +279,25 @@ class PutShipment:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimWaybill:
+    """A waybill is this buyer's, as told at `at`; the database refuses a merchant's while it is another buyer's."""
+
+    waybill: str
+    told_by: ShipmentSource
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReminder:
+    """Somebody is reminded of a shipping risk; the database takes each stage of it once."""
+
+    risk: str
+    subject: str
+    stage: int
+    told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OpenIncident:
     """Goods left the warehouse although they had been refunded (R9)."""
 
@@ -321,6 +308,22 @@ class OpenIncident:
     currency: str
     evidence: Mapping[str, object]
     opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MoveIncident:
+    """An incident as it is now, and the entry of its log that tells why; None where only a worker's moment is set."""
+
+    incident: Incident
+    entry: IncidentEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutContest:
+    """A new or answered contest of an incident; who decided the incident does not answer, says the database too."""
+
+    incident_id: UUID
+    contest: Contest
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +432,11 @@ Change = (
     | RestrictBuyer
     | Announce
     | PutShipment
+    | ClaimWaybill
+    | RecordReminder
     | OpenIncident
+    | MoveIncident
+    | PutContest
     | ClaimPayment
     | SharePayment
     | StatePaymentTotal

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from jitui.aftersales.changes import LedgerEntry
+from jitui.aftersales.model.incident import Incident
 from jitui.aftersales.model.order import Dispute, Funder, Funding, Tender
 from jitui.aftersales.model.refund import Attempt, Refund
 from jitui.aftersales.model.ticket import Ticket
@@ -27,8 +28,13 @@ class Account(StrEnum):
     SUBSIDY = "subsidy:{funder}"
     MANUAL_PAYOUT = "manual_payout"
     BUYER_RECEIVABLE = "buyer_receivable"
-    SHOP_PAYABLE = "shop_payable"
+    PLATFORM_ADVANCE = "platform_advance"
+    GOODS_RETURNED = "goods_returned"
+    BUYER_REPAYMENT = "buyer_repayment"
     LOSS = "loss"
+    SHOP_RECEIVABLE = "shop_receivable"
+    SHOP_SETTLEMENT = "shop_settlement"
+    SHOP_PAYABLE = "shop_payable"
 
 
 ACCOUNTS: Mapping[Account, str] = {
@@ -38,8 +44,13 @@ ACCOUNTS: Mapping[Account, str] = {
     Account.SUBSIDY: "What a funder has put in, less what went back to it",
     Account.MANUAL_PAYOUT: "Paid to the buyer outside the provider, by an operator with evidence",
     Account.BUYER_RECEIVABLE: "Paid to the buyer a second time: to be got back",
-    Account.SHOP_PAYABLE: "What the platform owes the shop for refunds that it bears itself",
-    Account.LOSS: "What the platform has borne",
+    Account.PLATFORM_ADVANCE: "What the platform stands in for: goods that left although they were refunded",
+    Account.GOODS_RETURNED: "Of these goods, those that came back",
+    Account.BUYER_REPAYMENT: "Of these goods, those that the buyer paid for again",
+    Account.LOSS: "What the platform bears: goods that nobody pays for, and refunds after an arbitration",
+    Account.SHOP_RECEIVABLE: "Of these goods, those that the shop bears and has not paid yet; never a credit balance",
+    Account.SHOP_SETTLEMENT: "What shops have paid of what they bear, kept back from a settlement or transferred",
+    Account.SHOP_PAYABLE: "Owed to the shop: what it paid beyond what it bears, and refunds that the platform bears",
 }
 
 
@@ -61,6 +72,20 @@ class Cause(StrEnum):
     CHARGED_BACK = "charged_back"
     CHARGED_BACK_TOO = "charged_back_too"
     COMPENSATED = "compensated"
+    INCIDENT_OWED_BACK_CORRECTED = "incident_owed_back_corrected"
+    INCIDENT_WRITTEN_OFF_CORRECTED = "incident_written_off_corrected"
+    INCIDENT_CHARGED = "incident_charged"
+    INCIDENT_CHARGED_CORRECTED = "incident_charged_corrected"
+    INCIDENT_BORNE_CORRECTED = "incident_borne_corrected"
+    INCIDENT_REPAID_CORRECTED = "incident_repaid_corrected"
+    INCIDENT_RETURNED_CORRECTED = "incident_returned_corrected"
+    INCIDENT_RETURNED = "incident_returned"
+    INCIDENT_REPAID = "incident_repaid"
+    INCIDENT_BORNE = "incident_borne"
+    INCIDENT_OWED_BACK = "incident_owed_back"
+    INCIDENT_RECOVERED = "incident_recovered"
+    INCIDENT_RECOVERED_LATE = "incident_recovered_late"
+    INCIDENT_WRITTEN_OFF = "incident_written_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +115,44 @@ FLOWS: Mapping[Cause, Flow] = {
         Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The buyer's bank took back what was refunded as well"
     ),
     Cause.COMPENSATED: Flow(Account.LOSS, Account.SHOP_PAYABLE, "The platform bears a refund, and owes it to the shop"),
+    Cause.INCIDENT_OWED_BACK_CORRECTED: Flow(
+        Account.SHOP_PAYABLE, Account.SHOP_RECEIVABLE, "Corrected: nothing is owed back to the shop"
+    ),
+    Cause.INCIDENT_WRITTEN_OFF_CORRECTED: Flow(
+        Account.SHOP_RECEIVABLE, Account.LOSS, "Corrected: what was written off is not"
+    ),
+    Cause.INCIDENT_CHARGED: Flow(
+        Account.SHOP_RECEIVABLE, Account.PLATFORM_ADVANCE, "Goods that left: the shop bears them"
+    ),
+    Cause.INCIDENT_CHARGED_CORRECTED: Flow(
+        Account.PLATFORM_ADVANCE, Account.SHOP_RECEIVABLE, "Corrected: the shop does not bear them"
+    ),
+    Cause.INCIDENT_BORNE_CORRECTED: Flow(
+        Account.PLATFORM_ADVANCE, Account.LOSS, "Corrected: the platform does not bear them"
+    ),
+    Cause.INCIDENT_REPAID_CORRECTED: Flow(
+        Account.PLATFORM_ADVANCE, Account.BUYER_REPAYMENT, "Corrected: the buyer has not paid again"
+    ),
+    Cause.INCIDENT_RETURNED_CORRECTED: Flow(
+        Account.PLATFORM_ADVANCE, Account.GOODS_RETURNED, "Corrected: the goods have not come back"
+    ),
+    Cause.INCIDENT_RETURNED: Flow(Account.GOODS_RETURNED, Account.PLATFORM_ADVANCE, "Goods that left came back"),
+    Cause.INCIDENT_REPAID: Flow(
+        Account.BUYER_REPAYMENT, Account.PLATFORM_ADVANCE, "Goods that left: the buyer paid again"
+    ),
+    Cause.INCIDENT_BORNE: Flow(Account.LOSS, Account.PLATFORM_ADVANCE, "Goods that left: the platform bears them"),
+    Cause.INCIDENT_OWED_BACK: Flow(
+        Account.SHOP_RECEIVABLE, Account.SHOP_PAYABLE, "The shop has paid more than it bears: owed back"
+    ),
+    Cause.INCIDENT_RECOVERED: Flow(
+        Account.SHOP_SETTLEMENT, Account.SHOP_RECEIVABLE, "The shop paid what it bears, or a part of it"
+    ),
+    Cause.INCIDENT_RECOVERED_LATE: Flow(
+        Account.SHOP_SETTLEMENT, Account.LOSS, "The shop paid what had been written off"
+    ),
+    Cause.INCIDENT_WRITTEN_OFF: Flow(
+        Account.LOSS, Account.SHOP_RECEIVABLE, "The recovery has ended: the rest is written off"
+    ),
 }
 
 AT_PROVIDER = frozenset({Cause.PAID, Cause.UNPAID, Cause.PAID_AGAIN, Cause.PAID_BACK})
@@ -159,6 +222,37 @@ def charged_back(cause: Cause, dispute: Dispute, amount_minor: int, now: datetim
 def compensated(ticket: Ticket, now: datetime) -> LedgerEntry:
     """The posting of a refund that the platform bears after an arbitration."""
     return _entry((Cause.COMPENSATED, ticket.ticket_id), ticket.amount_minor, ticket.currency, now)
+
+
+def incident_decided(before: Incident, after: Incident, now: datetime) -> tuple[LedgerEntry, ...]:
+    """The postings of an outcome; those of the one before are first posted back, and what the shop paid stays."""
+    back = (
+        (Cause.INCIDENT_OWED_BACK_CORRECTED, before.owed_back_minor),
+        (Cause.INCIDENT_WRITTEN_OFF_CORRECTED, before.written_off_minor),
+        (Cause.INCIDENT_CHARGED_CORRECTED, before.shop_minor),
+        (Cause.INCIDENT_BORNE_CORRECTED, before.platform_minor),
+        (Cause.INCIDENT_REPAID_CORRECTED, before.repaid_minor),
+        (Cause.INCIDENT_RETURNED_CORRECTED, before.returned_minor),
+    )
+    new = (
+        (Cause.INCIDENT_CHARGED, after.shop_minor),
+        (Cause.INCIDENT_BORNE, after.platform_minor),
+        (Cause.INCIDENT_REPAID, after.repaid_minor),
+        (Cause.INCIDENT_RETURNED, after.returned_minor),
+        (Cause.INCIDENT_OWED_BACK, after.owed_back_minor),
+    )
+    named = ((cause, minor, before.outcome_no) for cause, minor in back)
+    named_new = ((cause, minor, after.outcome_no) for cause, minor in new)
+    return tuple(
+        _entry((cause, after.incident_id, number), minor, after.currency, now)
+        for cause, minor, number in (*named, *named_new)
+        if minor
+    )
+
+
+def incident_money(cause: Cause, incident: Incident, amount_minor: int, now: datetime) -> LedgerEntry:
+    """The posting of a recovery, or of what is written off; it is named after the entry of the incident's log."""
+    return _entry((cause, incident.incident_id, incident.entries), amount_minor, incident.currency, now)
 
 
 def _entry(

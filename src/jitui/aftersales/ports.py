@@ -17,6 +17,7 @@ from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.aftersales.model.usage import Usage, UsageBeside
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
+from jitui.aftersales.ticket_list import Place, SortOrder, TicketSort
 from jitui.policy import PublicPolicy
 
 # References: how a command names the order that it works on -----------------------------------------------------
@@ -54,7 +55,15 @@ class AttemptRef:
     attempt_id: UUID
 
 
-Ref = OrderRef | TicketRef | RefundRef | AttemptRef
+@dataclass(frozen=True, slots=True)
+class IncidentRef:
+    """An incident; its id contains the lane. A snapshot that it names has the incident."""
+
+    lane: int
+    incident_id: UUID
+
+
+Ref = OrderRef | TicketRef | RefundRef | AttemptRef | IncidentRef
 
 # Recording an order ----------------------------------------------------------------------------------------------
 
@@ -282,7 +291,7 @@ class Transaction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TicketFilter:
-    """A page of tickets, newest first; `after` is the last row of the previous page."""
+    """A page of tickets; `after` is the place of the previous page's last row in this order (`place_of`)."""
 
     shop_id: str | None = None
     buyer_id: str | None = None
@@ -291,7 +300,9 @@ class TicketFilter:
     approved_by: ApprovedBy | None = None
     requested_from: datetime | None = None
     requested_until: datetime | None = None
-    after: tuple[datetime, UUID] | None = None
+    sort: TicketSort = TicketSort.REQUESTED_AT
+    order: SortOrder = SortOrder.DESC
+    after: Place | None = None
     limit: int = 50
 
 
@@ -372,22 +383,6 @@ class ClaimedRefund:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """The row of an incident (R9)."""
-
-    incident_id: UUID
-    order_id: str
-    ticket_id: UUID
-    shop_id: str
-    kind: str
-    state: str
-    amount_minor: int
-    currency: str
-    evidence: Sequence[Mapping[str, object]]
-    opened_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Publication:
     """A row of the publication log, as it is shown; `public_view` is None for a text that can no longer be read.
 
@@ -442,5 +437,7 @@ class Store(Protocol):
     async def tickets_to_remind(self, now: datetime, limit: int) -> list[TicketRef]:
         """Tickets in review whose reminder is due."""
         ...
+
+    async def due_incidents(self, now: datetime, limit: int) -> list[IncidentRef]: ...
 
     async def purge_responses(self, before: datetime) -> int: ...

@@ -9,12 +9,14 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.changes import LedgerEntry
+from jitui.aftersales.model.incident import Incident, IncidentEntry, IncidentState
 from jitui.aftersales.model.order import Order
+from jitui.aftersales.model.receipt import Receipt
 from jitui.aftersales.model.refund import Refund, RefundState
-from jitui.aftersales.model.ticket import Arm, Ticket
+from jitui.aftersales.model.ticket import Arm
 from jitui.aftersales.ports import (
     DecisionQuery,
-    Incident,
+    IncidentRef,
     OrderFilter,
     OrderRef,
     RefundFilter,
@@ -22,6 +24,32 @@ from jitui.aftersales.ports import (
     TicketFilter,
     TicketRef,
 )
+from jitui.aftersales.ticket_list import ListedTickets
+
+TIME_BOUNDS_SECONDS = (10, 60, 600, 3_600, 86_400, 259_200)
+"""Where the intervals of the times to a refund end: 10 s, a minute, 10 minutes, an hour, a day, three days."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeInterval:
+    """How many refunds took less than `below_seconds`, and no less than the interval before; None: however long."""
+
+    below_seconds: int | None
+    instant: int
+    reviewed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeRate:
+    """Card disputes that were opened before anything of their order was with a carrier, and all paid orders."""
+
+    disputes: int
+    orders: int
+
+    @property
+    def per_1000_orders(self) -> float | None:
+        """Disputes per 1,000 paid orders, to two decimals; None without orders."""
+        return round(1_000 * self.disputes / self.orders, 2) if self.orders else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +64,7 @@ class Benefit:
     instant_p99_seconds: float | None
     reviewed_median_seconds: float | None
     reviewed_p99_seconds: float | None
+    times: tuple[TimeInterval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,10 +296,28 @@ class UnbalancedOrder:
     order_minor: int
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentDetails:
+    """An incident with its log, oldest entry first."""
+
+    incident: Incident
+    log: tuple[IncidentEntry, ...]
+
+
+class Receipts(Protocol):
+    """Reads what was acknowledged to buyers."""
+
+    async def receipt(self, ref: TicketRef) -> Receipt | None:
+        """The receipt of a ticket; None for one that no request of the buyer's opened, or an earlier release."""
+        ...
+
+
 class Queries(Protocol):
     """Reads without locks; the caller sets the filter for a shop or a buyer (I8)."""
 
-    async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]: ...
+    async def tickets(self, wanted: TicketFilter) -> ListedTickets:
+        """A page; exact for a buyer or an order, otherwise at most a second late while a worker works."""
+        ...
 
     async def arbitrations(self, wanted: ArbitrationFilter) -> Sequence[OpenArbitration]: ...
 
@@ -281,12 +328,21 @@ class Queries(Protocol):
     async def refunds(self, wanted: RefundFilter) -> Sequence[Refund]: ...
 
     async def incidents(
-        self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
+        self,
+        *,
+        shop_id: str | None,
+        limit: int,
+        after: tuple[datetime, UUID] | None = None,
+        state: IncidentState | None = None,
     ) -> Sequence[Incident]: ...
+
+    async def incident(self, ref: IncidentRef) -> IncidentDetails | None: ...
 
     async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]: ...
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit: ...
+
+    async def dispute_rate(self, *, shop_id: str | None, since: datetime | None) -> DisputeRate: ...
 
     async def health(self, now: datetime) -> Health: ...
 

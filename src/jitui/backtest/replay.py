@@ -87,6 +87,7 @@ def replay(
     `known.<fact>` for each fact that the conditions read, and `segment.<name>`.
     """
     started = perf_counter()
+    tables = _for_a_policy(tables)
     progress(f"features and conditions of {policy.id} {policy.version}", 0, 0)
     plan = _plan(policy, choice.replay_caps)
     rows = _decided_in_bulk(engine, tables, policy, plan, choice)
@@ -104,6 +105,14 @@ def replay(
     requests, instant = _counts(out)
     assumed = _assumed(tables, plan)
     return Replayed(policy, out, requests, instant, perf_counter() - started, bulk_seconds, assumed, trials)
+
+
+def _for_a_policy(tables: Tables) -> Tables:
+    """Without the withdrawals: they are the buyers' right, and no policy decides them. Their events stay."""
+    requests = tables["requests"]
+    if "basis" not in requests.columns:
+        return tables
+    return {**tables, "requests": requests.filter(requests.basis.fill_null("goodwill") != "withdrawal")}
 
 
 def _assumed(tables: Tables, plan: Plan) -> tuple[str, ...]:

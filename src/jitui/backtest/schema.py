@@ -71,6 +71,12 @@ _TABLES = (
             _needs("buyer_id", _TEXT, "who asks"),
             _needs("shop_id", _TEXT, "whose goods"),
             _needs("asked_at", _MOMENT, "when it was asked"),
+            Column(
+                "basis",
+                _TEXT,
+                "withdrawal: by right, which no policy decides, so a back-test leaves it out; empty: goodwill",
+                words=("goodwill", "withdrawal"),
+            ),
             Column("amount_minor", _INT, "what it would give back, in the order's currency"),
             Column("whole_order", _BOOL, "every unit of every line of the order was asked for, none left out"),
             Column("category_id", _TEXT, "for reports: the category of the costliest line"),

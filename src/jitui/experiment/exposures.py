@@ -149,7 +149,8 @@ def _policies(connection: duckdb.DuckDBPyConnection) -> Iterator[Policy]:
     """The texts that decided something and that this version reads."""
     query = (
         "SELECT policy_sha256, document FROM policies"
-        " WHERE policy_sha256 IN (SELECT policy_sha256 FROM decisions) ORDER BY policy_sha256"
+        " WHERE policy_sha256 IN (SELECT policy_sha256 FROM decisions WHERE arm <> 'none' OR arm IS NULL)"
+        " ORDER BY policy_sha256"
     )
     for sha256, document in connection.execute(query).fetchall():
         try:

@@ -83,7 +83,16 @@ class Permission(StrEnum):
     TASKS_READ = "tasks:read"
     TASKS_WRITE = "tasks:write"
     INCIDENTS_READ = "incidents:read"
+    INCIDENTS_WRITE = "incidents:write"
+    INCIDENTS_DECIDE = "incidents:decide"
+    FINANCE_READ = "finance:read"
+    FINANCE_CLOSE = "finance:close"
+    STATEMENTS_READ = "statements:read"
     CHANGES_READ = "changes:read"
+    BUYER_NOTICES_READ = "buyer_notices:read"
+    BUYER_NOTICES_WRITE = "buyer_notices:write"
+    SHOP_NOTICES_READ = "shop_notices:read"
+    SHOP_NOTICES_WRITE = "shop_notices:write"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
     PAUSES_READ = "pauses:read"
@@ -163,9 +172,13 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.RESTRICTIONS_READ,
             Permission.APPEALS_READ,
             Permission.APPEALS_WRITE,
+            Permission.BUYER_NOTICES_READ,
+            Permission.BUYER_NOTICES_WRITE,
         ),
         Role.MERCHANT: _grants(
             Reach.OWN,
+            Permission.SHOP_NOTICES_READ,
+            Permission.SHOP_NOTICES_WRITE,
             Permission.TICKETS_READ,
             Permission.TICKETS_WRITE,
             Permission.ARBITRATIONS_WRITE,
@@ -177,11 +190,13 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.COMPLAINTS_WRITE,
             Permission.REFUNDS_READ,
             Permission.INCIDENTS_READ,
+            Permission.INCIDENTS_WRITE,
+            Permission.STATEMENTS_READ,
             Permission.CHANGES_READ,
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,
         ),
-        Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING, Permission.APPEALS_WRITE),
+        Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING, Permission.APPEALS_WRITE, Permission.INCIDENTS_WRITE),
         Role.RISK: _grants(
             Reach.ANY,
             *_ANSWERING,
@@ -203,7 +218,12 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.ARBITRATIONS_WRITE,
             Permission.ARBITRATIONS_DECIDE,
             Permission.REFUNDS_WRITE,
+            Permission.INCIDENTS_WRITE,
+            Permission.INCIDENTS_DECIDE,
             Permission.LEDGER_READ,
+            Permission.FINANCE_READ,
+            Permission.FINANCE_CLOSE,
+            Permission.STATEMENTS_READ,
             Permission.TASKS_READ,
             Permission.TASKS_WRITE,
             Permission.PERSONAL_DATA_READ,
@@ -212,6 +232,10 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.POLICIES_APPROVE,
             Permission.POLICIES_STOP,
             Permission.COMPLAINTS_ANSWER,
+            Permission.BUYER_NOTICES_READ,
+            Permission.BUYER_NOTICES_WRITE,
+            Permission.SHOP_NOTICES_READ,
+            Permission.SHOP_NOTICES_WRITE,
             Permission.CHANGES_READ,
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,

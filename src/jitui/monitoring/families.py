@@ -16,6 +16,7 @@ from jitui.aftersales.operations.conditions import is_alive
 from jitui.aftersales.queries import ArmFigures, Benefit, CapsUsed, Health, OperationsState
 from jitui.aftersales.reconciliation.restore import PayoutStatus
 from jitui.identity.keys import ApiKey
+from jitui.notices.model import NoticeBacklog
 from jitui.policy import Policy
 from jitui.webhooks.model import Backlog
 
@@ -92,6 +93,15 @@ def of_webhooks(backlog: Backlog, now: datetime) -> Iterator[Metric]:
     yield gauge("jitui_webhook_endpoints_paused", "Webhook endpoints that are paused.", backlog.paused_endpoints)
 
 
+def of_notices(backlog: NoticeBacklog, now: datetime) -> Iterator[Metric]:
+    """What waits for buyers and shops."""
+    counted = (("pending", backlog.pending), ("dead", backlog.dead), ("unknown", backlog.unknown))
+    meaning = "Notices that wait, that were given up, and of which nobody knows whether they were sent."
+    yield by_labels("jitui_notices", meaning, ["state"], [((state,), float(count)) for state, count in counted])
+    age_seconds = max(0.0, (now - (backlog.oldest_pending_at or now)).total_seconds())
+    yield gauge("jitui_notice_oldest_pending_seconds", "For how long the oldest notice waits.", age_seconds)
+
+
 def of_keys(ending: Sequence[ApiKey], now: datetime) -> Iterator[Metric]:
     """API keys that end soon, the first one first."""
     meaning = "API keys that work, end within 30 days and were not rolled."
@@ -159,6 +169,7 @@ SHOWN: Mapping[str, Callable[[Any, datetime], Iterator[Metric]]] = {
     "operations": of_operations,
     "payouts": of_payouts,
     "webhooks": of_webhooks,
+    "notices": of_notices,
     "keys": of_keys,
     "refund_times": of_refund_times,
     "arms": of_arms,

@@ -115,6 +115,7 @@ def _reads(service: Service) -> Mapping[str, Callable[[], Awaitable[object]]]:
         "operations": lambda: service.queries.operations(now),
         "payouts": service.payouts.status,
         "webhooks": service.webhooks.endpoints.backlog,
+        "notices": service.notices.queue.backlog,
         "keys": lambda: service.keys.ending_soon(now),
         "refund_times": lambda: service.queries.benefit(shop_id=None, since=now - REFUND_TIMES_OVER),
         "arms": lambda: service.queries.arms(now - REFUND_TIMES_OVER),

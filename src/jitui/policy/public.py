@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from jitui.policy.policy import Policy
+from jitui.policy.sections import BorneBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,10 @@ class PublishedCondition:
 
 @dataclass(frozen=True, slots=True)
 class PublicPolicy:
-    """The public part of a policy; `other_factors`: the policy has conditions that are not public."""
+    """The public part of a policy; `other_factors`: the policy has conditions that are not public.
+
+    `loss_borne_by`, `loss_shop_percent`: who bears it when goods had left; the percentage is of a split loss.
+    """
 
     policy_id: str
     version: str
@@ -32,6 +36,8 @@ class PublicPolicy:
     other_factors: bool
     deadline_seconds: int
     on_timeout: str
+    loss_borne_by: str = BorneBy.PLATFORM.value
+    loss_shop_percent: int | None = None
 
 
 def public_view(policy: Policy) -> PublicPolicy:
@@ -47,6 +53,8 @@ def public_view(policy: Policy) -> PublicPolicy:
         other_factors=any(not one.public for one in policy.conditions),
         deadline_seconds=policy.review.deadline_seconds,
         on_timeout=policy.review.on_timeout,
+        loss_borne_by=policy.loss.borne_by.value,
+        loss_shop_percent=policy.loss.shop_percent if policy.loss.borne_by is BorneBy.SPLIT else None,
     )
 
 
@@ -60,6 +68,7 @@ class PublicChangeKind(StrEnum):
     OTHER_FACTORS_REMOVED = "other_factors_removed"
     DEADLINE = "deadline"
     ON_TIMEOUT = "on_timeout"
+    LOSS_BORNE_BY = "loss_borne_by"
     NOTICE = "notice"
     TITLE = "title"
 
@@ -122,11 +131,28 @@ def _other_changes(before: PublicPolicy, after: PublicPolicy) -> list[PublicChan
             "en": f"A request that the shop does not answer is {'approved' if approves else 'rejected'}",
         }
         found.append(PublicChange(kinds.ON_TIMEOUT, text))
+    if (before.loss_borne_by, before.loss_shop_percent) != (after.loss_borne_by, after.loss_shop_percent):
+        found.append(PublicChange(kinds.LOSS_BORNE_BY, _loss(after)))
     if before.notice != after.notice:
         found.append(PublicChange(kinds.NOTICE, _words(after.notice, "工单说明改为：{}", "A ticket now says: {}")))
     if before.title != after.title:
         found.append(PublicChange(kinds.TITLE, _words(after.title, "名称改为：{}", "It is now named: {}")))
     return found
+
+
+def _loss(policy: PublicPolicy) -> Mapping[str, str]:
+    """Who bears it when goods had left although they were refunded at once."""
+    percent = policy.loss_shop_percent
+    chinese = {"platform": "由平台承担", "merchant": "由商家承担", "split": f"由商家承担 {percent}%，其余由平台承担"}
+    english = {
+        "platform": "the platform bears the loss",
+        "merchant": "the shop bears the loss",
+        "split": f"the shop bears {percent} percent of the loss and the platform the rest",
+    }
+    return {
+        "zh": f"极速退款后商品仍已发出的损失{chinese[policy.loss_borne_by]}",
+        "en": f"When goods left although they were refunded at once, {english[policy.loss_borne_by]}",
+    }
 
 
 def _words(text: Mapping[str, str], chinese: str, english: str) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from jitui.policy.facts import FactType, ScalarValue
@@ -199,9 +200,19 @@ class Guards:
     false_alarm_percent: int = 5
 
 
+class BorneBy(StrEnum):
+    """Who bears the loss of goods that left although their refund was approved at once."""
+
+    PLATFORM = "platform"
+    MERCHANT = "merchant"
+    SPLIT = "split"
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What goes wrong costs, for tuning and reports; it decides nothing.
+    """What goes wrong costs, for tuning and reports, and who bears it; it decides nothing.
+
+    `shop_percent` is the shop's part of a split loss. A text that does not say who bears a loss charges no shop.
 
     An incident costs a percentage of the amount, a dispute that the buyer loses and a minute of review an amount in
     minor units of the policy's currency.
@@ -210,6 +221,8 @@ class Loss:
     incident_cost_percent: int = 100
     lost_dispute_cost_minor: int = 0
     review_minute_cost_minor: int = 0
+    borne_by: BorneBy = BorneBy.PLATFORM
+    shop_percent: int = 50
 
 
 @dataclass(frozen=True, slots=True)

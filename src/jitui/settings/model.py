@@ -10,7 +10,17 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from jitui.settings import sign_in, values
-from jitui.settings.values import CurrencyAmount, Language, LogFormat, LogLevel, Network, YesOrNo, read_secret_file
+from jitui.settings.values import (
+    CurrencyAmount,
+    Language,
+    LogFormat,
+    LogLevel,
+    MailSender,
+    Network,
+    SmtpTls,
+    YesOrNo,
+    read_secret_file,
+)
 
 _Value = TypeVar("_Value")
 
@@ -62,10 +72,29 @@ class Settings:
     webhook_dead_after_hours: int = _setting(values.whole(1, 720), 72)
     webhook_pause_after_hours: int = _setting(values.whole(1, 2_160), 120)
     webhook_keep_days: int = _setting(values.whole(1, 30), 30)
+    smtp_host: str | None = _setting(values.host, None)
+    smtp_port: int = _setting(values.whole(1, 65_535), 587)
+    smtp_tls: SmtpTls = _setting(values.word(SmtpTls), SmtpTls.STARTTLS)
+    smtp_user: str | None = _setting(str, None)
+    smtp_password_file: Path | None = _setting(values.secret_file, None)
+    smtp_timeout_seconds: int = _setting(values.whole(1, 60), 30)
+    mail_from: MailSender | None = _setting(values.mail_sender, None)
+    address_book_url: str | None = _setting(values.http_url, None)
+    address_book_key_file: Path | None = _setting(values.secret_file, None)
+    notice_dead_after_hours: int = _setting(values.whole(1, 720), 72)
+    notice_keep_days: int = _setting(values.whole(1, 365), 90)
+    notice_remind_hours: int = _setting(values.whole(1, 168), 12)
     appeal_answer_days: int = _setting(values.whole(1, 90), 15)
+    review_minutes: int = _setting(values.whole(1, 240), 4)
     arbitration_answer_days: int = _setting(values.whole(1, 90), 7)
     erasures_keep_days: int = _setting(values.whole(31, 3_650), 400)
+    label_late_hours: int = _setting(values.whole(1, 720), 24)
+    ship_by_near_hours: int = _setting(values.whole(1, 720), 24)
+    stop_ship_answer_minutes: int = _setting(values.whole(1, 10_080), 30)
     complaints_answer_days: int = _setting(values.whole(1, 365), 15)
+    incident_contest_days: int = _setting(values.whole(1, 365), 15)
+    incident_recovery_days: int = _setting(values.whole(1, 730), 90)
+    incident_recovery_attempts: int = _setting(values.whole(1, 1_000), 12)
     remote_url: str | None = _setting(values.http_url, None)
     api_key: str | None = _setting(values.key, None, secret=True)
     pool_size: int = _setting(values.whole(1, 1_000), 16)
@@ -115,6 +144,13 @@ class Settings:
     def complaints_answer_within(self) -> timedelta:
         """How long the platform has to answer a merchant's complaint."""
         return timedelta(days=self.complaints_answer_days)
+
+    @property
+    def risk_spans(self) -> tuple[timedelta, timedelta, timedelta]:
+        """From when on a label, a coming `ship_by` and an unanswered stop-ship are shipping risks."""
+        hours = timedelta(hours=1)
+        answer = timedelta(minutes=self.stop_ship_answer_minutes)
+        return self.label_late_hours * hours, self.ship_by_near_hours * hours, answer
 
     @property
     def usage_max_age(self) -> timedelta:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parseaddr
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -54,6 +55,12 @@ class CurrencyAmount:
 class YesOrNo(StrEnum):
     YES = "yes"
     NO = "no"
+
+
+class SmtpTls(StrEnum):
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
 
 
 class ExpectedValue(ValueError):
@@ -197,3 +204,28 @@ def key(text: str) -> str:
     if len(text) < 16:
         raise ExpectedValue("at least 16 characters long")
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class MailSender:
+    """From whom mail comes, `Shop help <help@shop.example>`."""
+
+    address: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.address}>" if self.name else self.address
+
+    @property
+    def domain(self) -> str:
+        """The part after the at sign."""
+        return self.address.rpartition("@")[2]
+
+
+def mail_sender(text: str) -> MailSender:
+    name, address = parseaddr(text)
+    local, _, domain = address.rpartition("@")
+    whole = str(MailSender(address, name)).replace('"', "") == text.replace('"', "").strip()
+    if not (whole and local and "." in domain and text.isprintable() and address.isascii() and " " not in address):
+        raise ExpectedValue("a mail address, such as Shop help <help@shop.example>")
+    return MailSender(address, name)

@@ -14,6 +14,7 @@ from jitui.aftersales.governance.complaint import (
     Complaint,
     ComplaintAnswer,
     ComplaintFilter,
+    about_incident,
     complaint_answered,
     complaint_open,
 )
@@ -23,17 +24,19 @@ from jitui.identity.audit import AuditAction
 _MAKE: LiteralString = """
 INSERT INTO complaint AS c (complaint_id, shop_id, reason, made_by, made_at, answer_by)
 VALUES (%(complaint_id)s, %(shop_id)s, %(reason)s, %(made_by)s, %(made_at)s, %(answer_by)s)
-ON CONFLICT (shop_id) WHERE state = 'open' DO NOTHING
+ON CONFLICT (shop_id) WHERE state = 'open' AND incident_id IS NULL DO NOTHING
 RETURNING to_json(c)::text
 """
 
 # Another one may be answered between the two statements; then the next try makes this one.
-_OPEN: LiteralString = "SELECT to_json(c)::text FROM complaint c WHERE shop_id = %(shop_id)s AND state = 'open'"
+_OPEN: LiteralString = """
+SELECT to_json(c)::text FROM complaint c WHERE shop_id = %(shop_id)s AND state = 'open' AND incident_id IS NULL
+"""
 
 _ANSWER: LiteralString = """
 UPDATE complaint c SET state = 'answered', outcome = %(outcome)s, answer = %(words)s, answered_by = %(by)s,
     answered_at = %(at)s
-WHERE complaint_id = %(complaint_id)s AND state = 'open'
+WHERE complaint_id = %(complaint_id)s AND state = 'open' AND incident_id IS NULL
 RETURNING to_json(c)::text
 """
 
@@ -93,7 +96,12 @@ class PostgresComplaints:
             known = await _one(connection, _ONE, params)
         if known is None or (known.outcome, known.answer) == (answer.outcome, answer.words):
             return known
-        return complaint_answered()
+        return about_incident() if known.incident_id is not None else complaint_answered()
+
+    async def get(self, complaint_id: UUID) -> Complaint | None:
+        """One complaint."""
+        found = await read_rows(self._pool, _ONE, {"complaint_id": complaint_id}, Complaint)
+        return found[0] if found else None
 
     async def list(self, wanted: ComplaintFilter) -> Sequence[Complaint]:
         """The earliest deadline first."""

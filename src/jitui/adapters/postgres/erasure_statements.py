@@ -43,6 +43,9 @@ UNION ALL
 SELECT 'incident', x.incident_id::text, x.order_id, x.opened_at + %(incident_open)s::interval FROM incident x
 WHERE {_OURS} AND x.state = 'open' AND x.opened_at > %(now)s::timestamptz - %(incident_open)s::interval
 UNION ALL
+SELECT 'incident', x.incident_id::text, x.order_id, greatest(x.contest_until, x.recover_until) FROM incident x
+WHERE {_OURS} AND x.state IN ('contested', 'recovering', 'decided')
+UNION ALL
 SELECT 'task', t.task_id::text, t.order_id, NULL FROM task t
 WHERE t.order_id = ANY (%(orders)s::text[]) AND t.state = 'open'
   AND t.kind NOT IN ('webhook_dead_letter', 'webhook_endpoint_paused')
@@ -87,12 +90,22 @@ WHERE t.lane = %(lane)s AND t.order_id = ANY (%(orders)s::text[])
     "UPDATE cluster_member SET buyer_id = %(new_id)s WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     "UPDATE ticket SET buyer_id = %(new_id)s WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     """
+UPDATE ticket_list l SET buyer_id = %(new_id)s FROM ticket t
+WHERE t.lane = %(lane)s AND t.buyer_id = %(new_id)s AND l.lane = t.lane AND l.ticket_id = t.ticket_id
+""",
+    """
 UPDATE restriction SET buyer_id = %(new_id)s, reason = '', lift_reason = '', evidence = '{}', text = '{}',
     facts = without_buyers_texts(facts)
 WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 """,
 )
 """What stays, under the new id."""
+
+# Before the shipments lose the numbers by which it is found.
+_WAYBILLS: LiteralString = f"""
+DELETE FROM waybill_directory d USING shipment x
+WHERE {_OURS} AND d.waybill = x.waybill AND d.buyer_id = %(buyer_id)s
+"""
 
 _DROPPED: tuple[LiteralString, ...] = (
     "DELETE FROM event_directory WHERE buyer_id = %(buyer_id)s",
@@ -109,6 +122,8 @@ _DROPPED: tuple[LiteralString, ...] = (
 DELETE FROM webhook_delivery
 WHERE lane = %(lane)s AND order_id = ANY (%(orders)s::text[]) AND closed_at IS NOT NULL
 """,
+    "DELETE FROM notice WHERE lane = %(lane)s AND recipient = 'buyer' AND recipient_id = %(buyer_id)s",
+    "DELETE FROM notice_preference WHERE lane = %(lane)s AND recipient = 'buyer' AND recipient_id = %(buyer_id)s",
     "DELETE FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
 )
 """What goes."""
@@ -125,9 +140,20 @@ UPDATE ticket x SET assignment = NULL, offer = NULL,
         || CASE WHEN x.arbitration ->> 'note' = '' THEN '{{}}' ELSE '{{"note": "Erased."}}'::jsonb END
 WHERE {_OURS}
 """,
+    f"""
+UPDATE ticket_list l SET assignment = x.assignment, offer = x.offer, arbitration = x.arbitration FROM ticket x
+WHERE {_OURS} AND l.lane = x.lane AND l.ticket_id = x.ticket_id
+""",
     f"UPDATE order_line x SET title = '' WHERE {_OURS}",
     f"UPDATE shipment x SET tracking_no = 'erased', waybill = 'erased ' || x.shipment_id WHERE {_OURS}",
-    f"UPDATE incident x SET evidence = without_free_text(x.evidence) WHERE {_OURS}",
+    f"""
+UPDATE incident x SET evidence = without_free_text(x.evidence), reason = '', reference = '' WHERE {_OURS}
+""",
+    f"UPDATE incident_entry x SET detail = without_free_text(x.detail) WHERE {_OURS}",
+    f"""
+UPDATE complaint c SET reason = 'Erased.', answer = CASE WHEN c.answer IS NOT NULL THEN 'Erased.' END
+FROM incident x WHERE {_OURS} AND c.incident_id = x.incident_id
+""",
     f"UPDATE dispute x SET reason = '' WHERE {_OURS}",
     f"""
 UPDATE refund x SET reason = '', settlement = x.settlement || '{{"note": ""}}' WHERE {_OURS}
@@ -149,6 +175,8 @@ UPDATE decision x SET facts = without_buyers_texts(x.facts), read_from = x.read_
         WHEN without_buyers_texts(x.facts) = x.facts THEN '{{}}' ELSE '{{"erased": true}}'::jsonb END
 WHERE {_OURS}
 """,
+    # The goods' titles are free text. The hash stays: whoever has kept a copy can show that it is the one.
+    f"UPDATE decision x SET receipt = NULL WHERE {_OURS}",
     f"""
 UPDATE later_decision x SET facts = without_buyers_texts(x.facts), read_from = x.read_from - 'registered_at',
     decision = without_buyers_texts(x.decision) || CASE
@@ -196,11 +224,16 @@ ON CONFLICT (lane, digest) DO UPDATE SET keep_until = greatest(erased_buyer.keep
 # A worker that joins clusters would write the id again that it had read before.
 _LOCK_CLUSTERS: LiteralString = "SELECT pg_advisory_xact_lock(7405106)"
 
+# A worker that copies tickets into the list would write the id again that it had read before.
+_LOCK_TICKET_LIST: LiteralString = "SELECT pg_advisory_xact_lock(7405107)"
+
 BEFORE_THE_LOG: tuple[LiteralString, ...] = (
     _LOCK_CLUSTERS,
+    _LOCK_TICKET_LIST,
     _COMPLETE,
     _NEW_BUYER,
     *_MOVED,
+    _WAYBILLS,
     *_EMPTIED,
     *_DECISIONS,
     *_DROPPED,

@@ -123,6 +123,40 @@ ON CONFLICT (shop_id, kind, day, currency) DO UPDATE
 SET events = shop_day.events + excluded.events, amount_minor = shop_day.amount_minor + excluded.amount_minor
 """
 
+# Of the tickets that these events are about, those that are watched as they stand now; what changes later is an event
+# of its own. Where no label was printed nothing has to be stopped, so no answer is waited for.
+_SHIPPING_WATCH: LiteralString = """
+WITH touched AS (
+    SELECT c.lane, c.ticket_id,
+        min(c.at) FILTER (WHERE c.kind = 'stop_ship' AND c.body -> 'labels_printed' <> '[]') AS stop_at
+    FROM change c
+    WHERE c.position > %(after)s AND c.position <= %(upto)s AND c.ticket_id IS NOT NULL
+      AND (c.kind IN ('stop_ship', 'stop_ship.acknowledged', 'incident.opened') OR c.kind LIKE 'ticket.%%')
+    GROUP BY c.lane, c.ticket_id),
+now_so AS (
+    SELECT t.lane, t.ticket_id, t.order_id, t.shop_id, t.requested_at, x.stop_at, t.state = 'awaiting_merchant' AS open,
+        EXISTS (SELECT 1 FROM incident i WHERE i.lane = t.lane AND i.ticket_id = t.ticket_id)
+        OR EXISTS (SELECT 1 FROM ticket_event e WHERE e.lane = t.lane AND e.ticket_id = t.ticket_id
+                   AND e.why IN ('stop_ship_held', 'stop_ship_already_gone')) AS answered
+    FROM touched x JOIN ticket t ON t.lane = x.lane AND t.ticket_id = x.ticket_id),
+ended AS (
+    DELETE FROM shipping_watch w USING now_so n
+    WHERE w.lane = n.lane AND w.ticket_id = n.ticket_id
+      AND CASE w.risk WHEN 'open_ticket' THEN NOT n.open ELSE n.answered END)
+INSERT INTO shipping_watch (lane, ticket_id, risk, order_id, shop_id, since)
+SELECT lane, ticket_id, 'open_ticket', order_id, shop_id, requested_at FROM now_so WHERE open
+UNION ALL
+SELECT lane, ticket_id, 'stop_ship_unanswered', order_id, shop_id, stop_at FROM now_so
+WHERE stop_at IS NOT NULL AND NOT answered
+ON CONFLICT (lane, ticket_id, risk) DO NOTHING
+"""
+
+# What nobody looks at any more: see `jitui.aftersales.shipping_risks.LOOK_BACK`.
+_FORGET_WATCH: LiteralString = """
+DELETE FROM shipping_watch
+WHERE risk = 'stop_ship_unanswered' AND since < %(now)s::timestamptz - interval '31 days'
+"""
+
 # A policy that is published tomorrow may look back as far as any may: what it would count is not to be gone by then.
 _FORGET: LiteralString = """
 DELETE FROM usage_bucket
@@ -151,15 +185,16 @@ class PostgresFeed:
             return [msgspec.json.decode(str(row[0]), type=OutgoingEvent) for row in await cursor.fetchall()]
 
     async def roll_up(self, now: datetime | None = None) -> None:
-        """Add what was published since the last time to cap usage and shop days; one worker at a time."""
+        """Add what was published since the last time to cap usage, shop days and what is watched; one at a time."""
         async with self._pool.connection() as connection:
             # Read before publishing: changes that are committed after this time may not be counted yet.
-            as_of = now or await _database_time(connection)
+            as_of = now or await database_time(connection)
             while await publish_changes(connection, 10_000) == 10_000:
                 pass
             await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": ROLL_UP_LOCK})
             upto = await _number(connection, _NEWEST, {})
-            for name, statement in (("usage", _USAGE), ("shop_day", _SHOP_DAYS)):
+            rolled = (("usage", _USAGE), ("shop_day", _SHOP_DAYS), ("shipping_watch", _SHIPPING_WATCH))
+            for name, statement in rolled:
                 after = await _number(connection, _POSITION, {"name": name})
                 params = {"after": after, "upto": upto, "time_zone": self._time_zone}
                 if upto > after:
@@ -167,6 +202,7 @@ class PostgresFeed:
                 moved = {"name": name, "position": upto, "as_of": as_of, "by_database_clock": now is None}
                 await connection.execute(_ADVANCE, moved)
             await connection.execute(_FORGET, {"now": as_of, "keep_hours": KEEP_HOURS})
+            await connection.execute(_FORGET_WATCH, {"now": as_of})
 
 
 async def publish_changes(connection: Connection, limit: int) -> int:
@@ -178,7 +214,8 @@ async def publish_changes(connection: Connection, limit: int) -> int:
     return cursor.rowcount
 
 
-async def _database_time(connection: Connection) -> datetime:
+async def database_time(connection: Connection) -> datetime:
+    """The time by the database's clock."""
     row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
     assert row is not None
     return msgspec.convert(row[0], datetime)

@@ -6,6 +6,7 @@ in UTC. The facts of a decision are those that were stored with it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from psycopg import sql
 
 from jitui.adapters.postgres.migrate import newest_revision, standing_of
 from jitui.adapters.postgres.pool import unavailable
+from jitui.aftersales.commands.shipped_policies import shipped_text
+from jitui.aftersales.commands.withdrawal import STATUTORY_TEXTS
 from jitui.backtest.schema import TABLES, ColumnType
 from jitui.errors import BadInput
-from jitui.policy import FACTS, LINE_FIELDS, FactType
+from jitui.policy import FACTS, LINE_FIELDS, FactType, Policy
 
 ROWS_A_BATCH = 5_000
 _Connection = psycopg.Connection[tuple[Any, ...]]
@@ -62,7 +65,7 @@ entries AS MATERIALIZED (
 _REQUESTS: LiteralString = f"""
 WITH {_ENTRIES}
 SELECT t.ticket_id::text AS request_id, t.order_id, t.buyer_id, t.shop_id, d.decided_at AT TIME ZONE 'UTC' AS asked_at,
-       t.amount_minor, (d.facts ->> 'request.whole_order')::boolean AS whole_order,
+       t.basis, t.amount_minor, (d.facts ->> 'request.whole_order')::boolean AS whole_order,
        (SELECT l.category_id FROM order_line l WHERE l.lane = t.lane AND l.order_id = t.order_id
         ORDER BY l.paid_minor DESC, l.position LIMIT 1) AS category_id,
        b.attributes ->> 'tier' AS tier, b.region, t.closed_at AT TIME ZONE 'UTC' AS closed_at, e.seen_at,
@@ -151,8 +154,12 @@ SELECT d.ticket_id::text AS request_id, d.outcome, d.policy_id, d.policy_version
 FROM decision d JOIN ticket t USING (lane, ticket_id)
 """
 
+# The texts that come with Jitui, which no platform publishes, stand beside those that were published.
 _POLICIES: LiteralString = """
-SELECT DISTINCT ON (sha256) sha256 AS policy_sha256, document FROM policy ORDER BY sha256, publication
+SELECT DISTINCT ON (sha256) sha256 AS policy_sha256, document FROM (
+    SELECT sha256, document, publication FROM policy
+    UNION ALL SELECT s ->> 0, s ->> 1, 0 FROM jsonb_array_elements(%(statutory)s::jsonb) s) p
+ORDER BY sha256, publication
 """
 
 _QUERIES: Mapping[str, LiteralString] = {
@@ -224,13 +231,17 @@ def _check_revision(connection: _Connection) -> None:
 
 
 def _exports(connection: _Connection, time_zone: ZoneInfo) -> Iterator[_Export]:
-    zone = sql.Literal(time_zone.key)
+    texts = {name: shipped_text(name) for name in STATUTORY_TEXTS}
+    statutory = [[Policy.from_text(text, name).sha256, text] for name, text in texts.items()]
+    values = {"zone": sql.Literal(time_zone.key), "statutory": sql.Literal(json.dumps(statutory))}
     for name, query in _QUERIES.items():
-        given = sql.SQL(query.replace("%(time_zone)s", "{zone}")).format(zone=zone)
-        cursor = connection.execute(sql.SQL("SELECT * FROM ({}) q LIMIT 0").format(given))
+        given = query.replace("{", "{{").replace("}", "}}")
+        given = given.replace("%(time_zone)s", "{zone}").replace("%(statutory)s", "{statutory}")
+        composed = sql.SQL(given).format(**values)
+        cursor = connection.execute(sql.SQL("SELECT * FROM ({}) q LIMIT 0").format(composed))
         spec = TABLES[name]
         columns = [(one.name, spec.column(one.name)) for one in cursor.description or ()]
-        yield _Export(name, given, pa.schema([(name, _ARROW[column.type]) for name, column in columns if column]))
+        yield _Export(name, composed, pa.schema([(name, _ARROW[column.type]) for name, column in columns if column]))
     yield _buyers(connection)
     yield _facts(connection)
 

@@ -41,6 +41,10 @@ _TICKETS: LiteralString = f"""
         'decisions', {_of_ticket("decision", "x.decided_at")},
         'later_decisions', {_of_ticket("later_decision", "x.decided_at")},
         'incidents', {_of_ticket("incident", "x.opened_at")},
+        'incident_log', (
+            SELECT coalesce(jsonb_agg(to_jsonb(e) - '{{lane,order_id}}'::text[] ORDER BY e.incident_id, e.seq), '[]')
+            FROM incident_entry e JOIN incident i ON i.lane = e.lane AND i.incident_id = e.incident_id
+            WHERE i.lane = t.lane AND i.ticket_id = t.ticket_id),
         'refunds', {_REFUNDS})
     ORDER BY t.requested_at, t.ticket_id), '[]')
  FROM ticket t WHERE t.lane = o.lane AND t.order_id = o.order_id)
@@ -86,6 +90,14 @@ FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
     "appeals": """
 SELECT coalesce(jsonb_agg(to_jsonb(a) - '{lane,buyer_id}'::text[] ORDER BY opened_at), '[]')
 FROM appeal a WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
+""",
+    "notices": """
+SELECT coalesce(jsonb_agg(to_jsonb(n) - '{lane,recipient,recipient_id,claim_id}'::text[] ORDER BY queued_at), '[]')
+FROM notice n WHERE lane = %(lane)s AND recipient = 'buyer' AND recipient_id = %(buyer_id)s
+""",
+    "notice_preferences": """
+SELECT to_jsonb(p) - '{lane,recipient,recipient_id}'::text[] FROM notice_preference p
+WHERE lane = %(lane)s AND recipient = 'buyer' AND recipient_id = %(buyer_id)s
 """,
     "history": """
 SELECT coalesce(jsonb_agg(to_jsonb(e) - '{lane,buyer_id,entry,counts_for_order}'::text[] ORDER BY entry), '[]')

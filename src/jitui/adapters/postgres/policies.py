@@ -82,11 +82,20 @@ SELECT json_build_object('read_at', clock_timestamp(),
 # Publications take turns by this row, so that what was checked still holds when it is written.
 _TAKE_TURN: LiteralString = "SELECT 1 FROM approval_mode FOR UPDATE"
 
+# The log's times come from the machines of many people. A row without a moment of its own counts from when it is
+# appended, so its time is never before that of a row that counts already, and never ahead of the database's clock:
+# else a roll-back from a machine that is some seconds late would not be in force.
+_PUBLISHED_AT: LiteralString = """
+greatest(least(%(at)s, clock_timestamp()), (
+    SELECT max(coalesce(q.effective_at, q.published_at)) FROM policy q
+    WHERE q.effective_at IS NULL OR q.effective_at <= clock_timestamp()))
+"""
+
 _APPEND: LiteralString = f"""
 INSERT INTO policy AS p (policy_id, version, sha256, document, public_view, published_by, published_at, action, stage,
                          effective_at, cancels, canary_percent, canary_seed, authority, reason,
                          proposal_id, content_hash, proposed_by, approved_by)
-SELECT t.policy_id, t.version, t.sha256, t.document, t.public_view, %(by)s, %(at)s, %(action)s, %(stage)s,
+SELECT t.policy_id, t.version, t.sha256, t.document, t.public_view, %(by)s, {_PUBLISHED_AT}, %(action)s, %(stage)s,
        %(effective_at)s, %(cancels)s, %(canary_percent)s, %(canary_seed)s, %(authority)s, %(reason)s,
        %(proposal_id)s, %(content_hash)s, %(proposed_by)s, %(approved_by)s
 FROM policy_text t

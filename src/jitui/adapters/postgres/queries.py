@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+from jitui.adapters.postgres.benefits import EVERY_TICKET, read_benefit, read_dispute_rate
 from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.adapters.postgres.reading import INCIDENT_ROW
+from jitui.adapters.postgres.ticket_list import read_tickets
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import story
+from jitui.aftersales.model.incident import Incident, IncidentState
 from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.refund import Refund
-from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.ports import (
     DecisionQuery,
-    Incident,
+    IncidentRef,
     OrderFilter,
     OrderRef,
     RefundFilter,
@@ -29,27 +32,16 @@ from jitui.aftersales.queries import (
     ArmFigures,
     Benefit,
     CapsUsed,
+    DisputeRate,
     Health,
+    IncidentDetails,
     OpenArbitration,
     OperationsState,
     ShadowReport,
     UnbalancedOrder,
 )
+from jitui.aftersales.ticket_list import ListedTickets
 from jitui.ids import lane_of
-
-_TICKETS: LiteralString = """
-SELECT to_json(t)::text FROM ticket t
-WHERE (%(lane)s::smallint IS NULL OR t.lane = %(lane)s)
-  AND (%(buyer_id)s::text IS NULL OR t.buyer_id = %(buyer_id)s)
-  AND (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
-  AND (%(order_id)s::text IS NULL OR t.order_id = %(order_id)s)
-  AND (%(state)s::text IS NULL OR t.state = %(state)s)
-  AND (%(approved_by)s::text IS NULL OR t.approved_by = %(approved_by)s)
-  AND (%(requested_from)s::timestamptz IS NULL OR t.requested_at >= %(requested_from)s)
-  AND (%(requested_until)s::timestamptz IS NULL OR t.requested_at < %(requested_until)s)
-  AND (%(after_at)s::timestamptz IS NULL OR (t.requested_at, t.ticket_id) < (%(after_at)s, %(after_id)s::uuid))
-ORDER BY t.requested_at DESC, t.ticket_id DESC LIMIT %(limit)s
-"""
 
 # Few are open at a time, and these have an index.
 _ARBITRATIONS: LiteralString = """
@@ -91,30 +83,20 @@ WHERE (%(lane)s::smallint IS NULL OR o.lane = %(lane)s)
 ORDER BY o.placed_at DESC, o.order_id DESC LIMIT %(limit)s
 """
 
-_BENEFIT: LiteralString = """
-SELECT json_build_object(
-    'requests', count(*),
-    'instant', count(*) FILTER (WHERE approved_by = 'instant_refund'),
-    'refunded', count(*) FILTER (WHERE state = 'refunded'),
-    'awaiting', count(*) FILTER (WHERE state = 'awaiting_merchant'),
-    'instant_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_instant),
-    'instant_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_instant),
-    'reviewed_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_instant),
-    'reviewed_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_instant)
-)::text
-FROM (
-    SELECT approved_by, state, approved_by = 'instant_refund' AS is_instant,
-        CASE WHEN state = 'refunded' THEN extract(epoch FROM closed_at - requested_at)::float8 END AS seconds
-    FROM ticket t
-    WHERE (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
-      AND (%(since)s::timestamptz IS NULL OR t.requested_at >= %(since)s)) t
-"""
-
-_INCIDENTS: LiteralString = """
-SELECT to_json(i)::text FROM incident i
+# By every state and every approver, so that the list's indexes find the tickets since a time.
+_INCIDENTS: LiteralString = f"""
+SELECT ({INCIDENT_ROW})::text FROM incident i
 WHERE (%(shop_id)s::text IS NULL OR shop_id = %(shop_id)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s)
   AND (%(after_at)s::timestamptz IS NULL OR (opened_at, incident_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY opened_at DESC, incident_id DESC LIMIT %(limit)s
+"""
+
+_INCIDENT_DETAILS: LiteralString = f"""
+SELECT json_build_object('incident', {INCIDENT_ROW}, 'log', (
+    SELECT coalesce(json_agg(to_json(e) ORDER BY e.seq), '[]') FROM incident_entry e
+    WHERE e.lane = i.lane AND e.incident_id = i.incident_id))::text
+FROM incident i WHERE i.lane = %(lane)s AND i.incident_id = %(id)s
 """
 
 _HEALTH: LiteralString = """
@@ -187,7 +169,10 @@ _ARMS: LiteralString = """
 SELECT json_build_object('arm', arm, 'currency', currency, 'requests', count(*),
     'instant', count(*) FILTER (WHERE approved_by = 'instant_refund'),
     'instant_minor', coalesce(sum(amount_minor) FILTER (WHERE approved_by = 'instant_refund'), 0)::bigint)::text
-FROM ticket WHERE requested_at >= %(since)s GROUP BY arm, currency ORDER BY arm, currency
+FROM ticket_list
+WHERE requested_at >= %(since)s
+  AND state = ANY (%(states)s::text[]) AND approved_by = ANY (%(approvers)s::text[])
+GROUP BY arm, currency ORDER BY arm, currency
 """
 
 # Grouped once for the outcomes and once for each condition that differs; a group's newest tickets are its examples.
@@ -278,23 +263,9 @@ class PostgresQueries:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]:
+    async def tickets(self, wanted: TicketFilter) -> ListedTickets:
         """A page of tickets."""
-        at, ticket_id = wanted.after or (None, None)
-        params = {
-            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
-            "buyer_id": wanted.buyer_id,
-            "shop_id": wanted.shop_id,
-            "order_id": wanted.order_id,
-            "state": wanted.state,
-            "approved_by": wanted.approved_by,
-            "requested_from": wanted.requested_from,
-            "requested_until": wanted.requested_until,
-            "after_at": at,
-            "after_id": ticket_id,
-            "limit": wanted.limit,
-        }
-        return await read_rows(self._pool, _TICKETS, params, Ticket)
+        return await read_tickets(self._pool, wanted)
 
     async def arbitrations(self, wanted: ArbitrationFilter) -> Sequence[OpenArbitration]:
         """A page of open arbitrations."""
@@ -346,12 +317,24 @@ class PostgresQueries:
         return await read_rows(self._pool, _REFUNDS, params, Refund)
 
     async def incidents(
-        self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
+        self,
+        *,
+        shop_id: str | None,
+        limit: int,
+        after: tuple[datetime, UUID] | None = None,
+        state: IncidentState | None = None,
     ) -> Sequence[Incident]:
         """Newest first; `after` is the last row of the page before."""
         at, incident_id = after or (None, None)
-        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id}
+        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id, "state": state}
         return await read_rows(self._pool, _INCIDENTS, params, Incident)
+
+    async def incident(self, ref: IncidentRef) -> IncidentDetails | None:
+        """An incident and its log."""
+        found = await read_rows(
+            self._pool, _INCIDENT_DETAILS, {"lane": ref.lane, "id": ref.incident_id}, IncidentDetails
+        )
+        return found[0] if found else None
 
     async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]:
         """The order's postings as they happened."""
@@ -360,7 +343,11 @@ class PostgresQueries:
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit:
         """What the service did since a time."""
-        return (await read_rows(self._pool, _BENEFIT, {"shop_id": shop_id, "since": since}, Benefit))[0]
+        return await read_benefit(self._pool, shop_id, since)
+
+    async def dispute_rate(self, *, shop_id: str | None, since: datetime | None) -> DisputeRate:
+        """Disputes before shipment, and the paid orders."""
+        return await read_dispute_rate(self._pool, shop_id, since)
 
     async def health(self, now: datetime) -> Health:
         """Raises a ProgrammingError of psycopg's on a database that was never migrated, or is at an earlier release."""
@@ -373,7 +360,7 @@ class PostgresQueries:
 
     async def arms(self, since: datetime) -> Sequence[ArmFigures]:
         """The requests since then, by arm."""
-        return await read_rows(self._pool, _ARMS, {"since": since}, ArmFigures)
+        return await read_rows(self._pool, _ARMS, {**EVERY_TICKET, "since": since}, ArmFigures)
 
     async def shadow_report(self, sha256: str, *, since: datetime | None, examples: int) -> ShadowReport:
         """Four-way table, conditions and examples."""

@@ -18,7 +18,7 @@ from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Stateme
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.commands.claim import claimed
 from jitui.aftersales.model.refund import Attempt, Refund
-from jitui.aftersales.ports import AttemptRef, ClaimedRefund, RefundRef, TicketRef
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, IncidentRef, RefundRef, TicketRef
 from jitui.ids import LANES, new_id
 
 LANES_AT_ONCE = 16
@@ -106,6 +106,15 @@ CROSS JOIN LATERAL (
     SELECT lane, ticket_id FROM ticket
     WHERE lane = l.lane AND state = 'awaiting_merchant' AND remind_at <= %(now)s::timestamptz
     ORDER BY remind_at LIMIT %(limit)s::bigint) t
+LIMIT %(limit)s::bigint
+""")
+
+
+DUE_INCIDENTS = statement("""
+SELECT i.lane, i.incident_id FROM generate_series(0, 255) AS l (lane)
+CROSS JOIN LATERAL (
+    SELECT lane, incident_id FROM incident
+    WHERE lane = l.lane AND due_at <= %(now)s::timestamptz ORDER BY due_at LIMIT %(limit)s::bigint) i
 LIMIT %(limit)s::bigint
 """)
 
@@ -224,3 +233,9 @@ async def tickets_to_remind(connection: Connection, now: datetime, limit: int) -
 def _ticket_ref(row: Row) -> TicketRef:
     lane, ticket_id = row
     return TicketRef(int(lane or 0), UUID((ticket_id or b"").decode()))
+
+
+async def due_incidents(connection: Connection, now: datetime, limit: int) -> list[IncidentRef]:
+    """Incidents with a deadline or a reminder that is due, in any lane."""
+    (rows,) = await run_batch(connection, [(DUE_INCIDENTS, {"now": now, "limit": limit})])
+    return [IncidentRef(int(lane or 0), UUID((incident_id or b"").decode())) for lane, incident_id in rows]

@@ -19,6 +19,7 @@ from jitui.aftersales.ports import (
     AttemptRef,
     DecisionInputs,
     DecisionQuery,
+    IncidentRef,
     KnownPayment,
     OrderRef,
     PaymentName,
@@ -31,6 +32,7 @@ from jitui.aftersales.ports import (
 _BY_ORDER: LiteralString = "%(id)s"
 _BY_TICKET: LiteralString = "(SELECT order_id FROM ticket WHERE lane = %(lane)s AND ticket_id = %(id)s)"
 _BY_REFUND: LiteralString = "(SELECT order_id FROM refund WHERE lane = %(lane)s AND refund_id = %(id)s)"
+_BY_INCIDENT: LiteralString = "(SELECT order_id FROM incident WHERE lane = %(lane)s AND incident_id = %(id)s)"
 _BY_ATTEMPT: LiteralString = "(SELECT order_id FROM refund_attempt WHERE lane = %(lane)s AND attempt_id = %(id)s)"
 
 # A request whose Idempotency-Key is in use by another request must not wait for that request's locks. The lock includes
@@ -93,8 +95,20 @@ EXISTS (
 """
 
 
+INCIDENT_ROW: LiteralString = """
+to_jsonb(i) || jsonb_build_object('contest', (
+    SELECT to_jsonb(k) FROM complaint k WHERE k.incident_id = i.incident_id ORDER BY k.made_at DESC LIMIT 1))
+"""
+"""An incident as row `i`, with its latest contest."""
+
+# Only a command that is about an incident reads it.
+_INCIDENT: LiteralString = f"""
+(SELECT {INCIDENT_ROW} FROM incident i WHERE i.lane = %(lane)s AND i.incident_id = %(id)s)
+"""
+
+
 # The order of rows does not depend on the database's locale, and is that of `aftersales.apply`.
-def _read_order(locator: LiteralString) -> LiteralString:
+def _read_order(locator: LiteralString, beside: LiteralString = "") -> LiteralString:
     return f"""
 SELECT json_build_object(
     'order', to_json(o),
@@ -109,7 +123,7 @@ SELECT json_build_object(
     'refunds', {_rows("refund", "x.queued_at, x.refund_id")},
     'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")},
     'disputes', {_rows("dispute", 'x.opened_at, x.dispute_id COLLATE "C"')},
-    'completed_by_event', {COMPLETED_BY_EVENT}
+    'completed_by_event', {COMPLETED_BY_EVENT}{beside}
 )::text
 FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id
 WHERE o.lane = %(lane)s AND o.order_id = {locator}
@@ -349,6 +363,8 @@ def _identity(ref: Ref) -> str | UUID:
             return ref.refund_id
         case AttemptRef():
             return ref.attempt_id
+        case IncidentRef():
+            return ref.incident_id
 
 
 def _rows(table: LiteralString, order: LiteralString) -> LiteralString:
@@ -363,7 +379,9 @@ _LOCATORS: dict[type, LiteralString] = {
     TicketRef: _BY_TICKET,
     RefundRef: _BY_REFUND,
     AttemptRef: _BY_ATTEMPT,
+    IncidentRef: _BY_INCIDENT,
 }
+_BESIDE: dict[type, LiteralString] = {IncidentRef: f", 'incident', {_INCIDENT}"}
 
 TRY_KEY = {kind: statement(_try_key(locator)) for kind, locator in _LOCATORS.items()}
 """Takes the lock of an Idempotency-Key, without waiting when another request has it; by the kind of reference."""
@@ -376,5 +394,5 @@ LOCK_BUYER = {kind: statement(_lock_buyer(locator)) for kind, locator in _LOCATO
 LOCK_ORDER = {kind: statement(_lock_order(locator)) for kind, locator in _LOCATORS.items()}
 """The second lock, without which no ticket or refund of the order changes."""
 
-READ_ORDER = {kind: statement(_read_order(locator)) for kind, locator in _LOCATORS.items()}
+READ_ORDER = {kind: statement(_read_order(locator, _BESIDE.get(kind, ""))) for kind, locator in _LOCATORS.items()}
 """The order snapshot, read in its own statement, so that it sees what was committed while we waited for the locks."""

@@ -23,6 +23,7 @@ from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
+    IncidentRef,
     KnownPayment,
     NewOrder,
     Opened,
@@ -31,7 +32,7 @@ from jitui.aftersales.ports import (
     Ref,
     TicketRef,
 )
-from jitui.errors import InvariantBroken, Overtaken
+from jitui.errors import InvariantBroken, Overtaken, WaybillTaken
 from jitui.tracing import span
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
@@ -39,11 +40,15 @@ _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(ord
 _OVERTAKEN = {
     "payment_directory_pkey": "Another transaction recorded this payment first; read again.",
     "settled_is_not_sent": "A worker took this refund first; read again.",
+    "shipping_reminder_pkey": "Another worker told this reminder first.",
 }
 """Where the order's lock does not reach: of two at once the database takes one.
 
-A payment has one buyer in all lanes, and workers claim refunds without the order's lock.
+A payment has one buyer in all lanes, workers claim refunds without the order's lock, and what was reminded of is not in
+the snapshot.
 """
+
+_WAYBILL_OF_ONE_BUYER = "waybill_of_one_buyer"
 
 _PURGE_RESPONSES = statement(
     "WITH old AS (DELETE FROM idempotency WHERE answered_at < %(before)s::timestamptz RETURNING 1) "
@@ -53,10 +58,12 @@ _PURGE_RESPONSES = statement(
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Raise the core's exceptions for writes that the database refuses: Overtaken or InvariantBroken."""
+    """Raise the core's exceptions for writes that the database refuses: Overtaken, WaybillTaken or InvariantBroken."""
     try:
         yield
     except errors.IntegrityError as error:
+        if error.diag.constraint_name == _WAYBILL_OF_ONE_BUYER:
+            raise WaybillTaken("This tracking number is on another buyer's order.") from error
         if (overtaken := _OVERTAKEN.get(error.diag.constraint_name or "")) is not None:
             raise Overtaken(overtaken) from error
         raise InvariantBroken(f"The database refused a write: {error.diag.message_primary}") from error
@@ -186,6 +193,11 @@ class PostgresStore:
         """Tickets in review whose reminder is due."""
         async with self._pool.connection() as connection:
             return await queue.tickets_to_remind(connection, now, limit)
+
+    async def due_incidents(self, now: datetime, limit: int) -> list[IncidentRef]:
+        """Incidents with a deadline or a reminder that is due."""
+        async with self._pool.connection() as connection:
+            return await queue.due_incidents(connection, now, limit)
 
     async def purge_responses(self, before: datetime) -> int:
         """Delete responses to Idempotency-Keys that need not be kept any more; returns how many."""

@@ -13,6 +13,9 @@ import msgspec
 
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
+from jitui.adapters.postgres.shipment_statements import ALL_LEFT, CLAIM_WAYBILL, RECORD_REMINDER
+from jitui.adapters.postgres.shipment_statements import ROWS as _ROWS
+from jitui.adapters.postgres.writing_incidents import INCIDENT_SQL
 from jitui.aftersales import changes as c
 from jitui.aftersales.governance.registry import BY_POLICY
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -20,8 +23,6 @@ from jitui.aftersales.model.task import BY_THE_SERVICE
 from jitui.ids import lane_of
 from jitui.policy import facts
 from jitui.tracing import current_trace_parent
-
-_ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
 
 ONCE_PER_ORDER: LiteralString = "'order_paid', 'order_completed', 'order_cancelled'"
 """`jitui.policy.facts.ONCE_PER_ORDER`, as in the constraint `once_per_order`."""
@@ -58,10 +59,10 @@ _SQL: dict[type, LiteralString] = {
         opened AS (
             INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency,
                 amount_minor, freight_minor, funding_returns, notice, approved_by, review_reason, arm, on_timeout,
-                requested_at, expires_at, approved_at, closed_at, remind_at)
+                requested_at, expires_at, approved_at, closed_at, remind_at, basis)
             SELECT %(lane)s, t.ticket_id, %(order_id)s, t.buyer_id, t.shop_id, t.state, t.version, t.reason, t.currency,
                 t.amount_minor, t.freight_minor, t.funding_returns, t.notice, t.approved_by, t.review_reason, t.arm,
-                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at, t.remind_at
+                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at, t.remind_at, t.basis
             FROM rows, jsonb_populate_record(NULL::ticket, rows.ticket) t)
         INSERT INTO ticket_line (lane, ticket_id, order_id, line_id, quantity, amount_minor, open)
         SELECT %(lane)s, l.ticket_id, %(order_id)s, l.line_id, l.quantity, l.amount_minor, l.open
@@ -84,11 +85,11 @@ _SQL: dict[type, LiteralString] = {
         """,
     c.RecordDecision: f"""
         INSERT INTO decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome, decided_at,
-            facts, decision, read_from, shadow)
+            facts, decision, read_from, shadow, receipt, receipt_sha256)
         SELECT %(lane)s, r.ticket_id, %(order_id)s, r.policy_id, r.policy_version, r.policy_sha256, r.outcome,
-            r.decided_at, r.facts, r.decision, r.read_from, r.shadow
+            r.decided_at, r.facts, r.decision, r.read_from, r.shadow, r.receipt ->> 'content', r.receipt ->> 'sha256'
         FROM {_ROWS} AS r (ticket_id uuid, policy_id text, policy_version text, policy_sha256 text, outcome text,
-            decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb, shadow jsonb)
+            decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb, shadow jsonb, receipt jsonb)
         """,
     c.AddTimeline: f"""
         INSERT INTO ticket_event (lane, ticket_id, seq, order_id, at, actor_kind, actor_id, from_state, to_state, why,
@@ -263,26 +264,19 @@ _SQL: dict[type, LiteralString] = {
         """,
     c.PutShipment: f"""
         INSERT INTO shipment (lane, order_id, shipment_id, degree, carrier, tracking_no, waybill, source, commanded,
-            lines, commanded_lines, happened_at, recorded_at)
+            lines, commanded_lines, happened_at, recorded_at, entered_at, shop_id)
         SELECT %(lane)s, %(order_id)s, s.shipment_id, s.degree, s.carrier, s.tracking_no, r.waybill, s.source,
-            s.commanded, s.lines, s.commanded_lines, s.happened_at, s.recorded_at
+            s.commanded, s.lines, s.commanded_lines, s.happened_at, s.recorded_at, s.entered_at,
+            (SELECT o.shop_id FROM orders o WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s)
         FROM {_ROWS} AS r (shipment jsonb, waybill text), jsonb_populate_record(NULL::shipment, r.shipment) s
         ON CONFLICT (lane, order_id, shipment_id) DO UPDATE
         SET degree = excluded.degree, carrier = excluded.carrier, source = excluded.source,
             commanded = excluded.commanded, lines = excluded.lines, commanded_lines = excluded.commanded_lines,
-            happened_at = excluded.happened_at, recorded_at = excluded.recorded_at
+            happened_at = excluded.happened_at, recorded_at = excluded.recorded_at, entered_at = excluded.entered_at
         """,
-    c.OpenIncident: f"""
-        INSERT INTO incident (lane, incident_id, order_id, ticket_id, shop_id, kind, state, amount_minor, currency,
-            evidence, opened_at)
-        SELECT %(lane)s, r.incident_id, %(order_id)s, r.ticket_id, r.shop_id, 'goods_left_after_refund', 'open',
-            r.amount_minor, r.currency, jsonb_build_array(r.evidence), r.opened_at
-        FROM {_ROWS} AS r (incident_id uuid, ticket_id uuid, shop_id text, amount_minor bigint, currency text,
-            evidence jsonb, opened_at timestamptz)
-        ON CONFLICT (lane, ticket_id) DO UPDATE
-        SET evidence = incident.evidence || excluded.evidence,
-            amount_minor = greatest(incident.amount_minor, excluded.amount_minor)
-        """,
+    **INCIDENT_SQL,
+    c.ClaimWaybill: CLAIM_WAYBILL,
+    c.RecordReminder: RECORD_REMINDER,
     c.ClaimPayment: f"""
         INSERT INTO payment_directory (provider, payment_id, lane, buyer_id)
         SELECT r.provider, r.payment_id, %(lane)s, %(buyer_id)s FROM {_ROWS} AS r (provider text, payment_id text)
@@ -418,6 +412,8 @@ def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) 
         made.append((STATEMENTS[kind], params))
         if any(isinstance(row, c.RecordBuyerEvent) and row.kind in _ONCE for row in rows):
             made.append((ONE_PER_ORDER, params))
+    if c.UnitsLeft in by_kind:
+        made.append((ALL_LEFT, common))
     return made
 
 

@@ -34,8 +34,8 @@ from jitui.aftersales.model.review import (
     Arbitration,
     ArbitrationState,
     AtFault,
-    BorneBy,
     EvidenceItem,
+    RefundBorneBy,
 )
 from jitui.aftersales.model.snapshot import OrderSnapshot, transition
 from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Ticket, TicketState
@@ -48,7 +48,7 @@ class ArbitrationDecision:
     """The outcome: who was at fault, who bears an approved refund (None: denied), and the reason, in words for both."""
 
     at_fault: AtFault
-    borne_by: BorneBy | None
+    borne_by: RefundBorneBy | None
     note: str
 
     @property
@@ -104,9 +104,7 @@ async def add_evidence(store: Store, ref: TicketRef, evidence: tuple[EvidenceIte
                 RefusalCode.EVIDENCE_MISSING, f"At most {MOST_EVIDENCE} pieces of evidence from each party.", "evidence"
             )
         more = replace(known, evidence=(*known.evidence, *(replace(piece, by=party) for piece in evidence)))
-        noted = transition(snapshot, ticket, ticket.state, by=acting.by, why="evidence_added", now=acting.now)
-        moved = replace(ticket, arbitration=more, version=ticket.version + 1)
-        return Plan((move_ticket(moved), AddTimeline((noted,))), ticket.ticket_id)
+        return _moved(snapshot, ticket, more, acting, OutgoingEventKind.ARBITRATION_EVIDENCE_ADDED, {"by": party})
 
     return await on_ticket(store, ref, acting, plan, _is_open)
 
@@ -167,7 +165,7 @@ def _plan_approval(
     if isinstance(approved, Refusal):
         return approved
     refunded = apply_all(snapshot, (*changes, *approved.changes)).ticket(ticket.ticket_id)
-    borne = decision.borne_by is BorneBy.PLATFORM and refunded.amount_minor
+    borne = decision.borne_by is RefundBorneBy.PLATFORM and refunded.amount_minor
     told = {"state": refunded.state.value, "version": refunded.version, **body}
     return Plan(
         (

@@ -28,7 +28,8 @@ async def assign(
         if taken is not None:
             return taken
         assigned = replace(ticket, assignment=Assignment(acting.by.id, acting.by.kind.value, until=acting.now + lasts))
-        return Plan((move_ticket(assigned), *_noted(snapshot, ticket, acting)), ticket.ticket_id)
+        told = _told(assigned, OutgoingEventKind.TICKET_ASSIGNED, acting)
+        return Plan((move_ticket(assigned), *_noted(snapshot, ticket, acting), told), ticket.ticket_id)
 
     return await on_ticket(store, ref, acting, plan, in_review)
 
@@ -39,7 +40,8 @@ async def release(store: Store, ref: TicketRef, acting: Acting) -> Done:
     def plan(_: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
         if ticket.assignment is None:
             return Plan((), ticket.ticket_id)
-        return Plan((move_ticket(replace(ticket, assignment=None)),), ticket.ticket_id)
+        told = _told(ticket, OutgoingEventKind.TICKET_RELEASED, acting)
+        return Plan((move_ticket(replace(ticket, assignment=None)), told), ticket.ticket_id)
 
     return await on_ticket(store, ref, acting, plan, in_review, not_assigned)
 
@@ -50,6 +52,12 @@ def _noted(snapshot: OrderSnapshot, ticket: Ticket, acting: Acting) -> tuple[Add
     if before is not None and before.person == acting.by.id:
         return ()
     return (AddTimeline((transition(snapshot, ticket, ticket.state, by=acting.by, why="assigned", now=acting.now),)),)
+
+
+def _told(ticket: Ticket, kind: OutgoingEventKind, acting: Acting) -> Announce:
+    """The event, which names nobody."""
+    body = {"state": ticket.state.value, "version": ticket.version}
+    return Announce(kind, acting.now, ticket.shop_id, body, ticket.ticket_id)
 
 
 # Reminders ---------------------------------------------------------------------------------------------------------

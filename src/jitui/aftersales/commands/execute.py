@@ -5,17 +5,19 @@ A planner is a pure function from the snapshot to changes; only `apply` computes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.changes import Announce, Change, RecordBuyerEvent
+from jitui.aftersales.changes import Announce, Change, PutShipment, RecordBuyerEvent
+from jitui.aftersales.model.order import WAYBILL_KEPT
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
+from jitui.errors import WaybillTaken
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,22 @@ async def execute(
         changes = _uncounted(planned.changes) if opened.snapshot.order.free_of_charge else planned.changes
         executed = Executed(opened.snapshot, changes, planned.ticket_id)
         response = reply.render(executed) if reply is not None else None
-        await transaction.commit(opened.snapshot, changes, idempotency_key=idempotency_key, response=response)
+        try:
+            await transaction.commit(opened.snapshot, changes, idempotency_key=idempotency_key, response=response)
+        except WaybillTaken:
+            return _waybill_of_another(changes)
         return executed
+
+
+def _waybill_of_another(changes: Sequence[Change]) -> Refusal:
+    """Only the database knows the waybills of all buyers, and only it can hold them against one another."""
+    said = next(change.shipment.tracking_no for change in changes if isinstance(change, PutShipment))
+    return Refusal(
+        RefusalCode.WAYBILL_OF_ANOTHER_BUYER,
+        f"Tracking number {said!r} is on another buyer's order. Correct it; if the carrier gave this parcel the same "
+        f"number, its scan is recorded, and the number is free {WAYBILL_KEPT.days} days after the other parcel.",
+        "tracking_no",
+    )
 
 
 def _uncounted(changes: tuple[Change, ...]) -> tuple[Change, ...]:

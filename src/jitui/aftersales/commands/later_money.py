@@ -37,6 +37,7 @@ from jitui.aftersales.commands.facts import arm_of, decision_query, gather_facts
 from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of, record_decision, requested_body
 from jitui.aftersales.commands.restriction_rules import decide_under_rules
 from jitui.aftersales.commands.ticket_state import state_from, ticket_changes
+from jitui.aftersales.commands.withdrawal import answer_by, withdrawal_policy
 from jitui.aftersales.model.order import LineUnits, Tender
 from jitui.aftersales.model.review import next_reminder
 from jitui.aftersales.model.snapshot import OrderSnapshot, transition
@@ -45,6 +46,8 @@ from jitui.aftersales.model.ticket import (
     APPROVED_STATES,
     SYSTEM,
     ApprovedBy,
+    Arm,
+    Basis,
     Ticket,
     TicketEvent,
     TicketLine,
@@ -320,7 +323,9 @@ def _new_ticket(
     first = mores[0].ticket
     decides = decision_settings.deciding.for_buyer(first.buyer_id)
     review = decides.policy.review
-    expires_at = now + timedelta(seconds=review.deadline_seconds)
+    by_right = any(more.ticket.basis is Basis.WITHDRAWAL for more in mores)
+    deadline = now + timedelta(seconds=review.deadline_seconds)
+    expires_at = answer_by(deadline, now) if by_right else deadline
     return replace(
         first,
         ticket_id=new_id(snapshot.order.lane),
@@ -329,12 +334,13 @@ def _new_ticket(
         amount_minor=sum(more.amount_minor for more in mores),
         freight_minor=sum(more.freight_minor for more in mores),
         funding_returns={},
-        arm=arm_of(decides, first.buyer_id, inputs.selection),
+        arm=Arm.NONE if by_right else arm_of(decides, first.buyer_id, inputs.selection),
         requested_at=now,
+        basis=Basis.WITHDRAWAL if by_right else Basis.GOODWILL,
         notice=None,
         review_reason=CAPTURED_LATER,
         approved_by=None,
-        on_timeout=review.on_timeout,
+        on_timeout=withdrawal_policy().review.on_timeout if by_right else review.on_timeout,
         expires_at=expires_at,
         approved_at=None,
         closed_at=None,

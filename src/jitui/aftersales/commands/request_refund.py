@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -34,9 +34,11 @@ from jitui.aftersales.commands.facts import (
     inputs_beside,
     is_paused,
 )
+from jitui.aftersales.commands.receipt import receipt_of
 from jitui.aftersales.commands.requested_lines import RequestedLines, requested_lines
 from jitui.aftersales.commands.restriction_rules import RESTRICTED, RuledDecision, decide_under_rules
 from jitui.aftersales.commands.shadow import ShadowResult, shadow_result
+from jitui.aftersales.commands.withdrawal import answer_by, decide_withdrawal, withdrawal_policy
 from jitui.aftersales.deciding import BuyersPolicy, Deciding
 from jitui.aftersales.model.order import FulfillmentStatus, LineUnits
 from jitui.aftersales.model.review import next_reminder
@@ -46,6 +48,8 @@ from jitui.aftersales.model.ticket import (
     Actor,
     ActorKind,
     ApprovedBy,
+    Arm,
+    Basis,
     Reason,
     Ticket,
     TicketEvent,
@@ -60,12 +64,16 @@ from jitui.policy import Decision, FactValue, Outcome, Policy, Verdict, decide, 
 
 @dataclass(frozen=True, slots=True)
 class RefundRequest:
-    """A buyer's request: the order, the units (none: all that can be refunded) and the reason; no amount (T30)."""
+    """A buyer's request: the order, the units (none: all that can be refunded) and the reason; no amount (T30).
+
+    `basis`: whether the buyer asks for the platform's favour or withdraws from the contract by right.
+    """
 
     buyer_id: str
     order_id: str
     reason: Reason = Reason.OTHER
     lines: tuple[LineUnits, ...] = ()
+    basis: Basis = Basis.GOODWILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +131,10 @@ async def check_eligibility(
     if read is None:
         return not_found()
     snapshot, inputs = read
-    requested = requested_lines(snapshot, request.buyer_id, request.lines, now)
+    requested = requested_lines(snapshot, request.buyer_id, request.lines, now, basis=request.basis)
     if isinstance(requested, Refusal):
         return requested
-    decision = _decide(policy, snapshot, inputs, decision_settings, requested, now).decision
+    decision = _decide(policy, snapshot, inputs, decision_settings, requested, request.basis, now).decision
     guard = guard_of(snapshot, inputs, decision_settings)
     return Eligibility(decision, requested.amount_minor, snapshot.order.currency, guard)
 
@@ -140,12 +148,12 @@ def plan_request(
     now: datetime,
 ) -> Plan | Refusal:
     """The whole command as a pure function of the snapshot, the inputs and the policy."""
-    requested = requested_lines(snapshot, request.buyer_id, request.lines, now)
+    requested = requested_lines(snapshot, request.buyer_id, request.lines, now, basis=request.basis)
     if isinstance(requested, Refusal):
         return requested
     decides = decision_settings.deciding.for_buyer(snapshot.order.buyer_id)
-    ruled = _decide(decides.policy, snapshot, inputs, decision_settings, requested, now)
-    shadow = _shadow(decides, ruled, snapshot, inputs, decision_settings, requested, now)
+    ruled = _decide(decides.policy, snapshot, inputs, decision_settings, requested, request.basis, now)
+    shadow = _shadow(_shadowed(decides, request.basis), ruled, snapshot, inputs, decision_settings, requested, now)
     guard = guard_of(snapshot, inputs, decision_settings)
     instant = ruled.decision.outcome is Outcome.INSTANT and guard is None
     ticket = _new_ticket(snapshot, decides, inputs, request, requested, now, instant=instant, review_reason=guard)
@@ -158,15 +166,18 @@ def plan_request(
         *((ClaimFreight(requested.freight_minor),) if requested.freight_minor else ()),
         AddTimeline((_requested_event(ticket, by, request, now),)),
     )
-    read_from = history_read(decides.policy, snapshot, inputs)
+    by_policy = decides.policy if request.basis is Basis.GOODWILL else withdrawal_policy()
+    read_from = history_read(by_policy, snapshot, inputs)
     approved: tuple[Change, ...] = ()
     if instant:
         opening, approved = _approved_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
     ticket = opening.ticket
+    receipt = receipt_of(snapshot, ticket, opening.lines, ruled.decision, decision_settings.time_zone)
+    decided = record_decision(ticket.ticket_id, ruled.decision, ruled.facts, read_from, now, shadow=shadow)
     changes: tuple[Change, ...] = (
         opening,
         *begun,
-        record_decision(ticket.ticket_id, ruled.decision, ruled.facts, read_from, now, shadow=shadow),
+        replace(decided, receipt=receipt),
         *ruled.restrictions,
         _history_event(ticket, now),
         Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
@@ -177,7 +188,8 @@ def plan_request(
 
 def _approved_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Change, ...]]:
     """Approve a ticket in the plan that opens it, so that its row is written once, in its final state."""
-    approved = approve_ticket(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
+    by = ApprovedBy.WITHDRAWAL if ticket.basis is Basis.WITHDRAWAL else ApprovedBy.INSTANT_REFUND
+    approved = approve_ticket(begun, ticket, approved_by=by, by=SYSTEM, now=now)
     moves = [change for change in approved if isinstance(change, MoveTicket) and change.ticket_id == ticket.ticket_id]
     after = apply_all(begun, moves)
     opening = OpenTicket(after.ticket(ticket.ticket_id), after.lines_of(ticket.ticket_id))
@@ -232,14 +244,22 @@ def _shadow(
     return shadow_result(shadow, ruled.decision, verdicts)
 
 
+def _shadowed(decides: BuyersPolicy, basis: Basis) -> BuyersPolicy:
+    """A policy in shadow decides nothing of what no policy decides."""
+    return decides if basis is Basis.GOODWILL else replace(decides, shadow=None)
+
+
 def _decide(
     policy: Policy,
     snapshot: OrderSnapshot,
     inputs: DecisionInputs,
     decision_settings: DecisionSettings,
     requested: RequestedLines,
+    basis: Basis,
     now: datetime,
 ) -> RuledDecision:
+    if basis is Basis.WITHDRAWAL:
+        return decide_withdrawal(_facts(withdrawal_policy(), snapshot, inputs, decision_settings, requested, now))
     facts = _facts(policy, snapshot, inputs, decision_settings, requested, now)
     return decide_under_rules(policy, facts, inputs, snapshot.order.lane, now, decision_settings.time_zone)
 
@@ -298,7 +318,10 @@ def _new_ticket(
     review_reason: str | None,
 ) -> Ticket:
     order, review = snapshot.order, decides.policy.review
-    expires_at = None if instant else now + timedelta(seconds=review.deadline_seconds)
+    by_right = request.basis is Basis.WITHDRAWAL
+    notice = withdrawal_policy().notice if by_right else decides.policy.notice
+    deadline = now + timedelta(seconds=review.deadline_seconds)
+    expires_at = None if instant else answer_by(deadline, now) if by_right else deadline
     return Ticket(
         lane=order.lane,
         ticket_id=new_id(order.lane),
@@ -311,13 +334,14 @@ def _new_ticket(
         currency=order.currency,
         amount_minor=requested.amount_minor,
         freight_minor=requested.freight_minor,
-        arm=arm_of(decides, order.buyer_id, inputs.selection),
+        arm=Arm.NONE if by_right else arm_of(decides, order.buyer_id, inputs.selection),
         requested_at=now,
-        notice=dict(decides.policy.notice) if instant else None,
+        notice=dict(notice) if instant else None,
         review_reason=review_reason,
-        on_timeout=review.on_timeout,
+        on_timeout=withdrawal_policy().review.on_timeout if by_right else review.on_timeout,
         expires_at=expires_at,
         remind_at=None if expires_at is None else next_reminder(expires_at, now),
+        basis=request.basis,
     )
 
 
@@ -342,6 +366,7 @@ def requested_body(ticket: Ticket) -> dict[str, object]:
         "amount_minor": ticket.amount_minor,
         "currency": ticket.currency,
         "arm": ticket.arm.value,
+        "basis": ticket.basis.value,
     }
 
 

@@ -10,7 +10,7 @@ from jitui.aftersales.commands.allocation import net_paid, refundable_minor, uni
 from jitui.aftersales.commands.execute import not_found
 from jitui.aftersales.model.order import FulfillmentStatus, LineUnits, OrderLine
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import TicketState
+from jitui.aftersales.model.ticket import Basis, TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.money import split_by_weight
 
@@ -52,7 +52,12 @@ class RequestedLines:
 
 
 def requested_lines(
-    snapshot: OrderSnapshot, buyer_id: str, asked: tuple[LineUnits, ...], now: datetime
+    snapshot: OrderSnapshot,
+    buyer_id: str,
+    asked: tuple[LineUnits, ...],
+    now: datetime,
+    *,
+    basis: Basis = Basis.GOODWILL,
 ) -> RequestedLines | Refusal:
     """What a buyer would get for these units now; without units, for all that can be refunded."""
     if snapshot.order.buyer_id != buyer_id:
@@ -66,7 +71,7 @@ def requested_lines(
     units = _requested_units(snapshot, asked)
     if isinstance(units, Refusal):
         return units
-    limit = _request_limits(snapshot, units, now)
+    limit = _request_limits(snapshot, units, now, basis)
     if limit is not None:
         return limit
     return price(snapshot, units)
@@ -115,7 +120,8 @@ def _in_progress(path: str) -> Refusal:
     return Refusal(RefusalCode.REFUND_IN_PROGRESS, "There is an open refund ticket on these goods already.", path)
 
 
-def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: datetime) -> Refusal | None:
+def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: datetime, basis: Basis) -> Refusal | None:
+    """Too soon, or too often: the number of requests does not use up a right, so only the pace limits withdrawals."""
     latest = max((ticket.requested_at for ticket in snapshot.tickets), default=None)
     if latest is not None and now < latest + BETWEEN_REQUESTS:
         wait_seconds = max(1, int((latest + BETWEEN_REQUESTS - now).total_seconds()))
@@ -125,10 +131,8 @@ def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: da
             retry_after_seconds=wait_seconds,
         )
     for wanted in units:
-        if (
-            sum(line.line_id == wanted.line_id and line.quantity > 0 for line in snapshot.ticket_lines)
-            >= REQUESTS_PER_LINE
-        ):
+        asked = sum(line.line_id == wanted.line_id and line.quantity > 0 for line in snapshot.ticket_lines)
+        if asked >= REQUESTS_PER_LINE and basis is not Basis.WITHDRAWAL:
             return Refusal(
                 RefusalCode.LINE_REQUEST_LIMIT,
                 f"Line {wanted.line_id!r} was asked for {REQUESTS_PER_LINE} times; ask the shop or support.",

@@ -21,6 +21,7 @@ from jitui.aftersales.commands.approval import amount_now, approve_ticket
 from jitui.aftersales.commands.execute import Plan
 from jitui.aftersales.commands.on_ticket import Acting, Done, in_review, not_assigned, on_ticket
 from jitui.aftersales.commands.ship import ShipmentUpdate, goods_with_carrier, plan_shipment
+from jitui.aftersales.commands.withdrawal import rejection_refused
 from jitui.aftersales.model.review import MOST_EVIDENCE, EvidenceItem, RejectionCode
 from jitui.aftersales.model.snapshot import OrderSnapshot, transition
 from jitui.aftersales.model.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
@@ -172,9 +173,9 @@ def plan_rejection(
     snapshot: OrderSnapshot, ticket: Ticket, rejection: Rejection, by: Actor, now: datetime
 ) -> Plan | Refusal:
     """Reject, release the units, and ship them in the same step when a shipment is given."""
-    incomplete = rejection.refusal()
-    if incomplete is not None:
-        return incomplete
+    refused = rejection.refusal() or rejection_refused(snapshot, ticket, with_shipment=rejection.shipment is not None)
+    if refused is not None:
+        return refused
     closed = _plan_closing(
         snapshot,
         ticket,

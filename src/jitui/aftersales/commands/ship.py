@@ -13,6 +13,7 @@ from jitui.aftersales.changes import (
     Announce,
     BuyerEventKind,
     Change,
+    ClaimWaybill,
     CompleteOrder,
     OpenIncident,
     OutgoingEventKind,
@@ -44,7 +45,8 @@ from jitui.ids import new_id
 class ShipmentUpdate:
     """A report about a shipment.
 
-    Without lines: the known lines of the shipment, or else everything that is not in another shipment.
+    Without lines: the known lines of the shipment, or else everything that is not in another shipment. `is_fact`: a
+    merchant tells, after an approval, that goods had left before; it is recorded as a carrier's scan is.
     """
 
     degree: ShipmentStatus
@@ -53,6 +55,12 @@ class ShipmentUpdate:
     source: ShipmentSource
     happened_at: datetime
     lines: tuple[LineUnits, ...] = ()
+    is_fact: bool = False
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it may be refused because the goods are refunded or asked for."""
+        return self.source is ShipmentSource.MERCHANT and not self.is_fact
 
 
 async def record_shipment(
@@ -110,8 +118,8 @@ def plan_shipment(snapshot: OrderSnapshot, update: ShipmentUpdate, by: Actor, no
     shipment = _shipment_now(snapshot, known, update, said, now)
     moving = _units_moving(known, shipment)
     if known is not None and not moving and shipment.degree is known.degree:
-        return _with_carrier(known, shipment)
-    if update.source is ShipmentSource.MERCHANT and moving:
+        return _noted(known, shipment)
+    if update.is_command and moving:
         refused = _refuse_command(snapshot, moving, update)
         if refused is not None:
             return refused
@@ -136,6 +144,7 @@ def _shipment_now(
     snapshot: OrderSnapshot, known: Shipment | None, update: ShipmentUpdate, said: Mapping[str, int], now: datetime
 ) -> Shipment:
     """The shipment after this report: it only moves forward, and only gains units."""
+    entered_at = now if update.source is ShipmentSource.MERCHANT else None
     if known is None:
         return Shipment(
             shipment_id=new_id(snapshot.order.lane),
@@ -147,10 +156,16 @@ def _shipment_now(
             lines=_as_lines(said),
             happened_at=update.happened_at,
             recorded_at=now,
+            entered_at=entered_at,
         )
     before = _summed(known.lines)
     units = {line_id: max(before.get(line_id, 0), said.get(line_id, 0)) for line_id in {**before, **said}}
-    grown = replace(known, carrier=update.carrier or known.carrier, lines=_as_lines(units))
+    grown = replace(
+        known,
+        carrier=update.carrier or known.carrier,
+        lines=_as_lines(units),
+        entered_at=known.entered_at or entered_at,
+    )
     if not is_further(update.degree, known.degree):
         return grown
     return replace(grown, degree=update.degree, source=update.source, happened_at=update.happened_at, recorded_at=now)
@@ -184,12 +199,10 @@ def _summed(units: Iterable[LineUnits]) -> dict[str, int]:
     return found
 
 
-def _with_carrier(known: Shipment, shipment: Shipment) -> Plan:
-    """Record the carrier's name when it changed; nothing else has."""
-    if shipment.carrier == known.carrier:
-        return Plan()
-    named = replace(known, carrier=shipment.carrier)
-    return Plan((PutShipment(named, waybill_of(named.tracking_no)),))
+def _noted(known: Shipment, shipment: Shipment) -> Plan:
+    """Record another carrier's name, and that the merchant has entered the number; nothing else has changed."""
+    noted = replace(known, carrier=shipment.carrier, entered_at=shipment.entered_at)
+    return Plan() if noted == known else Plan((PutShipment(noted, waybill_of(noted.tracking_no)),))
 
 
 def _everything_else(snapshot: OrderSnapshot, update: ShipmentUpdate) -> tuple[LineUnits, ...]:
@@ -257,9 +270,10 @@ def _plan_shipment(
 ) -> Plan:
     leaving = moving if has_left(shipment.degree) else ()
     leaves = has_left(shipment.degree) and not (known is not None and has_left(known.degree))
-    commanded = update.source is ShipmentSource.MERCHANT
+    commanded = update.is_command
     shipment = _by_command(shipment, leaving) if commanded else shipment
     moved: tuple[Change, ...] = (
+        *(() if known is not None else (_claim(snapshot, shipment, now),)),
         PutShipment(shipment, waybill_of(shipment.tracking_no)),
         *(_units_left(unit, commanded=commanded) for unit in leaving),
     )
@@ -271,6 +285,12 @@ def _plan_shipment(
         *_announcements(snapshot, shipment, incidents, leaves=leaves, now=now),
     )
     return Plan(changes)
+
+
+def _claim(snapshot: OrderSnapshot, shipment: Shipment, now: datetime) -> ClaimWaybill:
+    """The order's place in time bounds what is said of the parcel, so that no said time gets round a claim."""
+    at = max(snapshot.order.placed_at, min(shipment.happened_at, now))
+    return ClaimWaybill(waybill_of(shipment.tracking_no), shipment.source, at)
 
 
 def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:

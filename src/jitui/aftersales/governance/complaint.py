@@ -1,4 +1,7 @@
-"""A merchant's complaint about the coverage of its shop, with a deadline for the answer."""
+"""A merchant's complaint about the coverage of its shop, or about an incident charged to it, with a deadline.
+
+One about an incident is made and answered with the incident (`commands.incidents`), and listed with the others.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,7 @@ class Complaint:
     answer: str | None = None
     answered_by: str | None = None
     answered_at: datetime | None = None
+    incident_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Complaints(Protocol):
         """The answered complaint; None when there is none. Answering the same again changes nothing."""
         ...
 
+    async def get(self, complaint_id: UUID) -> Complaint | None: ...
+
     async def list(self, wanted: ComplaintFilter) -> Sequence[Complaint]: ...
 
 
@@ -83,6 +89,13 @@ def complaint_open() -> Refusal:
         RefusalCode.COMPLAINT_OPEN,
         "A complaint of this shop is open with other words: wait for its answer.",
         "reason",
+    )
+
+
+def about_incident() -> Refusal:
+    """The refusal of an answer that would leave the incident's outcome out."""
+    return Refusal(
+        RefusalCode.INCIDENT_CONTESTED, "This complaint contests an incident: answer it there, with the outcome."
     )
 
 

@@ -79,17 +79,17 @@ async def _in_turn(
 async def roll_back(
     policies: Policies, *, by: str, now: datetime, reason: str, version: str | None = None
 ) -> LogEntry | StepRefusal:
-    """Bring back the text that was live before the live one, at once.
+    """Bring back the text that was live before the live one, at once; what is live the database's clock says.
 
     `version`: the version that the caller saw live; when it is not any more, as when the call is repeated, nothing is
     done.
     """
 
     async def plan(log: _Log) -> NewPublication | StepRefusal:
-        found = in_force(log, now)
+        found = in_force(log, read_at := (await policies.standing()).read_at)
         if version is not None and (found is None or found.live.version != version):
             return StepRefusal.NOT_LIVE
-        before = live_before(log, now)
+        before = live_before(log, read_at)
         text = await policies.text(before.sha256) if before is not None else None
         if text is None or text.retired_at is not None:
             return StepRefusal.NOTHING_BEFORE
@@ -114,7 +114,7 @@ async def stop(
     """
 
     async def plan(log: _Log) -> NewPublication | StepRefusal:
-        found = in_force(log, now)
+        found = in_force(log, (await policies.standing()).read_at)
         standing = None if found is None else {Stage.CANARY: found.canary, Stage.SHADOW: found.shadow}.get(stage)
         if standing is not None and publication not in (None, standing.publication):
             return StepRefusal.NO_SUCH_STAGE
@@ -158,7 +158,7 @@ async def start_shadow(
     """Let a text decide beside the live policy; nothing that it decides has an effect, so one person may."""
 
     async def plan(log: _Log) -> NewPublication | StepRefusal:
-        found = in_force(log, now)
+        found = in_force(log, (await policies.standing()).read_at)
         if text.retired_at is not None:
             return StepRefusal.RETIRED
         if found is None or text.sha256 == found.live.sha256:

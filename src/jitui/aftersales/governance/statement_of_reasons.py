@@ -1,4 +1,4 @@
-"""The statement of reasons of a restriction: what the buyer reads, in each language. Pure.
+"""Statements of reasons, in each language: what a buyer reads of a restriction, a shop of an incident. Pure.
 
 It never has a rule's expression or figures (R16), who set the restriction, or the evidence.
 """
@@ -10,6 +10,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.governance.registry import Restriction
+from jitui.aftersales.model.incident import Incident
+from jitui.money import to_decimal_text
 
 LANGUAGES = ("zh", "en")
 
@@ -37,10 +39,58 @@ _CONTEST_RULE = {
     "en": "You can contest it by an appeal while it lasts. A person answers within {days} days.",
 }
 
+_CHARGED = {
+    "zh": "订单 {order} 的商品在极速退款后仍已发出（承运商 {carrier}，运单号 {waybill}），"
+    "平台于 {decided} 决定由贵店承担 {amount}。",
+    "en": "The goods of order {order} left although they had been refunded at once (carrier {carrier}, tracking number "
+    "{waybill}). On {decided} the platform decided that your shop bears {amount} of it.",
+}
+_CHARGED_FOR = {
+    "zh": "依据为批准该退款时生效的平台规则对损失承担的规定；理由：{reason}。",
+    "en": "It follows from what the rules that approved this refund say about who bears such a loss. The reason: "
+    "{reason}.",
+}
+_CONTEST_CHARGE = {
+    "zh": "如有异议，您可以在 {until} 前提出申诉，平台将在 {days} 日内由未参与该决定的人员答复；答复之前暂停追偿。",
+    "en": "You can contest it until {until}. Somebody who did not decide it answers within {days} days, and nothing is "
+    "recovered until then.",
+}
+_CHARGE_FINAL = {
+    "zh": "申诉期已过或申诉已答复，该决定不能再次申诉。",
+    "en": "The time to contest it is over, or a contest was answered.",
+}
+
 
 def statement_of(restriction: Restriction, *, time_zone: ZoneInfo, answer_days: int) -> Mapping[str, str]:
     """The statement in each language; times are in the platform's time zone."""
     return {language: _statement(restriction, language, time_zone, answer_days) for language in LANGUAGES}
+
+
+def statement_of_charge(incident: Incident, *, time_zone: ZoneInfo, answer_days: int) -> Mapping[str, str] | None:
+    """What a shop reads of an incident that is charged to it: what, why, by which facts, how to contest it.
+
+    None while nothing is charged. `answer_days`: within how many days a contest is answered.
+    """
+    if not incident.shop_minor or incident.decided_at is None:
+        return None
+    scan = incident.evidence[0] if incident.evidence else {}
+    amount = f"{to_decimal_text(incident.shop_minor, incident.currency)} {incident.currency}"
+    values = {
+        "order": incident.order_id,
+        "amount": amount,
+        "carrier": scan.get("carrier") or "-",
+        "waybill": scan.get("tracking_no") or "-",
+        "decided": _moment(incident.decided_at, time_zone),
+        "reason": incident.reason.strip().rstrip("。."),
+        "days": answer_days,
+    }
+    final = incident.contest_until is None
+    until = _moment(incident.contest_until, time_zone) if incident.contest_until is not None else ""
+    parts = (_CHARGED, _CHARGED_FOR, _CHARGE_FINAL if final else _CONTEST_CHARGE)
+    return {
+        language: ("" if language == "zh" else " ").join(part[language].format(**values, until=until) for part in parts)
+        for language in LANGUAGES
+    }
 
 
 def reason_in(restriction: Restriction, language: str) -> str:

@@ -22,6 +22,8 @@ from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
 from jitui.aftersales.memory_store.restriction_checks import MemoryRestrictionChecks
 from jitui.aftersales.memory_store.tables import MemoryTables
+from jitui.aftersales.memory_store.ticket_list import list_tickets
+from jitui.aftersales.model.incident import Incident
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import OperatorTask
@@ -31,7 +33,7 @@ from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
-    Incident,
+    IncidentRef,
     NewOrder,
     Opened,
     OrderRef,
@@ -39,10 +41,12 @@ from jitui.aftersales.ports import (
     OutgoingEvent,
     Ref,
     StoredDecision,
+    TicketFilter,
     TicketRef,
 )
+from jitui.aftersales.ticket_list import ListedTickets
 from jitui.errors import InvariantBroken
-from jitui.ids import new_id
+from jitui.ids import lane_of_id, new_id
 
 _Key = tuple[str, str, str, str]
 
@@ -117,6 +121,12 @@ class MemoryStore:
         passed = sorted((at, ticket_id, lane) for at, ticket_id, lane in waiting if at is not None and at <= now)
         return [TicketRef(lane, ticket_id) for _, ticket_id, lane in passed[:limit]]
 
+    async def due_incidents(self, now: datetime, limit: int) -> list[IncidentRef]:
+        """Incidents with a deadline or a reminder that is due, the oldest first."""
+        rows = ((one.due_at, one.incident_id) for one in self._tables.incidents.values())
+        passed = sorted((at, incident_id) for at, incident_id in rows if at is not None and at <= now)
+        return [IncidentRef(lane_of_id(incident_id), incident_id) for _, incident_id in passed[:limit]]
+
     def _due(self, now: datetime, provider: str | None) -> list[Refund]:
         return [
             refund
@@ -170,6 +180,11 @@ class MemoryStore:
             found.decision,
             found.shadow,
         )
+
+    async def tickets(self, wanted: TicketFilter) -> ListedTickets:
+        """A page of tickets."""
+        every = (ticket for snapshot in self._tables.snapshots.values() for ticket in snapshot.tickets)
+        return list_tickets(every, wanted)
 
     async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]:
         """Incidents, newest first."""

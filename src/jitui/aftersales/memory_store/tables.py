@@ -16,14 +16,18 @@ from jitui.aftersales.changes import (
     Change,
     ClaimPayment,
     ClaimRefund,
+    ClaimWaybill,
     CloseTask,
     LedgerEntry,
+    MoveIncident,
     OpenIncident,
     OpenTask,
     OutgoingEventKind,
+    PutContest,
     RecordBuyerEvent,
     RecordDecision,
     RecordLaterDecision,
+    RecordReminder,
     RestrictBuyer,
     SharePayment,
 )
@@ -39,7 +43,8 @@ from jitui.aftersales.governance.registry import (
     restriction_by_rule,
 )
 from jitui.aftersales.memory_store.history import RollUps, counting
-from jitui.aftersales.model.order import Buyer, OrderLine
+from jitui.aftersales.model.incident import REMIND_UNDECIDED, Incident, IncidentEntry, IncidentState
+from jitui.aftersales.model.order import WAYBILL_KEPT, Buyer, OrderLine, ShipmentSource
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import BY_THE_SERVICE, NewTask, OperatorTask, TaskState
@@ -48,14 +53,14 @@ from jitui.aftersales.outcomes import StoredResponse
 from jitui.aftersales.ports import (
     AttemptRef,
     HistoryRecord,
-    Incident,
+    IncidentRef,
     OrderRef,
     OutgoingEvent,
     Ref,
     RefundRef,
     TicketRef,
 )
-from jitui.errors import InvariantBroken, Overtaken
+from jitui.errors import InvariantBroken, Overtaken, WaybillTaken
 from jitui.ids import lane_of
 
 Payment = tuple[str, str]
@@ -84,9 +89,12 @@ class MemoryTables:
     decisions: dict[UUID, RecordDecision] = field(default_factory=dict)
     later_decisions: dict[tuple[UUID, datetime], RecordDecision] = field(default_factory=dict)
     incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
+    incident_entries: dict[UUID, list[IncidentEntry]] = field(default_factory=dict)
     tasks: dict[UUID, OperatorTask] = field(default_factory=dict)
     feed: list[OutgoingEvent] = field(default_factory=list)
     payments: dict[Payment, str] = field(default_factory=dict)  # the buyer's id
+    waybills: dict[str, tuple[str, datetime]] = field(default_factory=dict)  # the buyer's id, and since when
+    reminders: set[tuple[str, str, str, int]] = field(default_factory=set)
     # the payment's total, and the sum of its parts
     shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)
     responses: dict[tuple[str, str, str, str], tuple[bytes, StoredResponse]] = field(default_factory=dict)
@@ -117,6 +125,9 @@ class MemoryTables:
             case OrderRef(lane, order_id):
                 snapshot = self.snapshots.get(order_id)
                 return self.read(order_id) if snapshot is not None and snapshot.order.lane == lane else None
+            case IncidentRef(_, subject):
+                incident = self._incident(subject)
+                return None if incident is None else replace(self.read(incident.order_id), incident=incident)
             case TicketRef(_, subject) | RefundRef(_, subject) | AttemptRef(_, subject):
                 found = self.order_of.get(subject)
                 return None if found is None else self.read(found)
@@ -157,7 +168,7 @@ class MemoryTables:
 
         Raises InvariantBroken where the database would refuse one, and Overtaken when a payment is another buyer's.
         """
-        snapshot = apply_all(self.snapshots[ref.order_id], changes)
+        snapshot = replace(apply_all(self.snapshots[ref.order_id], changes), incident=None)
         self._judge(snapshot, changes)
         self.put(snapshot)
         for change in changes:
@@ -213,6 +224,12 @@ class MemoryTables:
         claimed = [(change.provider, change.payment_id) for change in changes if isinstance(change, ClaimPayment)]
         if _taken(claimed, self.payments):
             raise Overtaken("Another transaction recorded this payment first; read again.")
+        waybills = [change for change in changes if isinstance(change, ClaimWaybill)]
+        if any(self._is_taken(snapshot, claim) for claim in waybills if claim.told_by is ShipmentSource.MERCHANT):
+            raise WaybillTaken("This tracking number is on another buyer's order.")
+        reminded = [_reminder(snapshot, change) for change in changes if isinstance(change, RecordReminder)]
+        if _taken(reminded, self.reminders):
+            raise Overtaken("Another worker told this reminder first.")
         broken = broken_constraint(snapshot) or self._broken_beside(snapshot, changes)
         if broken is not None:
             raise InvariantBroken(f"The store refused a write: it breaks {broken}.")
@@ -276,10 +293,31 @@ class MemoryTables:
                 self._close_task(change)
             case OpenIncident():
                 self._open_incident(snapshot, change)
+            case MoveIncident():
+                self._move_incident(change)
+            case PutContest():
+                known = self._incident(change.incident_id)
+                assert known is not None
+                self.incidents[known.ticket_id] = replace(known, contest=change.contest)
             case ClaimPayment():
                 self.payments[change.provider, change.payment_id] = snapshot.order.buyer_id
+            case ClaimWaybill():
+                self._claim_waybill(snapshot, change)
+            case RecordReminder():
+                self.reminders.add(_reminder(snapshot, change))
             case SharePayment():
                 self.shared.update(self._shared_after([change]))
+
+    def _is_taken(self, snapshot: OrderSnapshot, claim: ClaimWaybill) -> bool:
+        """Whether the number is another buyer's from about the same time."""
+        buyer_id, claimed_at = self.waybills.get(claim.waybill, (snapshot.order.buyer_id, claim.at))
+        return buyer_id != snapshot.order.buyer_id and abs(claim.at - claimed_at) < WAYBILL_KEPT
+
+    def _claim_waybill(self, snapshot: OrderSnapshot, claim: ClaimWaybill) -> None:
+        buyer_id = snapshot.order.buyer_id
+        known, claimed_at = self.waybills.get(claim.waybill, (buyer_id, claim.at))
+        if known == buyer_id or claim.at >= claimed_at + WAYBILL_KEPT:
+            self.waybills[claim.waybill] = buyer_id, max(claimed_at, claim.at)
 
     def _open_task(self, told: OpenTask) -> None:
         """Nothing new for a cause that is known, or while a task of the condition is open."""
@@ -303,7 +341,12 @@ class MemoryTables:
         if known is not None:
             amount_minor = max(known.amount_minor, told.amount_minor)
             evidence = [*known.evidence, told.evidence]
-            self.incidents[told.ticket_id] = replace(known, evidence=evidence, amount_minor=amount_minor)
+            grown = replace(known, evidence=evidence, amount_minor=amount_minor, version=known.version + 1)
+            if amount_minor > known.amount_minor:
+                due_at = told.opened_at + REMIND_UNDECIDED
+                state = known.state if known.state is IncidentState.CONTESTED else IncidentState.OPEN
+                grown = replace(grown, state=state, due_at=min(known.due_at or due_at, due_at))
+            self.incidents[told.ticket_id] = grown
             return
         self.incidents[told.ticket_id] = Incident(
             incident_id=told.incident_id,
@@ -311,12 +354,23 @@ class MemoryTables:
             ticket_id=told.ticket_id,
             shop_id=told.shop_id,
             kind="goods_left_after_refund",
-            state="open",
+            state=IncidentState.OPEN,
             amount_minor=told.amount_minor,
             currency=told.currency,
             evidence=[told.evidence],
             opened_at=told.opened_at,
+            due_at=told.opened_at + REMIND_UNDECIDED,
         )
+
+    def _incident(self, incident_id: UUID) -> Incident | None:
+        return next((one for one in self.incidents.values() if one.incident_id == incident_id), None)
+
+    def _move_incident(self, told: MoveIncident) -> None:
+        """The new row; the contest is a row of its own."""
+        known = self.incidents[told.incident.ticket_id]
+        self.incidents[known.ticket_id] = replace(told.incident, contest=known.contest)
+        if told.entry is not None:
+            self.incident_entries.setdefault(known.incident_id, []).append(told.entry)
 
     def _with_category(self, line: OrderLine) -> OrderLine:
         """The line with its category's flags: one that says *customised* or *virtual* overrides the other (R2)."""
@@ -333,6 +387,10 @@ class MemoryTables:
 def _taken(keys: Sequence[object], known: Collection[object]) -> bool:
     """Whether a key exists already, or occurs twice."""
     return len(set(keys)) < len(keys) or any(key in known for key in keys)
+
+
+def _reminder(snapshot: OrderSnapshot, change: RecordReminder) -> tuple[str, str, str, int]:
+    return snapshot.order.order_id, change.risk, change.subject, change.stage
 
 
 def _pseudonym(buyer_id: str) -> str:

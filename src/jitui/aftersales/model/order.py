@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -182,7 +182,8 @@ class Funding:
 class Shipment:
     """A shipment, identified by its waybill; the same waybill again is the same shipment.
 
-    `commanded_lines`: its units that left by a ship command; the others left by a carrier's scan alone.
+    `commanded_lines`: its units that left by a ship command; the others left by a carrier's scan alone. `entered_at`:
+    when the merchant told of it first; None while only the carrier has (R9).
     """
 
     shipment_id: UUID
@@ -195,6 +196,7 @@ class Shipment:
     happened_at: datetime
     recorded_at: datetime
     commanded_lines: tuple[LineUnits, ...] = ()
+    entered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,12 @@ def waybill_of(tracking_no: str) -> str:
     """
     return _DASHES.sub("-", unicodedata.normalize("NFKC", tracking_no)).strip().casefold()
 
+
+WAYBILL_KEPT = timedelta(days=180)
+"""Within this time a carrier does not give a number out again: a claim gives way to one that is so much later.
+
+In the constraint `waybill_of_one_buyer` too.
+"""
 
 _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63]")
 

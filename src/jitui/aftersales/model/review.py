@@ -82,7 +82,7 @@ class AtFault(StrEnum):
     NOBODY = "nobody"
 
 
-class BorneBy(StrEnum):
+class RefundBorneBy(StrEnum):
     """Who bears a refund that an arbitration approves. The platform pays the shop what it lost by it."""
 
     MERCHANT = "merchant"
@@ -100,7 +100,7 @@ class Arbitration:
     answer_by: datetime
     evidence: tuple[EvidenceItem, ...] = ()
     at_fault: AtFault | None = None
-    borne_by: BorneBy | None = None
+    borne_by: RefundBorneBy | None = None
     note: str = ""
     decided_by: str = ""
     decided_at: datetime | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from jitui.aftersales.model.incident import Incident
 from jitui.aftersales.model.order import (
     Buyer,
     Dispute,
@@ -40,6 +41,7 @@ class OrderSnapshot:
     attempts: tuple[Attempt, ...] = ()
     disputes: tuple[Dispute, ...] = ()
     completed_by_event: bool = False  # the buyer's history has a completion of this order that was not taken back
+    incident: Incident | None = None  # read for a command that is about an incident, and for no other
 
     @property
     def is_completed(self) -> bool:

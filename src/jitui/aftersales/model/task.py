@@ -45,6 +45,8 @@ class TaskKind(StrEnum):
     COMPLAINT_OVERDUE = "complaint_overdue"
     WEBHOOK_DEAD_LETTER = "webhook_dead_letter"
     WEBHOOK_ENDPOINT_PAUSED = "webhook_endpoint_paused"
+    NOTICE_DEAD = "notice_dead"
+    NOTICE_UNKNOWN = "notice_unknown"
     CANARY_ENDED = "canary_ended"
     CANARY_SIGNAL = "canary_signal"
     CHANGE_UNCONFIRMED = "change_unconfirmed"

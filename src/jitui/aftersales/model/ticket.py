@@ -31,10 +31,18 @@ APPROVED_STATES = frozenset({TicketState.REFUNDING, TicketState.REFUNDED, Ticket
 """The refund was approved; the ticket keeps its units for good."""
 
 
+class Basis(StrEnum):
+    """On what ground the buyer asks: the platform's guarantee, or the law's right to withdraw from the contract."""
+
+    GOODWILL = "goodwill"
+    WITHDRAWAL = "withdrawal"
+
+
 class ApprovedBy(StrEnum):
     """What approved the refund: one automation, or one person."""
 
     INSTANT_REFUND = "instant_refund"
+    WITHDRAWAL = "withdrawal"
     MERCHANT = "merchant"
     MERCHANT_TIMEOUT = "merchant_timeout"
     ARBITRATION = "arbitration"
@@ -55,12 +63,14 @@ class Reason(StrEnum):
 class Arm(StrEnum):
     """The arm of the experiment that the ticket is in.
 
-    The hold-out shows results without the service (R7), the canary those of a policy that a share of buyers tries.
+    The hold-out shows results without the service (R7), the canary those of a policy that a share of buyers tries. A
+    request that no policy of the platform's decides is in none.
     """
 
     LIVE = "live"
     CANARY = "canary"
     HOLD_OUT = "hold_out"
+    NONE = "none"
 
 
 class ActorKind(StrEnum):
@@ -115,6 +125,7 @@ class Ticket:
     freight_minor: int
     arm: Arm
     requested_at: datetime
+    basis: Basis = Basis.GOODWILL
     funding_returns: dict[Funder, int] = field(default_factory=dict)
     notice: dict[str, str] | None = None
     approved_by: ApprovedBy | None = None

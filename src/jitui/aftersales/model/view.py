@@ -19,7 +19,7 @@ from jitui.aftersales.model.review import (
     RejectionCode,
 )
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, Ticket, TicketEvent, TicketState
+from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Basis, Reason, Ticket, TicketEvent, TicketState
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class TicketView:
     refunds: tuple[RefundView, ...]
     timeline: tuple[TimelineView, ...]
     review: ReviewView | None = None
+    basis: Basis = Basis.GOODWILL
 
 
 _OWN_STAFF = frozenset({ActorKind.PLATFORM, ActorKind.OPERATOR})
@@ -203,6 +204,7 @@ def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
         refunds=tuple(_refund(refund) for refund in snapshot.refunds_of(ticket_id)),
         timeline=tuple(_event(event) for event in snapshot.timeline_of(ticket_id)),
         review=_review(snapshot, ticket),
+        basis=ticket.basis,
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 from uuid import UUID
 
 from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketFilter, TicketRef
+from jitui.aftersales.ticket_list import place_of
 from jitui.backtest.history import FileCounts, SetAside, Unmatched
 from jitui.demo.replay.check import BooksCheck
 from jitui.demo.replay.driver import Asked, Replay
@@ -165,13 +165,12 @@ async def make_report(run: Replay, left_out: LeftOutRows, counts: FileCounts, ch
 
 
 async def _tickets(run: Replay) -> AsyncIterator[Ticket]:
-    after: tuple[datetime, UUID] | None = None
-    while page := await run.service.queries.tickets(
-        TicketFilter(shop_id=run.history.shop_id, after=after, limit=_PAGE)
-    ):
+    await run.service.ticket_list.fill()
+    wanted = TicketFilter(shop_id=run.history.shop_id, limit=_PAGE)
+    while page := (await run.service.queries.tickets(wanted)).tickets:
         for ticket in page:
             yield ticket
-        after = (page[-1].requested_at, page[-1].ticket_id)
+        wanted = replace(wanted, after=place_of(page[-1], wanted.sort))
 
 
 def _assumed(run: Replay) -> dict[str, object]:

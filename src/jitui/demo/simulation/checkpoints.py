@@ -17,6 +17,7 @@ from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
+    IncidentRef,
     NewOrder,
     Opened,
     OrderRef,
@@ -195,6 +196,10 @@ class CheckpointedStore:
         found = await self._inner.tickets_to_remind(now, limit)
         await self._checkpoints.stop_at("to remind found")
         return found
+
+    async def due_incidents(self, now: datetime, limit: int) -> list[IncidentRef]:
+        """Incidents have deadlines of days, which no simulation reaches."""
+        return await self._inner.due_incidents(now, limit)
 
     async def purge_responses(self, before: datetime) -> int:
         """Stops before."""

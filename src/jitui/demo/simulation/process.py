@@ -38,6 +38,7 @@ from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
 from jitui.bootstrap import Service, open_service
+from jitui.deadlines import expire_due, remind_due
 from jitui.demo.simulation.checkpoints import (
     CheckpointedFeed,
     CheckpointedProvider,
@@ -49,7 +50,7 @@ from jitui.demo.simulation.messages import Begin, Go, Hello, ProcessSpec, Result
 from jitui.errors import JituiError, Unavailable
 from jitui.ids import lane_of, lane_of_id
 from jitui.settings import Settings
-from jitui.worker import KEEP_RESPONSES, expire_due, pay_due, remind_due
+from jitui.worker import KEEP_RESPONSES, pay_due
 
 PROCESS_HEADER = "x-simulated-process"
 PATIENT_SECONDS = 120.0

@@ -151,6 +151,7 @@ def _complaint(row: ComplaintView) -> Complaint:
         row.answer,
         row.answered_by,
         row.answered_at,
+        row.incident_id,
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from jitui.entrypoints.cli.doctor_notices import given_up, sending
 from jitui.entrypoints.cli.doctor_operations import MEND_TROUBLE, RUN_A_WORKER, DoctorFinding, Level, operations
 from jitui.entrypoints.cli.doctor_sign_in import sign_in
 from jitui.entrypoints.cli.exits import FAILED
@@ -93,6 +94,7 @@ def _findings() -> Iterator[DoctorFinding]:
     yield _metrics(settings)
     yield _encryption(settings)
     yield from sign_in(settings)
+    yield from sending(settings)
     yield _browser()
     yield _fonts()
 
@@ -182,6 +184,7 @@ def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
     yield DoctorFinding("migrations", Level.OK, f"at revision {stands.revision}{ahead}")
     yield from asyncio.run(_rows(url, settings))
     yield asyncio.run(_webhooks(url, settings))
+    yield asyncio.run(given_up(url))
 
 
 async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
@@ -192,7 +195,8 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.aftersales.operations.watch import FIRST_LOOK, standing_now
-    from jitui.bootstrap import expected_of, utc_now
+    from jitui.bootstrap import utc_now
+    from jitui.entrypoints.cli.doctor_operations import expected_of
 
     async with make_pool(url, max_size=1) as pool:
         live = await PostgresPolicies(pool).publication(None, documents=True)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jitui.aftersales.model.task import NewTask
+    from jitui.aftersales.operations.conditions import Expected
+    from jitui.aftersales.provider import Capabilities
     from jitui.aftersales.queries import OperationsState
+    from jitui.settings import Settings
 
 
 class Level(StrEnum):
@@ -177,3 +180,22 @@ def _age(now: datetime, since: datetime) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+async def expected_of(settings: Settings) -> Expected:
+    """What is usual here, by the settings alone; a provider whose secrets cannot be used is left out."""
+    from contextlib import AsyncExitStack, suppress
+
+    from jitui.aftersales.operations.conditions import Expected
+    from jitui.bootstrap import alipay, simulator, stripe, wechat_pay
+    from jitui.errors import NotConfigured
+
+    async with AsyncExitStack() as stack:
+        found: dict[str, Capabilities] = {}
+        for make in (alipay, simulator, stripe, wechat_pay):
+            with suppress(NotConfigured):
+                provider = make(settings)
+                if provider is not None:
+                    await stack.enter_async_context(provider)
+                    found[provider.name] = provider.capabilities
+        return Expected(found, settings.usage_max_age)

@@ -58,7 +58,7 @@ def list_tickets(
 
     wanted = None if state is None else word_of(state, tuple(TicketState), "--state")
     asked = TicketFilter(shop_id=shop, buyer_id=buyer, order_id=order, state=wanted, limit=limit)
-    found = with_app(lambda service: service.queries.tickets(asked))
+    found = with_app(lambda service: service.queries.tickets(asked)).tickets
     if as_json:
         print_json({"tickets": found})
         return
@@ -198,7 +198,7 @@ def decide_ticket(
 
 def _decision(verdict: str, fault: str, borne_by: str | None, reason: str) -> ArbitrationDecision:
     from jitui.aftersales.commands.arbitration import ArbitrationDecision
-    from jitui.aftersales.model.review import AtFault, BorneBy
+    from jitui.aftersales.model.review import AtFault, RefundBorneBy
     from jitui.entrypoints.cli.words import word_of
     from jitui.errors import BadInput
 
@@ -208,7 +208,7 @@ def _decision(verdict: str, fault: str, borne_by: str | None, reason: str) -> Ar
         raise BadInput("--borne-by goes with approve, and only with it.", path="--borne-by")
     if not reason.strip():
         raise BadInput("Say why: both read it.", path="--reason")
-    bears = None if borne_by is None else word_of(borne_by, tuple(BorneBy), "--borne-by")
+    bears = None if borne_by is None else word_of(borne_by, tuple(RefundBorneBy), "--borne-by")
     return ArbitrationDecision(word_of(fault, tuple(AtFault), "--fault"), bears, reason.strip())
 
 

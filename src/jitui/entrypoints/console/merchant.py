@@ -1,4 +1,4 @@
-"""The merchant's pages: tickets, one ticket with its decision; the page of coverage stands in `coverage`."""
+"""The merchant's pages: tickets, one ticket with its decision; `coverage` and `shipping` have the others."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from jitui.aftersales.ports import TicketRef
 from jitui.entrypoints.console.access import needs, own_ticket, pages_of
 from jitui.entrypoints.console.coverage import complain, coverage
 from jitui.entrypoints.console.progress import steps_of
+from jitui.entrypoints.console.shipping import shipping
 from jitui.entrypoints.console.start import Form, seen_version
 from jitui.entrypoints.console.ticket_list import TABS, csv_of, page_of, read_query
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
@@ -215,6 +216,6 @@ def _clean(text: str) -> str:
 
 ROUTER = Router(
     "/merchant",
-    route_handlers=[tickets, tickets_csv, ticket_page, approve_ticket, reject_ticket, coverage, complain],
+    route_handlers=[tickets, tickets_csv, ticket_page, approve_ticket, reject_ticket, shipping, coverage, complain],
     guards=[pages_of(Role.MERCHANT)],
 )

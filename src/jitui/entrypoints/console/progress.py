@@ -56,7 +56,7 @@ def steps_of(view: TicketView) -> Sequence[ProgressStep]:
             ProgressStep(_("On its way"), StepState.TO_COME),
             ProgressStep(_("Refunded"), StepState.TO_COME),
         )
-    by_platform = view.approved_by is ApprovedBy.INSTANT_REFUND
+    by_platform = view.approved_by in (ApprovedBy.INSTANT_REFUND, ApprovedBy.WITHDRAWAL)
     approved = ProgressStep(_("Approved at once") if by_platform else _("Approved"), StepState.DONE, view.approved_at)
     return asked, approved, *_payment(view)
 

@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
-from uuid import UUID
 
 from litestar.exceptions import ValidationException
 
 from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketFilter
-from jitui.entrypoints.console.cursor import read_place
+from jitui.aftersales.ticket_list import Place, SortOrder, TicketSort, place_of
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.visit import Visit
-from jitui.entrypoints.cursor import to_cursor
+from jitui.entrypoints.ticket_cursor import place_in, ticket_cursor
 from jitui.money import to_decimal_text
 from jitui.text import for_spreadsheet
 
@@ -38,6 +37,8 @@ class ListQuery:
     since: date | None = None
     until: date | None = None
     order_id: str = ""
+    sort: TicketSort = TicketSort.REQUESTED_AT
+    direction: SortOrder = SortOrder.DESC
     after: str = ""
 
     def link(self, path: str = "/merchant/tickets", **changed: object) -> str:
@@ -49,6 +50,8 @@ class ListQuery:
             "since": wanted.since,
             "until": wanted.until,
             "order": wanted.order_id,
+            "sort": wanted.sort if wanted.sort is not TicketSort.REQUESTED_AT else "",
+            "direction": wanted.direction if wanted.direction is not SortOrder.DESC else "",
             "after": wanted.after,
         }
         query = urlencode({name: str(value) for name, value in pairs.items() if value})
@@ -78,6 +81,8 @@ def read_query(params: Mapping[str, str]) -> ListQuery:
             since=_day(params.get("since", "")),
             until=_day(params.get("until", "")),
             order_id=order_id[:200],
+            sort=TicketSort(params.get("sort") or TicketSort.REQUESTED_AT),
+            direction=SortOrder(params.get("direction") or SortOrder.DESC),
             after=params.get("after", ""),
         )
     except ValueError as error:
@@ -95,18 +100,19 @@ def _day(text: str) -> date | None:
 
 async def page_of(visit: Visit, query: ListQuery) -> tuple[Sequence[Ticket], str]:
     """A page of the shop's tickets, and the cursor of the next page; empty on the last page."""
-    found = await visit.service.queries.tickets(replace(_filter(visit, query), limit=TICKETS_PER_PAGE + 1))
+    wanted = replace(_filter(visit, query), limit=TICKETS_PER_PAGE + 1)
+    found = (await visit.service.queries.tickets(wanted)).tickets
     shown = found[:TICKETS_PER_PAGE]
-    return shown, _cursor(shown[-1]) if len(found) > len(shown) else ""
+    return shown, ticket_cursor(shown[-1], wanted) if len(found) > len(shown) else ""
 
 
 async def csv_of(visit: Visit, query: ListQuery) -> AsyncIterator[bytes]:
     """The whole filtered list as CSV, in batches, with a byte order mark for spreadsheets."""
     yield "\ufeff".encode() + _csv_rows([_headings(visit.speech)])
     wanted = replace(_filter(visit, replace(query, after="")), limit=CSV_BATCH)
-    while batch := await visit.service.queries.tickets(wanted):
+    while batch := (await visit.service.queries.tickets(wanted)).tickets:
         yield _csv_rows([_csv_row(visit.speech, ticket) for ticket in batch])
-        wanted = replace(wanted, after=(batch[-1].requested_at, batch[-1].ticket_id))
+        wanted = replace(wanted, after=place_of(batch[-1], wanted.sort))
 
 
 def _filter(visit: Visit, query: ListQuery) -> TicketFilter:
@@ -117,7 +123,9 @@ def _filter(visit: Visit, query: ListQuery) -> TicketFilter:
         approved_by=query.approved_by,
         requested_from=_midnight(visit, query.since) if query.since else None,
         requested_until=_midnight(visit, query.until + timedelta(days=1)) if query.until else None,
-        after=_after(query.after) if query.after else None,
+        sort=query.sort,
+        order=query.direction,
+        after=_begins(query) if query.after else None,
     )
 
 
@@ -125,14 +133,9 @@ def _midnight(visit: Visit, day: date) -> datetime:
     return datetime.combine(day, time.min, visit.service.settings.time_zone)
 
 
-def _cursor(ticket: Ticket) -> str:
-    return to_cursor(ticket.requested_at, str(ticket.ticket_id))
-
-
-def _after(cursor: str) -> tuple[datetime, UUID]:
-    at, ticket_id = read_place(cursor)
+def _begins(query: ListQuery) -> Place:
     try:
-        return at, UUID(ticket_id)
+        return place_in(query.after, query.sort, query.direction)
     except ValueError as error:
         raise ValidationException from error
 

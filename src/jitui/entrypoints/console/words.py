@@ -17,6 +17,7 @@ from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.review import RejectionCode
 from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.outcomes import RefusalCode
+from jitui.aftersales.shipping_risks import RiskKind
 from jitui.identity.access import Role
 from jitui.identity.people import SignInRefusal
 from jitui.policy import Verdict
@@ -61,6 +62,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
     },
     ApprovedBy: {
         ApprovedBy.INSTANT_REFUND: _("Platform guarantee"),
+        ApprovedBy.WITHDRAWAL: _("Right of withdrawal"),
         ApprovedBy.MERCHANT: _("The shop"),
         ApprovedBy.MERCHANT_TIMEOUT: _("Deadline passed"),
         ApprovedBy.ARBITRATION: _("Arbitration"),
@@ -138,6 +140,14 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         ContestOutcome.UPHELD: _("The platform agrees"),
         ContestOutcome.REJECTED: _("The platform does not agree"),
     },
+    RiskKind: {
+        RiskKind.LABEL_NOT_HANDED_OVER: _("Label printed, parcel not handed over"),
+        RiskKind.SHIP_BY_NEAR: _("To be shipped soon"),
+        RiskKind.SHIP_BY_PASSED: _("Not shipped in time"),
+        RiskKind.SCAN_WITHOUT_TRACKING: _("With the carrier, no tracking number entered"),
+        RiskKind.OPEN_TICKET: _("Refund asked for: do not ship"),
+        RiskKind.STOP_SHIP_UNANSWERED: _("Refunded with a printed label, not answered"),
+    },
     RefusalCode: {
         RefusalCode.NOT_FOUND: _("There is no such thing here, or it is not yours to see."),
         RefusalCode.ORDER_NOT_REPLACEABLE: _("This order cannot be changed any more."),
@@ -148,6 +158,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.REFUND_IN_PROGRESS: _("A refund of these goods has been asked for already."),
         RefusalCode.UNITS_REFUNDED: _("These units were refunded: do not ship them."),
         RefusalCode.UNITS_NOT_AVAILABLE: _("Not so many units can be refunded or shipped any more."),
+        RefusalCode.WAYBILL_OF_ANOTHER_BUYER: _("This tracking number is on another buyer's order. Please check it."),
+        RefusalCode.NO_STOP_SHIP: _("No goods of this ticket are to be stopped."),
+        RefusalCode.STOP_SHIP_ANSWERED: _("These goods were said to be gone, and an incident stands."),
         RefusalCode.NOTHING_TO_REFUND: _("There is nothing on this order that can still be refunded."),
         RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE: _("Less than this amount can still be refunded on this order."),
         RefusalCode.TOO_MANY_REQUESTS: _("You asked for this order a moment ago. Please try again in a minute."),
@@ -167,6 +180,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.TICKET_STALE: _("Somebody changed this ticket since you opened it. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_APPROVED: _("This ticket was approved already. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_CLOSED: _("This ticket was closed already. This is how it stands now."),
+        RefusalCode.WITHDRAWAL_NEEDS_GROUND: _(
+            "The buyer withdraws by right. Approve, or reject with the tracking number if the goods have left."
+        ),
         RefusalCode.TICKET_NOT_EXPIRED: _("The ticket's deadline has not passed."),
         RefusalCode.TICKET_ASSIGNED: _("Somebody else works on this ticket now."),
         RefusalCode.EVIDENCE_MISSING: _("The reason needs something that shows it."),
@@ -177,6 +193,20 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.ARBITRATION_DECIDED: _("The platform has decided on this request already."),
         RefusalCode.ARBITRATION_NOT_OPEN: _("The platform was not asked to look at this request."),
         RefusalCode.TOO_MANY_REVIEW_TEMPLATES: _("There are too many templates. Please delete one first."),
+        RefusalCode.INCIDENT_STALE: _("Somebody changed this incident since you opened it. This is how it stands now."),
+        RefusalCode.INCIDENT_CONTESTED: _("The shop has contested this incident. It is answered first."),
+        RefusalCode.INCIDENT_NOT_CONTESTED: _("Nobody has contested this incident."),
+        RefusalCode.INCIDENT_NOT_CONTESTABLE: _("This incident cannot be contested any more."),
+        RefusalCode.INCIDENT_ANSWER_INCOMPLETE: _("An answer that agrees needs a new outcome."),
+        RefusalCode.INCIDENT_REFERENCE_MISSING: _("Please name the payment."),
+        RefusalCode.INCIDENT_FULL: _("This incident has too many entries."),
+        RefusalCode.AMOUNT_EXCEEDS_INCIDENT: _("That is more than the incident is about."),
+        RefusalCode.LOSS_TERMS_DIFFER: _("The policy says otherwise who bears this loss."),
+        RefusalCode.NOTHING_TO_RECOVER: _("Nothing is left to recover."),
+        RefusalCode.RECOVERY_EXCEEDS_RECEIVABLE: _("That is more than the shop still owes."),
+        RefusalCode.PERIOD_NOT_OVER: _("This period is not over yet."),
+        RefusalCode.PERIOD_CLOSED: _("This period is closed already."),
+        RefusalCode.LEDGER_BUSY: _("The books are in use just now. Please try again."),
         RefusalCode.REFUND_NOT_FAILED: _("This refund has not failed."),
         RefusalCode.SETTLEMENT_DIFFERS: _("This is not the amount of the refund."),
         RefusalCode.SETTLEMENT_PROPOSED: _("A payment by hand waits for a second person."),
@@ -205,6 +235,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
 WHY: Mapping[str, str] = {
     "requested": _("Refund asked for"),
     "approved_instant_refund": _("Approved by the platform guarantee"),
+    "approved_withdrawal": _("Approved, because the buyer withdrew by right"),
     "approved_merchant": _("Approved by the shop"),
     "approved_merchant_timeout": _("Approved, because the deadline passed"),
     "approved_arbitration": _("Approved in arbitration"),
@@ -222,8 +253,10 @@ WHY: Mapping[str, str] = {
     "arbitration_opened": _("The buyer asked the platform to decide"),
     "arbitration_withdrawn": _("The buyer no longer asks the platform to decide"),
     "arbitration_decided": _("The platform decided"),
-    "evidence_added": _("Evidence was added"),
+    "arbitration_evidence_added": _("Evidence was added"),
     "carrier_scan": _("The carrier scanned a parcel"),
+    "stop_ship_held": _("The warehouse holds the goods"),
+    "stop_ship_already_gone": _("The warehouse says that the goods had left"),
     "freight_moved": _("The freight now goes with this ticket"),
     "captured_later": _("More was paid on this order, and goes with this ticket"),
     "paid": _("The money has arrived"),

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from jitui.aftersales.shipping_risks import RiskKind
 from jitui.entrypoints.cursor import from_cursor, to_cursor
 from jitui.entrypoints.http.fields import Storable, Time
 from jitui.entrypoints.http.problems import refuse
@@ -22,6 +23,14 @@ class TimePlace(msgspec.Struct, frozen=True, array_like=True):
 
     at: Time
     id: UUID
+
+
+class RiskPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A position in the list of shipping risks, which is ordered by time, then by kind and by what each is about."""
+
+    at: Time
+    risk: RiskKind
+    subject: Storable
 
 
 class NamedPlace(msgspec.Struct, frozen=True, array_like=True):

@@ -6,8 +6,11 @@ An entry `Struct.field` describes a narrower meaning in one body. The types and 
 from __future__ import annotations
 
 from jitui.entrypoints.http.descriptions_caps import CAP_FIELDS
+from jitui.entrypoints.http.descriptions_incidents import INCIDENT_FIELDS
+from jitui.entrypoints.http.descriptions_notices import NOTICE_FIELDS
 from jitui.entrypoints.http.descriptions_policies import POLICY_FIELDS
 from jitui.entrypoints.http.descriptions_reviews import REVIEW_FIELDS
+from jitui.entrypoints.http.descriptions_shipping import SHIPPING_FIELDS
 
 FIELDS: dict[str, str] = {
     "accepted": "Events that are new.",
@@ -46,6 +49,7 @@ FIELDS: dict[str, str] = {
     "approved_at": "When it was approved; null until then.",
     "TicketQuery.approved_by": "Only tickets with this approval.",
     "approved_by": "Which automation or person approved; null until then.",
+    "TicketPage.as_of": "Up to when the list is complete.",
     "at": "When it happened.",
     "attempt_id": "The id of the attempt; the provider sees it as the key of the refund.",
     "attempt_no": "Counts the attempts of a refund from 1.",
@@ -54,6 +58,8 @@ FIELDS: dict[str, str] = {
     "awaiting": "Requests that are waiting for the merchant.",
     "balance_minor": "Debits less credits, in minor units.",
     "balances": "The balance of each account.",
+    "basis": "`goodwill`: the platform's guarantee decides. `withdrawal`: the buyer withdraws from the contract by "
+    "right, which no policy, cap or restriction can refuse.",
     "body": "Further data of the event; its fields depend on the kind and are in the reference.",
     "buyer_id": "The platform's id of the buyer.",
     "AppealQuery.buyer_id": "Only appeals of this buyer.",
@@ -158,6 +164,7 @@ FIELDS: dict[str, str] = {
     "instant_p99_seconds": "The time in seconds in which 99 of 100 instant refunds arrived; null without one.",
     "item_id": "The platform's id of the item.",
     "kind": "The kind.",
+    "lag_ms": "How many milliseconds ago `as_of` was; 0 for a list that is exact.",
     "ChangeAnswer.kind": "What happened, such as `stop_ship`.",
     "DeliveryAnswer.kind": "What happened, such as `stop_ship`.",
     "EventSent.kind": "The kind of event, such as `order_completed`.",
@@ -206,6 +213,7 @@ FIELDS: dict[str, str] = {
     "PolicyAnswer.notice": "The sentence that merchants read on an instant refund, by language.",
     "opened_at": "When it was opened.",
     "opened_by": "Who opened it: `buyer`, or who did it for the buyer; of staff, only the platform reads the name.",
+    "order": "The direction: `asc` or `desc`. One is exactly the other read from its end.",
     "order_id": "The platform's id of the order.",
     "order_ids": "Orders of the buyer, by the platform's ids.",
     "EventSent.order_id": "The order that the event is about.",
@@ -337,6 +345,7 @@ FIELDS: dict[str, str] = {
     "started_at": "When the provider was called.",
     "starts_at": "When the restriction begins.",
     "RestrictionSent.starts_at": "When the restriction begins; not given: now.",
+    "sort": "What the list is sorted by. Equal ones are in order of their ids.",
     "state": "The state that it is in.",
     "AppealQuery.state": "Only appeals in this state.",
     "DeliveryQuery.state": "Only deliveries in this state.",
@@ -421,6 +430,9 @@ FIELDS: dict[str, str] = {
     **POLICY_FIELDS,
     **REVIEW_FIELDS,
     **CAP_FIELDS,
+    **INCIDENT_FIELDS,
+    **SHIPPING_FIELDS,
+    **NOTICE_FIELDS,
 }
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from inspect import cleandoc
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -20,6 +20,7 @@ from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.descriptions import description_of
 from jitui.entrypoints.http.fields import Id, Kind
+from jitui.entrypoints.http.openapi_media import plain_content
 from jitui.entrypoints.http.openapi_times import mark_times
 from jitui.entrypoints.http.openapi_webhooks import webhook_event
 from jitui.entrypoints.http.operation import JSON, Nothing, Operation, described, method_of, path_of
@@ -56,6 +57,7 @@ _REF = "#/components/schemas/{name}"
 TAGS = {
     "After-sales": "Refund requests before shipment: request, decide, review, explain.",
     "Orders": "Orders with their payments, parcels and completion, as the platform has them.",
+    "Shipping": "Shipping risks, many tracking numbers at once, and the answer to a stop-ship.",
     "Buyers": "What the platform knows of buyers, and their history.",
     "Personal data": "What is stored about one buyer, handed out whole; and the erasure of a buyer.",
     "History": "From when on history is complete: what was never declared is unknown, not zero.",
@@ -68,6 +70,7 @@ TAGS = {
     "Notifications": "Notifications by payment providers.",
     "Pauses": "Stopping instant refunds for a shop, category, item, region or the platform.",
     "Restrictions and lists": "Withdrawing the service from a buyer, and appeals against it; allow and deny lists.",
+    "Notices": "Which notices buyers and shops get.",
     "Policies": "The published conditions and their earlier versions.",
     "Service": "The state of the service.",
 }
@@ -114,7 +117,7 @@ def _schemas() -> Json:
     kinds = [operation.body for operation in operations if operation.takes_body]
     for operation in operations:
         kinds += [answer for answer in operation.answers.values() if answer is not None and answer is not str]
-        kinds += operation.other_media.values()
+        kinds += [kind for kind in operation.other_media.values() if kind not in (str, bytes)]
     kinds = [*dict.fromkeys(kinds), ProblemBody]
     _, components = msgspec.json.schema_components(kinds, schema_hook=_anything, ref_template=_REF)
     mark_times(components, kinds)
@@ -216,7 +219,7 @@ def _content(media_type: str, kind: type[Any], example: object) -> Json:
 
 _UUIDS = frozenset(
     {"ticket_id", "refund_id", "restriction_id", "appeal_id", "task_id", "endpoint_id", "proposal_id"}
-    | {"confirmation_id", "complaint_id", "announcement_id", "opinion_id", "selection_id"}
+    | {"confirmation_id", "complaint_id", "incident_id", "announcement_id", "opinion_id", "selection_id"}
 )
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
@@ -231,6 +234,7 @@ _PATH_EXAMPLES = {
     "refund_id": "0197312a-6c00-7a12-9d11-2b3c4d5e6f3c",
     "restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
     "appeal_id": "0197312a-7600-7a18-9577-d6e7f8090a3c",
+    "incident_id": "0197312a-7000-7a14-a133-8192a3b4c53c",
     "complaint_id": "0197312a-7700-7a18-b577-d6e7f8091a3c",
     "task_id": "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c",
     "proposal_id": "0197312a-8000-7a18-9577-d6e7f8091a00",
@@ -364,7 +368,9 @@ def _success(handler: HTTPRouteHandler, operation: Operation, status: int, shown
         response["content"] = {JSON: _content(JSON, answer, shown[answer])}
     if status == 200:
         others = operation.other_media.items()
-        response.setdefault("content", {}).update({name: _content(name, kind, shown[kind]) for name, kind in others})
+        response.setdefault("content", {}).update(
+            {name: plain_content(kind) or _content(name, kind, shown[kind]) for name, kind in others}
+        )
     response["headers"] = _success_headers(operation, status)
     return response
 
@@ -431,8 +437,7 @@ def _problem(kinds: Sequence[ProblemKind]) -> Json:
 def problem_example(kind: ProblemKind) -> Json:
     """An example of a problem of this kind."""
     problem = not_found() if kind is NOT_FOUND else Problem(kind, _EXAMPLE_DETAILS.get(kind.slug, kind.title + "."))
-    example: Json = json.loads(body_of(problem))
-    return example
+    return cast("Json", json.loads(body_of(problem)))
 
 
 _EXAMPLE_DETAILS = {

@@ -75,6 +75,9 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.REFUND_IN_PROGRESS, 409, "A refund ticket is open on these goods"),
         (RefusalCode.UNITS_REFUNDED, 409, "These units were refunded"),
         (RefusalCode.UNITS_NOT_AVAILABLE, 409, "Fewer units are left than were named"),
+        (RefusalCode.WAYBILL_OF_ANOTHER_BUYER, 409, "The tracking number is on another buyer's order"),
+        (RefusalCode.NO_STOP_SHIP, 409, "No goods of this ticket are to be stopped"),
+        (RefusalCode.STOP_SHIP_ANSWERED, 409, "The goods were said to be gone"),
         (RefusalCode.NOTHING_TO_REFUND, 409, "Nothing is left to refund"),
         (RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE, 409, "The amount is more than can be refunded"),
         (RefusalCode.TOO_MANY_REQUESTS, 429, "Too many refund requests on this order"),
@@ -89,6 +92,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.TICKET_STALE, 412, "The ticket has changed"),
         (RefusalCode.TICKET_ALREADY_APPROVED, 409, "The ticket was approved already"),
         (RefusalCode.TICKET_ALREADY_CLOSED, 409, "The ticket is closed"),
+        (RefusalCode.WITHDRAWAL_NEEDS_GROUND, 409, "A withdrawal is not the shop's to refuse"),
         (RefusalCode.TICKET_NOT_EXPIRED, 409, "The ticket's deadline has not passed"),
         (RefusalCode.TICKET_ASSIGNED, 409, "Somebody else works on the ticket"),
         (RefusalCode.EVIDENCE_MISSING, 422, "The reason needs evidence"),
@@ -120,6 +124,20 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.RESTRICTION_OVER, 409, "The restriction is over"),
         (RefusalCode.APPEAL_OPEN, 409, "An appeal is open already"),
         (RefusalCode.APPEAL_DECIDED, 409, "The appeal was decided already"),
+        (RefusalCode.INCIDENT_STALE, 412, "The incident has changed"),
+        (RefusalCode.INCIDENT_CONTESTED, 409, "The incident is contested"),
+        (RefusalCode.INCIDENT_NOT_CONTESTED, 409, "No contest waits for an answer"),
+        (RefusalCode.INCIDENT_NOT_CONTESTABLE, 409, "The incident cannot be contested"),
+        (RefusalCode.INCIDENT_ANSWER_INCOMPLETE, 422, "The answer to the contest is not whole"),
+        (RefusalCode.INCIDENT_REFERENCE_MISSING, 422, "The payment of the buyer is not named"),
+        (RefusalCode.INCIDENT_FULL, 409, "The incident's log is full"),
+        (RefusalCode.AMOUNT_EXCEEDS_INCIDENT, 422, "The amount does not fit the incident"),
+        (RefusalCode.LOSS_TERMS_DIFFER, 422, "The policy charges the shop less"),
+        (RefusalCode.NOTHING_TO_RECOVER, 409, "The shop owes nothing"),
+        (RefusalCode.RECOVERY_EXCEEDS_RECEIVABLE, 422, "The shop owes less"),
+        (RefusalCode.PERIOD_NOT_OVER, 409, "The period is not over"),
+        (RefusalCode.PERIOD_CLOSED, 409, "The period is closed"),
+        (RefusalCode.LEDGER_BUSY, 409, "The ledger is in use"),
         (RefusalCode.BUYER_ERASED, 409, "The order's buyer was erased"),
         (RefusalCode.ERASURE_PENDING, 409, "The buyer cannot be erased yet"),
         (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
@@ -136,6 +154,7 @@ PERMISSION_MISSING = ProblemKind("permission-missing", 403, "This key lacks a pe
 NOT_FOUND = REFUSALS[RefusalCode.NOT_FOUND]
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The address does not take this method")
 REQUEST_TIMEOUT = ProblemKind("request-timeout", 408, "The request came too slowly")
+PDF_NOT_AVAILABLE = ProblemKind("pdf-not-available", 406, "There is no PDF here")
 BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body has another media type")
 VERSION_REQUIRED = ProblemKind("version-required", 428, "The ticket's version is needed")

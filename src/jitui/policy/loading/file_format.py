@@ -352,8 +352,9 @@ POLICY = PolicySection(
         PolicyField(
             "loss",
             LOSS,
-            "What goes wrong costs, for `jitui tune` and the report of `jitui backtest`; it decides nothing.",
-            "{incident_cost_percent: 60, review_minute_cost_minor: 60}",
+            "What goes wrong costs, for `jitui tune` and the report of `jitui backtest`, and who bears it when goods "
+            "had left; it decides no request.",
+            "{incident_cost_percent: 60, review_minute_cost_minor: 60, borne_by: merchant}",
             "the defaults below",
         ),
         PolicyField(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from jitui.money import MAX_AMOUNT_MINOR
-from jitui.policy.loading.field_readers import Notes, fields, integer, read
-from jitui.policy.loading.file_kinds import IntegerKind, PolicyField, PolicySection
+from jitui.policy.loading.field_readers import Notes, choice, fields, integer, read
+from jitui.policy.loading.file_kinds import IntegerKind, PolicyField, PolicySection, WordsKind
 from jitui.policy.loading.yaml_document import Node
-from jitui.policy.sections import Loss
+from jitui.policy.sections import BorneBy, Loss
 
 MAX_INCIDENT_COST_PERCENT = 1000
 
@@ -35,6 +35,21 @@ LOSS = PolicySection(
             "60",
             "`0`",
         ),
+        PolicyField(
+            "borne_by",
+            WordsKind(tuple(BorneBy)),
+            "Who bears the loss when goods had left: the platform, the merchant, or both (`split`). A shop is charged "
+            "no more for an incident than the policy says that approved the refund.",
+            "split",
+            "`platform`: no shop is charged",
+        ),
+        PolicyField(
+            "shop_percent",
+            IntegerKind(0, 100),
+            "The shop's part of a split loss, in percent of the amount, rounded down to whole minor units.",
+            "50",
+            "`50`",
+        ),
     ),
 )
 
@@ -46,8 +61,12 @@ def read_loss(notes: Notes, node: Node | None) -> Loss:
     incident = read(notes, found, "incident_cost_percent", integer(0, MAX_INCIDENT_COST_PERCENT))
     dispute = read(notes, found, "lost_dispute_cost_minor", integer(0, MAX_AMOUNT_MINOR))
     minute = read(notes, found, "review_minute_cost_minor", integer(0, MAX_AMOUNT_MINOR))
+    borne_by = read(notes, found, "borne_by", choice(*BorneBy))
+    shop_percent = read(notes, found, "shop_percent", integer(0, 100))
     return Loss(
         usual.incident_cost_percent if incident is None else incident,
         usual.lost_dispute_cost_minor if dispute is None else dispute,
         usual.review_minute_cost_minor if minute is None else minute,
+        usual.borne_by if borne_by is None else BorneBy(borne_by),
+        usual.shop_percent if shop_percent is None else shop_percent,
     )

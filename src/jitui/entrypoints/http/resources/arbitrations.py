@@ -19,7 +19,7 @@ from jitui.aftersales.commands.arbitration import (
     withdraw_arbitration,
 )
 from jitui.aftersales.commands.on_ticket import Acting, Done
-from jitui.aftersales.model.review import MOST_EVIDENCE, AtFault, BorneBy
+from jitui.aftersales.model.review import MOST_EVIDENCE, AtFault, RefundBorneBy
 from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import TicketRef
@@ -69,7 +69,7 @@ class ArbitrationDecisionSent(Sent, frozen=True, kw_only=True):
     verdict: Literal["approve", "deny"]
     at_fault: AtFault
     borne_by: Annotated[
-        BorneBy | None, Meta(description="Who bears the refund; `platform`: it owes the shop the amount.")
+        RefundBorneBy | None, Meta(description="Who bears the refund; `platform`: it owes the shop the amount.")
     ] = None
     reason: Annotated[Why, Meta(description="In words that both parties read.")]
 
@@ -261,7 +261,7 @@ EXAMPLES = (
     ),
     MoreEvidenceSent(evidence=[EvidenceSent(text="The chat of 1 June.")]),
     ArbitrationDecisionSent(
-        verdict="approve", at_fault=AtFault.MERCHANT, borne_by=BorneBy.MERCHANT, reason="Nothing was handed over."
+        verdict="approve", at_fault=AtFault.MERCHANT, borne_by=RefundBorneBy.MERCHANT, reason="Nothing was handed over."
     ),
     ArbitrationPage(
         arbitrations=(

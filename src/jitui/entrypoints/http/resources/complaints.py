@@ -77,6 +77,7 @@ class ComplaintView(Shown, frozen=True, kw_only=True):
     answer: str | None
     answered_at: datetime | None
     answered_by: str | None
+    incident_id: UUID | None = None
 
 
 class ComplaintPage(Shown, frozen=True, kw_only=True):
@@ -151,7 +152,7 @@ async def list_complaints(request: RequestContext) -> Reply:
         {200: ComplaintView},
         Permission.COMPLAINTS_ANSWER,
         body=ComplaintAnswerSent,
-        refusals=(RefusalCode.COMPLAINT_ANSWERED,),
+        refusals=(RefusalCode.COMPLAINT_ANSWERED, RefusalCode.INCIDENT_CONTESTED),
     ),
 )
 async def answer_complaint(request: RequestContext, complaint_id: FromPath[str]) -> Reply:

@@ -64,6 +64,8 @@ class PolicyAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     replaced_at: datetime | None
     rolled_back: bool
     changes: tuple[PublicChangeRow, ...]
+    loss_borne_by: str
+    loss_shop_percent: int | None
     document: str | None = None
 
 
@@ -235,6 +237,8 @@ _POLICY = PolicyAnswer(
     replaced_at=None,
     rolled_back=False,
     changes=(_CHANGE,),
+    loss_borne_by="split",
+    loss_shop_percent=50,
 )
 _SHADOW = PolicyVersion(policy_id="unshipped-instant-refund", version="2", sha256="8f" * 32)
 _LIVE = PolicyVersion(policy_id="unshipped-instant-refund", version="1", sha256="1c" * 32)

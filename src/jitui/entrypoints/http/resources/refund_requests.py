@@ -8,12 +8,12 @@ from time import monotonic
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from jitui.aftersales.changes import RecordDecision
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility, request_refund
-from jitui.aftersales.model.ticket import Reason, Ticket
+from jitui.aftersales.model.ticket import Basis, Reason, Ticket
 from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.fields import Id
@@ -57,6 +57,7 @@ class RefundRequestSent(Sent, frozen=True, kw_only=True):
     order_id: Id
     buyer_id: Annotated[Id | None, Meta(description="A buyer key may leave it out; a platform key must not.")] = None
     reason: Reason = Reason.OTHER
+    basis: Annotated[Basis | UnsetType, Meta(description="Without it: `goodwill`.")] = UNSET
     lines: Annotated[list[UnitsSent], Meta(max_length=MOST_LINES)] = field(default_factory=list)
 
 
@@ -150,7 +151,7 @@ def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundRequest | No
         raise refuse("buyer_id", "This field is required with a platform key.")
     if not request.may_see(buyer_id=buyer_id):
         return None
-    return RefundRequest(buyer_id, sent.order_id, sent.reason, units(sent.lines))
+    return RefundRequest(buyer_id, sent.order_id, sent.reason, units(sent.lines), sent.basis or Basis.GOODWILL)
 
 
 class _Deadline:

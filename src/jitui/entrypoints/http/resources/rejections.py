@@ -47,6 +47,7 @@ REJECTION_REFUSALS = (
     RefusalCode.REFUND_IN_PROGRESS,
     RefusalCode.UNITS_REFUNDED,
     RefusalCode.UNITS_NOT_AVAILABLE,
+    RefusalCode.WAYBILL_OF_ANOTHER_BUYER,
     RefusalCode.UNKNOWN_LINE,
 )
 """What a rejection can meet beside the ticket's state: missing evidence, and all that a shipment can meet."""

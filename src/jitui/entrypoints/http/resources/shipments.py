@@ -68,6 +68,7 @@ def check_shipment(lines: Sequence[UnitsSent], happened_at: datetime, path: str 
             RefusalCode.REFUND_IN_PROGRESS,
             RefusalCode.UNITS_REFUNDED,
             RefusalCode.UNITS_NOT_AVAILABLE,
+            RefusalCode.WAYBILL_OF_ANOTHER_BUYER,
             RefusalCode.UNKNOWN_LINE,
         ),
     ),

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
 from jitui.aftersales.governance.registry import Shop
+from jitui.aftersales.queries import TimeInterval
 from jitui.entrypoints.http.fields import Attributes, AttributeValues, Text, Time, may_name
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, get, operation, put
@@ -44,10 +45,14 @@ class ShopAnswer(Shown, frozen=True, kw_only=True):
     attributes: AttributeValues
 
 
-class BenefitAnswer(Shown, frozen=True, kw_only=True):
-    """The benefit for a shop: requests handled, and how long refunds took."""
+class PlatformBenefitQuery(BenefitQuery, frozen=True, kw_only=True):
+    """Since when, for all shops together."""
 
-    shop_id: str
+
+class BenefitAnswer(Shown, frozen=True, kw_only=True):
+    """The benefit for a shop, or for all together: requests handled, minutes saved, and how long refunds took."""
+
+    shop_id: str | None
     since: datetime | None
     requests: int
     instant: int
@@ -57,6 +62,12 @@ class BenefitAnswer(Shown, frozen=True, kw_only=True):
     instant_p99_seconds: float | None
     reviewed_median_seconds: float | None
     reviewed_p99_seconds: float | None
+    times: tuple[TimeInterval, ...]
+    review_minutes: int
+    minutes_saved: int
+    paid_orders: int
+    disputes_before_shipment: int
+    disputes_per_1000_orders: float | None
 
 
 _TAG = ["Shops and coverage"]
@@ -98,6 +109,7 @@ async def get_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     "/v1/shops/{shop_id:str}/benefit",
     tags=_TAG,
     summary="Read what the service did for a shop",
+    description="The formulas are in the how-to about the benefit.",
     opt=operation({200: BenefitAnswer}, Permission.SHOPS_READ, query=BenefitQuery),
 )
 async def get_benefit(request: RequestContext, shop_id: FromPath[str]) -> Reply:
@@ -108,11 +120,43 @@ async def get_benefit(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     faults = FaultCollector()
     faults.time("since", since)
     faults.settle()
-    benefit = await request.service.queries.benefit(shop_id=shop_id, since=since)
-    return answer(shown(BenefitAnswer, benefit, shop_id=shop_id, since=since))
+    return answer(await _benefit(request, shop_id, since))
 
 
-HANDLERS = (put_shop, get_shop, get_benefit)
+@get(
+    "/v1/benefit",
+    tags=_TAG,
+    summary="Read what the service did for all shops",
+    description="The formulas are in the how-to about the benefit.",
+    opt=operation({200: BenefitAnswer}, Permission.METRICS_READ, query=PlatformBenefitQuery),
+)
+async def get_platform_benefit(request: RequestContext) -> Reply:
+    """Return the benefit of the service for the platform."""
+    since = read_query(request, PlatformBenefitQuery).since
+    faults = FaultCollector()
+    faults.time("since", since)
+    faults.settle()
+    return answer(await _benefit(request, None, since))
+
+
+async def _benefit(request: RequestContext, shop_id: str | None, since: datetime | None) -> BenefitAnswer:
+    queries, minutes = request.service.queries, request.service.settings.review_minutes
+    benefit = await queries.benefit(shop_id=shop_id, since=since)
+    rate = await queries.dispute_rate(shop_id=shop_id, since=since)
+    return shown(
+        BenefitAnswer,
+        benefit,
+        shop_id=shop_id,
+        since=since,
+        review_minutes=minutes,
+        minutes_saved=benefit.instant * minutes,
+        paid_orders=rate.orders,
+        disputes_before_shipment=rate.disputes,
+        disputes_per_1000_orders=rate.per_1000_orders,
+    )
+
+
+HANDLERS = (put_shop, get_shop, get_benefit, get_platform_benefit)
 
 _ATTRIBUTES: Mapping[str, int | str | bool] = {"experience_score": 92}
 EXAMPLES = (
@@ -129,5 +173,11 @@ EXAMPLES = (
         instant_p99_seconds=4.2,
         reviewed_median_seconds=21600.0,
         reviewed_p99_seconds=172800.0,
+        times=(TimeInterval(10, 94, 0), TimeInterval(None, 1, 15)),
+        review_minutes=4,
+        minutes_saved=380,
+        paid_orders=4100,
+        disputes_before_shipment=2,
+        disputes_per_1000_orders=0.49,
     ),
 )

@@ -17,11 +17,11 @@ from jitui.aftersales.model.ticket import ApprovedBy, Reason, TicketState
 from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import TicketFilter, TicketRef
-from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
+from jitui.aftersales.ticket_list import Place, SortOrder, TicketSort
 from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, Time
 from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import NOTHING, get, operation, post
-from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, not_found
+from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, not_found, refuse
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
@@ -38,6 +38,7 @@ from jitui.entrypoints.http.resources.ticket_commands import (
     sent_version,
 )
 from jitui.entrypoints.http.resources.ticket_view import TICKET_EXAMPLE, find_ticket, ticket_answer
+from jitui.entrypoints.ticket_cursor import place_in, ticket_cursor
 from jitui.identity.access import Permission
 
 # Sent ------------------------------------------------------------------------------------------------------------
@@ -53,6 +54,14 @@ class TicketQuery(Sent, frozen=True, kw_only=True):
     approved_by: Annotated[ApprovedBy | None, Meta(description="`instant_refund`: decided by the service.")] = None
     requested_from: Time | None = None
     requested_until: Time | None = None
+    sort: Annotated[
+        TicketSort,
+        Meta(
+            description="In one state by time. No deadline counts as one that never comes. Amounts are sorted by "
+            "currency first."
+        ),
+    ] = TicketSort.REQUESTED_AT
+    order: SortOrder = SortOrder.DESC
     cursor: Cursor | None = None
     limit: PageLimit = 50
 
@@ -84,10 +93,12 @@ class TicketRow(Shown, frozen=True, kw_only=True):
 
 
 class TicketPage(Shown, frozen=True, kw_only=True):
-    """A page of tickets, newest first; `next` is null on the last one."""
+    """A page of tickets; `next` is null on the last one. Everything that was committed at `as_of` is in it."""
 
     tickets: tuple[TicketRow, ...]
     next: str | None
+    as_of: datetime
+    lag_ms: int
 
 
 # Reading ---------------------------------------------------------------------------------------------------------
@@ -97,11 +108,13 @@ class TicketPage(Shown, frozen=True, kw_only=True):
     "/v1/after-sales",
     tags=TICKET_TAG,
     summary="List tickets",
-    description="Newest first. A shop or buyer key lists its own.",
+    description="Newest first, unless `sort` and `order` say otherwise. A shop or buyer key lists its own. The list of "
+    "a buyer or of an order is exact; any other is a moment late, and says by how much: what changed since `as_of` may "
+    "be missing or stand where it was. A ticket that is read by its id is always exact.",
     opt=operation({200: TicketPage}, Permission.TICKETS_READ, query=TicketQuery),
 )
 async def list_tickets(request: RequestContext) -> Reply:
-    """Return tickets, newest first."""
+    """Return tickets in the order that is asked for."""
     query = read_query(request, TicketQuery)
     faults = FaultCollector()
     faults.time("requested_from", query.requested_from)
@@ -109,18 +122,33 @@ async def list_tickets(request: RequestContext) -> Reply:
     faults.settle()
     if not request.may_filter(shop_id=query.shop_id, buyer_id=query.buyer_id):
         return not_found()
-    place = read_cursor(query.cursor, TimePlace)
     wanted = taken(
         TicketFilter,
         query,
         shop_id=request.own_shop or query.shop_id,
         buyer_id=request.own_buyer or query.buyer_id,
-        after=(place.at, place.id) if place is not None else None,
+        after=_begins(query),
         limit=query.limit + 1,
     )
     found = await request.service.queries.tickets(wanted)
-    rows, following = page_of(found, query.limit, lambda ticket: (ticket.requested_at, ticket.ticket_id))
-    return answer(TicketPage(tickets=tuple(shown(TicketRow, ticket) for ticket in rows), next=following))
+    rows = found.tickets[: query.limit]
+    return answer(
+        TicketPage(
+            tickets=tuple(shown(TicketRow, ticket) for ticket in rows),
+            next=ticket_cursor(rows[-1], wanted) if len(found.tickets) > len(rows) else None,
+            as_of=found.as_of(request.service.clock()),
+            lag_ms=found.lag_ms,
+        )
+    )
+
+
+def _begins(query: TicketQuery) -> Place | None:
+    if query.cursor is None:
+        return None
+    try:
+        return place_in(query.cursor, query.sort, query.order)
+    except ValueError:
+        raise refuse("cursor", "This is not a cursor of this list in this order.") from None
 
 
 @get(
@@ -216,5 +244,7 @@ HANDLERS = (list_tickets, get_ticket, approve_ticket, reject_ticket, withdraw_ti
 
 EXAMPLES = (
     ApprovalSent(acting_for="merchant", person="wang.fang"),
-    TicketPage(tickets=(shown(TicketRow, TICKET_EXAMPLE, amount=sample.FULL),), next=None),
+    TicketPage(
+        tickets=(shown(TicketRow, TICKET_EXAMPLE, amount=sample.FULL),), next=None, as_of=sample.REFUNDED_AT, lag_ms=400
+    ),
 )

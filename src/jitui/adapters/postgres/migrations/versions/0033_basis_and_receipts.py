@@ -1,0 +1,13 @@
+"""The basis of a request, and what was acknowledged to the buyer."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0033"
+down_revision = "0031"
+
+
+def upgrade() -> None:
+    """Run the SQL file beside this one."""
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text())

@@ -1,0 +1,125 @@
+"""Wires what a worker sends with: webhooks, and notices where a mail server and an address book are configured."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from importlib.metadata import version
+
+from jitui.adapters.address_book import HttpAddressBook
+from jitui.adapters.smtp import SmtpMailer, SmtpServer, Tls
+from jitui.adapters.webhooks import HttpSender
+from jitui.bootstrap import Service, address_rules, utc_now
+from jitui.errors import NotConfigured
+from jitui.notices.contents import Sources
+from jitui.notices.dispatcher import NoticeDispatcher, NoticeRules
+from jitui.notices.model import MailLanguage
+from jitui.settings import Language, Settings, read_secret_file
+from jitui.webhooks.dispatcher import Dispatcher, DispatchRules
+
+_TOGETHER = ("JITUI_SMTP_HOST", "JITUI_MAIL_FROM", "JITUI_ADDRESS_BOOK_URL")
+LEASE = timedelta(minutes=15)
+"""How long a notice stays with the worker that sends it: longer than any sending takes."""
+
+
+@asynccontextmanager
+async def webhook_dispatcher(service: Service) -> AsyncIterator[Dispatcher]:
+    """What sends webhooks in a worker."""
+    settings = service.settings
+    rules = DispatchRules(
+        dead_after=timedelta(hours=settings.webhook_dead_after_hours),
+        pause_after=timedelta(hours=settings.webhook_pause_after_hours),
+        keep=timedelta(days=settings.webhook_keep_days),
+        lease=settings.webhook_lease,
+        user_agent=f"Jitui/{version('jitui')}",
+    )
+    async with HttpSender(address_rules(settings), timeout_seconds=settings.webhook_timeout_seconds) as sender:
+        yield Dispatcher(service.webhooks, sender, service.encryption, service.tasks, clock=service.clock, rules=rules)
+
+
+def sends_notices(settings: Settings) -> bool:
+    """Whether notices are on. Raises NotConfigured when a part of what they need is missing."""
+    given = (settings.smtp_host, settings.mail_from, settings.address_book_url)
+    if all(one is None for one in given):
+        return False
+    missing = [name for name, one in zip(_TOGETHER, given, strict=True) if one is None]
+    if missing:
+        raise NotConfigured(f"Notices need {', '.join(missing)} too: set all of {', '.join(_TOGETHER)}, or none.")
+    return True
+
+
+def smtp_mailer(settings: Settings) -> SmtpMailer:
+    """The configured mail server, with the password that is in its file now. Raises NotConfigured."""
+    if settings.smtp_host is None or settings.mail_from is None:
+        raise NotConfigured("Mail needs JITUI_SMTP_HOST and JITUI_MAIL_FROM.")
+    password = settings.smtp_password_file
+    server = SmtpServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        tls=Tls(settings.smtp_tls.value),
+        sender=settings.mail_from.address,
+        sender_name=settings.mail_from.name,
+        user=settings.smtp_user,
+        password=None if password is None else read_secret_file(password),
+    )
+    return SmtpMailer(server, timeout_seconds=settings.smtp_timeout_seconds, clock=utc_now)
+
+
+def address_book(settings: Settings) -> HttpAddressBook:
+    """The platform's address book. Raises NotConfigured."""
+    if settings.address_book_url is None:
+        raise NotConfigured("Addresses are asked for at JITUI_ADDRESS_BOOK_URL.")
+    key = settings.address_book_key_file
+    return HttpAddressBook(
+        settings.address_book_url,
+        None if key is None else read_secret_file(key),
+        timeout_seconds=settings.smtp_timeout_seconds,
+    )
+
+
+def sources_of(service: Service) -> Sources:
+    """Where notices read what they say."""
+    settings = service.settings
+    return Sources(
+        store=service.store,
+        receipts=service.receipts,
+        registry=service.registry,
+        appeals=service.appeals,
+        complaints=service.complaints,
+        time_zone=settings.time_zone,
+        appeal_answer_days=settings.appeal_answer_days,
+        console_url=settings.public_url,
+    )
+
+
+def notice_rules(settings: Settings) -> NoticeRules:
+    """How notices are sent here."""
+    return NoticeRules(
+        dead_after=timedelta(hours=settings.notice_dead_after_hours),
+        keep=timedelta(days=settings.notice_keep_days),
+        lease=LEASE,
+        remind_before=timedelta(hours=settings.notice_remind_hours),
+        language=MailLanguage.ZH if settings.language is Language.ZH_CN else MailLanguage.EN,
+        domain="localhost" if settings.mail_from is None else settings.mail_from.domain,
+    )
+
+
+@asynccontextmanager
+async def notice_dispatcher(service: Service) -> AsyncIterator[NoticeDispatcher | None]:
+    """What sends notices in a worker; None where they are off."""
+    if not sends_notices(service.settings):
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        mailer = await stack.enter_async_context(smtp_mailer(service.settings))
+        addresses = await stack.enter_async_context(address_book(service.settings))
+        yield NoticeDispatcher(
+            service.notices,
+            sources_of(service),
+            addresses,
+            mailer,
+            service.tasks,
+            clock=service.clock,
+            rules=notice_rules(service.settings),
+        )
