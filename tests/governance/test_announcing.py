@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from jitui.adapters.postgres.proposals import PostgresProposals
 from jitui.aftersales.governance.announcing import (
     Announcement,
     AnnouncementState,
@@ -18,6 +20,7 @@ from jitui.aftersales.governance.announcing import (
     Opinion,
     OpinionOf,
 )
+from jitui.aftersales.governance.policies import NewPublication
 from jitui.aftersales.governance.proposals import PolicyWish, Proposal, ProposalRefusal, propose
 from jitui.aftersales.governance.publication import LogEntry, Stage
 from jitui.aftersales.governance.publishing import (
@@ -269,9 +272,28 @@ async def test_of_a_withdrawal_and_a_publication_at_once_one_is_first(desk: Desk
     gone, live = await asyncio.gather(
         desk.policies.withdraw_announcement(made.announcement_id, by=BO, now=desk.now, reason="Anew."),
         publish(desk, proposal),
-        return_exceptions=True,
     )
     assert isinstance(gone, Announcement) != isinstance(live, LogEntry)
+    if not isinstance(live, LogEntry):
+        assert codes(live) == [BlockerCode.NOT_ANNOUNCED]
+
+
+async def test_an_announcement_that_is_taken_back_between_the_look_and_the_row_is_a_blocker(desk: Desk) -> None:
+    """The database refuses the row; whoever publishes is told why, as when it had been taken back before."""
+
+    class Slow(PostgresProposals):
+        async def execute(
+            self, proposal: Proposal, row: NewPublication, *, after: int | None, close: bool
+        ) -> LogEntry | None:
+            await desk.policies.withdraw_announcement(made.announcement_id, by=BO, now=desk.now, reason="Anew.")
+            return await super().execute(proposal, row, after=after, close=close)
+
+    await with_notice(desk)
+    proposal = await approved(desk, text("later"))
+    made = await announced(desk, proposal)
+    await days_pass(desk, PERIOD)
+    slow = replace(desk, proposals=Slow(desk.pool))
+    assert codes(await publish(slow, proposal)) == [BlockerCode.NOT_ANNOUNCED]
 
 
 async def test_alone_the_period_holds_too(desk_alone: Desk) -> None:

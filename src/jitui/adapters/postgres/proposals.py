@@ -192,12 +192,17 @@ class PostgresProposals:
         try:
             async with self._pool.connection() as connection:
                 await connection.execute(_LOCK, params)
+                found = await _find(connection, proposal.proposal_id)
+                if found is None or found.closed_at is not None:  # withdrawn, rejected or carried out meanwhile
+                    return None
                 entry = await append_publication(connection, row, after=after)
                 if entry is not None and close:
                     await connection.execute(_CLOSE, params)
                 return entry
         except errors.ForeignKeyViolation:  # the approval was voided meanwhile
             return None
+        except errors.CheckViolation as error:
+            raise ValueError(error.diag.message_primary or str(error)) from None
 
 
 async def _carried_out(connection: Connection, proposal: Proposal, *, by: str, now: datetime) -> bool:

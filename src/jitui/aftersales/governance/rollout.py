@@ -294,7 +294,13 @@ async def _under_approval(
         return await _plan_approved(policies, found, approval, step, log, by=by, now=now)
 
     async def append(row: NewPublication, after: int | None) -> LogEntry | None:
-        return await proposals.execute(proposal, row, after=after, close=row.stage is Stage.LIVE)
+        try:
+            return await proposals.execute(proposal, row, after=after, close=row.stage is Stage.LIVE)
+        except ValueError:
+            # What it stands on was taken back between the look and the row; whoever looks again is told.
+            if isinstance(await plan(tuple(await policies.log())), NewPublication):
+                raise
+            return None
 
     return await _in_turn(policies, plan, append)
 
