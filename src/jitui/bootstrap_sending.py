@@ -99,7 +99,6 @@ def notice_rules(settings: Settings) -> NoticeRules:
         dead_after=timedelta(hours=settings.notice_dead_after_hours),
         keep=timedelta(days=settings.notice_keep_days),
         lease=LEASE,
-        remind_before=timedelta(hours=settings.notice_remind_hours),
         language=MailLanguage.ZH if settings.language is Language.ZH_CN else MailLanguage.EN,
         domain="localhost" if settings.mail_from is None else settings.mail_from.domain,
     )

@@ -63,7 +63,7 @@ AUDIT_SECONDS = 86_400.0
 CANARY_SECONDS = 2.0
 CAPS_SECONDS = 5.0
 CLUSTERS_SECONDS = 1.0
-REMINDERS_SECONDS = 30.0
+SHIPPING_REMINDERS_SECONDS = 30.0
 MOST_KEYS_NAMED = 20
 FAN_OUT_SECONDS = 0.5
 WEBHOOK_WATCH_SECONDS = 60.0
@@ -124,7 +124,12 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
                 every_seconds=CLUSTERS_SECONDS,
             ),
             repeat("cap_alerts", stop, lambda: alert_of_caps(service), every_seconds=CAPS_SECONDS),
-            repeat("reminders", stop, lambda: remind_of_shipping(service), every_seconds=REMINDERS_SECONDS),
+            repeat(
+                "shipping_reminders",
+                stop,
+                lambda: remind_of_shipping(service),
+                every_seconds=SHIPPING_REMINDERS_SECONDS,
+            ),
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
             repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),

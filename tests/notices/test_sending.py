@@ -15,6 +15,7 @@ from jitui.aftersales.governance.registry import Restriction
 from jitui.aftersales.model.task import TaskKind
 from jitui.aftersales.model.ticket import Actor, ActorKind, Basis, Ticket
 from jitui.aftersales.ports import TicketRef
+from jitui.deadlines import remind_due
 from jitui.ids import lane_of, new_id
 from jitui.notices.dispatcher import LOST, NOTHING_LEFT, OFF
 from jitui.notices.model import (
@@ -74,11 +75,15 @@ async def test_a_review_asks_the_shop_reminds_it_once_and_tells_the_buyer_how_it
     ticket = await asked(world, amount=45000)
     await world.sent()
     assert set(await world.notices()) == {NoticeKind.REQUEST_RECEIVED, NoticeKind.REVIEW_ASKED}
-    world.now.later(hours=35, minutes=59)
+    world.now.later(hours=23, minutes=59)
+    assert await remind_due(world.service) == 0
     await world.sent()
     assert NoticeKind.REVIEW_REMINDER not in await world.notices()
     world.now.later(minutes=2)
+    assert await remind_due(world.service) == 1
     await world.sent()
+    world.now.later(hours=22)
+    assert await remind_due(world.service) == 1
     await world.sent()
     assert (await world.notices())[NoticeKind.REVIEW_REMINDER].state is NoticeState.SENT
     await reject(world.market.store, ref(ticket), rejection("Made <b>today</b>."), Acting(SHOP, world.now()))

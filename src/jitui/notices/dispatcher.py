@@ -50,12 +50,11 @@ log = get_logger("jitui.notices")
 
 @dataclass(frozen=True, slots=True)
 class NoticeRules:
-    """For how long a notice is tried, kept and leased, when a shop is reminded, and the language without another."""
+    """For how long a notice is tried, kept and leased, and the language without another."""
 
     dead_after: timedelta
     keep: timedelta
     lease: timedelta
-    remind_before: timedelta
     language: MailLanguage
     domain: str
 
@@ -94,8 +93,7 @@ class NoticeDispatcher:
 
     async def fan_out(self) -> bool:
         """Queue what happened since the last time; whether there may be more."""
-        seconds = round(self._rules.remind_before.total_seconds())
-        return await self._queue.fan_out(self._clock(), seconds) > 0
+        return await self._queue.fan_out(self._clock()) > 0
 
     async def send_due(self) -> bool:
         """Send what is due, and wait for it; whether there was any."""

@@ -165,7 +165,7 @@ class NoticeBacklog:
 class NoticeQueue(Protocol):
     """Notices that wait, in the database."""
 
-    async def fan_out(self, now: datetime, remind_before_seconds: int, limit: int = 5_000) -> int:
+    async def fan_out(self, now: datetime, limit: int = 5_000) -> int:
         """Queue what happened since the last time; how many positions of the feed on, 0 at the end.
 
         The first call begins with what is published after it.

@@ -83,7 +83,6 @@ class Settings:
     address_book_key_file: Path | None = _setting(values.secret_file, None)
     notice_dead_after_hours: int = _setting(values.whole(1, 720), 72)
     notice_keep_days: int = _setting(values.whole(1, 365), 90)
-    notice_remind_hours: int = _setting(values.whole(1, 168), 12)
     appeal_answer_days: int = _setting(values.whole(1, 90), 15)
     review_minutes: int = _setting(values.whole(1, 240), 4)
     arbitration_answer_days: int = _setting(values.whole(1, 90), 7)

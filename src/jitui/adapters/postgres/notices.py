@@ -64,6 +64,7 @@ FROM change c JOIN ticket t ON t.lane = c.lane AND t.ticket_id = c.ticket_id
 CROSS JOIN LATERAL (VALUES
     ('ticket.requested', 'buyer', 'request_received', true),
     ('ticket.requested', 'shop', 'review_asked', c.body ->> 'state' = 'awaiting_merchant'),
+    ('ticket.review_due', 'shop', 'review_reminder', true),
     ('ticket.approved', 'buyer', 'request_approved', c.body ->> 'approved_by' NOT IN ('instant_refund', 'withdrawal')),
     ('ticket.rejected', 'buyer', 'request_rejected', true),
     ('ticket.refunded', 'buyer', 'refunded', true),
@@ -100,19 +101,6 @@ _COMPLAINT: LiteralString = (
     _QUEUE
     + """
 VALUES (%(lane)s, 'shop', %(shop_id)s, 'complaint_answered', %(subject)s, %(now)s::timestamptz, %(now)s::timestamptz)
-"""
-    + _ONCE
-)
-
-# Never sooner than after half of the time that the shop has.
-_REMINDERS: LiteralString = (
-    _QUEUE
-    + """
-SELECT t.lane, 'shop', t.shop_id, 'review_reminder', t.ticket_id::text, %(now)s::timestamptz, %(now)s::timestamptz
-FROM ticket t
-WHERE t.state = 'awaiting_merchant' AND t.expires_at > %(now)s::timestamptz
-  AND t.expires_at <= %(now)s::timestamptz + make_interval(secs => %(remind)s)
-  AND %(now)s::timestamptz >= t.requested_at + (t.expires_at - t.requested_at) / 2
 """
     + _ONCE
 )
@@ -213,7 +201,7 @@ class PostgresNoticeQueue:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def fan_out(self, now: datetime, remind_before_seconds: int, limit: int = 5_000) -> int:
+    async def fan_out(self, now: datetime, limit: int = 5_000) -> int:
         """One worker at a time; the others go on."""
         async with self._pool.connection() as connection:
             await publish_changes(connection, 10_000)
@@ -224,8 +212,7 @@ class PostgresNoticeQueue:
             row = await (await connection.execute(_REACH, {"limit": limit, "now": now, "overlap": OVERLAP})).fetchone()
             after, upto, since = msgspec.convert(row, tuple[int, int, datetime])
             params = {"now": now, "after": after, "upto": max(after, upto), "since": since}
-            params["remind"] = remind_before_seconds
-            for made in (_OF_THE_FEED, _RESTRICTIONS, _APPEALS, _REMINDERS):
+            for made in (_OF_THE_FEED, _RESTRICTIONS, _APPEALS):
                 await connection.execute(made, params)
             await _queue_complaints(connection, params)
             await connection.execute(_REACHED, params)
