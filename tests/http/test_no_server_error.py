@@ -279,6 +279,7 @@ async def test_what_is_stored_under_an_id_that_is_refused_now_can_be_read_and_us
     for order_id in (name, f"{name}-2"):
         await api.market.paid_order(premium, order_id, shop_id=name, now=api.now())
     ticket = await api.market.asked(premium, name, now=api.now())
+    await api.service.ticket_list.fill()
     await api.service.registry.put_shop(Shop(name, name), api.now())
     await api.service.registry.set_pause(Pause(Scope.SHOP, name, name, "t", api.now()))
     keys = [

@@ -145,6 +145,7 @@ async def test_a_shop_that_is_called_null_is_a_shop(api: Api) -> None:
     await api.reviewed("o-1")
     assert (await api.get("/v1/after-sales?shop_id=null")).json()["tickets"] == []
     await api.reviewed("o-2", shop_id="null")
+    await api.service.ticket_list.fill()
     assert len((await api.get("/v1/after-sales?shop_id=null&limit=5")).json()["tickets"]) == 1
 
 
