@@ -72,7 +72,7 @@ async def test_t18_no_shipment_can_be_created_on_a_refunded_order(api: Api, degr
     await api.ask("o-1")
     for claimed in await claim(api.market, api.now()):
         await heard(api.market, claimed)
-    assert (await api.get("/v1/after-sales")).json()["tickets"][0]["state"] == "refunded"
+    assert (await api.get("/v1/after-sales?order_id=o-1")).json()["tickets"][0]["state"] == "refunded"
     got = await api.post("/v1/orders/o-1/shipments", shipment(degree), key=api.shop)
     assert (got.status_code, got.json()["type"]) == (409, "/problems/units-refunded")
     assert await api.count("shipment") == 0
