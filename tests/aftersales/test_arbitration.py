@@ -17,7 +17,7 @@ from jitui.aftersales.commands.arbitration import (
 )
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.on_ticket import Acting
-from jitui.aftersales.commands.review import expire, reject
+from jitui.aftersales.commands.review import approve, expire, reject
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.model.review import ArbitrationState, AtFault, EvidenceItem, RefundBorneBy
 from jitui.aftersales.model.task import TaskKind
@@ -125,6 +125,27 @@ async def test_what_the_platform_bears_it_owes_the_shop(market: Market) -> None:
     found = {account: minor for (account, _), minor in balances(entries).items()}
     assert (found["loss"], found["shop_payable"], found["buyer_payable"]) == (40000, -40000, -40000)
     assert sum(found.values()) == 0
+
+
+@on_both_stores
+async def test_the_goods_are_worth_what_they_are_worth_now_freight_included(market: Market) -> None:
+    """Three units for 100.00 and freight: two were rejected, the third was refunded meanwhile."""
+    buyer = await market.premium_buyer("b-1")
+    order = await market.paid_order(buyer, "o-1", amounts=(40000,), quantities=(3,), freight_minor=700)
+    first = await market.asked(buyer, "o-1", lines=[("l1", 2)])
+    ref = TicketRef(first.lane, first.ticket_id)
+    await reject(market.store, ref, rejection(), Acting(MERCHANT, NOW))
+    later = NOW + timedelta(minutes=2)
+    second = await market.asked(buyer, "o-1", lines=[("l1", 1)], now=later)
+    other = TicketRef(second.lane, second.ticket_id)
+    assert isinstance(await approve(market.store, other, Acting(MERCHANT, later)), Executed)
+    await escalate(market.store, ref, "why", (), Acting(BUYER, later), answer_days=7)
+    done = ticket_of(await decide_arbitration(market.store, ref, SHOP_BEARS, Acting(STAFF, later)))
+    assert (first.amount_minor, second.amount_minor) == (26666, 13333)
+    assert (done.amount_minor, done.freight_minor) == (26667 + 700, 700)
+    snapshot = await snapshot_of(market, order)
+    assert snapshot.order.freight_claimed_minor == 700
+    assert sum(row.amount_minor for row in snapshot.lines_of(done.ticket_id)) == 26667
 
 
 @on_both_stores

@@ -135,7 +135,8 @@ async def test_two_workers_announce_a_deadline_once(market: Market) -> None:
 @on_both_stores
 async def test_a_decided_ticket_is_announced_no_more(market: Market) -> None:
     _, _, ref = await reviewed(market)
-    await withdraw(market.store, ref, Acting(BUYER, NOW))
+    gone = ticket_of(await withdraw(market.store, ref, Acting(BUYER, NOW)))
+    assert gone.remind_at is None
     assert await market.store.tickets_to_remind(DEADLINE, 10) == []
     done = await remind(market.store, ref, now=DEADLINE)
     assert isinstance(done, Executed) and not done.changes

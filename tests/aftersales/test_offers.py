@@ -9,6 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from jitui.aftersales.changes import Announce, OutgoingEventKind
+from jitui.aftersales.commands.assignment import assign
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.offer import accept_offer, decline_offer, offer, plan_acceptance
 from jitui.aftersales.commands.on_ticket import Acting
@@ -20,7 +22,7 @@ from jitui.aftersales.model.view import view_ticket, without_staff
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, TicketRef
 from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
-from tests.aftersales.test_allocation import OrderCase, order_cases
+from tests.aftersales.test_allocation import OrderCase, order_case, order_cases
 from tests.aftersales.test_review import MERCHANT, refused
 from tests.known_bugs.steps import snapshot_of, where
 
@@ -63,7 +65,43 @@ async def test_the_offered_units_are_refunded_and_the_others_can_be_shipped(mark
         ("offer_accepted", ActorKind.BUYER),
         ("approved_merchant", ActorKind.BUYER),
     ]
+    assert [(row.line_id, row.quantity, row.open) for row in snapshot.ticket_lines] == [
+        ("l1", 1, True),
+        ("l2", 0, False),
+    ]
     assert isinstance(await market.ship(order, lines=[("l1", 2), ("l2", 1)]), Executed)
+
+
+@on_both_stores
+async def test_the_warehouse_is_told_to_hold_the_accepted_units_alone(market: Market) -> None:
+    _, _, ref = await asked_for_all(market)
+    await offered(market, ref, ("l1", 1))
+    done = await accept_offer(market.store, ref, Acting(BUYER, NOW))
+    assert isinstance(done, Executed)
+    (told,) = [
+        one.body for one in done.changes if isinstance(one, Announce) and one.kind is OutgoingEventKind.STOP_SHIP
+    ]
+    assert told["lines"] == [{"line_id": "l1", "sku": "sku-1", "item_id": "item-1", "quantity": 1}]
+
+
+@on_both_stores
+async def test_who_works_on_the_ticket_offers_and_nobody_else(market: Market) -> None:
+    _, _, ref = await asked_for_all(market)
+    await assign(market.store, ref, Acting(Actor(ActorKind.MERCHANT, "wang.fang"), NOW))
+    done = await offer(market.store, ref, units(("l1", 1)), "why", Acting(MERCHANT, NOW))
+    assert refused(done) is RefusalCode.TICKET_ASSIGNED
+
+
+def test_a_part_is_never_worth_more_than_the_whole_was() -> None:
+    """Of 200.00 only 50.00 can still go back: two units were asked for, and one of them brings no more than that."""
+    opened = order_case([(2, 20000)])
+    (tender,) = opened.snapshot.tenders
+    opened.snapshot = replace(opened.snapshot, tenders=(replace(tender, refunded_minor=15000),))
+    whole = opened.ask([])
+    assert not isinstance(whole, Refusal) and whole.amount_minor == 5000
+    made = replace(whole, offer=Offer(units(("l1", 1)), "why", "shop", NOW))
+    reduced = opened.done(plan_acceptance(opened.snapshot, made, Acting(BUYER, opened.at)))
+    assert not isinstance(reduced, Refusal) and reduced.amount_minor == 5000
 
 
 @on_both_stores

@@ -261,6 +261,12 @@ async def test_a_signals_task_ends_with_its_canary(market: Market, service: Serv
 async def test_each_arms_requests_are_figures(market: Market, service: Service) -> None:
     await begin_canary(market)
     await plant(market, requests=3, incident_every=0)
+    async with market.pool.connection() as connection:  # the list learns of a ticket from the feed
+        await connection.execute(
+            "INSERT INTO change (lane, kind, order_id, ticket_id, buyer_id, shop_id, at, body) SELECT lane, "
+            "'ticket.requested', order_id, ticket_id, '', shop_id, requested_at, '{}' FROM ticket"
+        )
+    await market.ticket_list.fill()
     found = await service.queries.arms(utc_now() - BEGAN)
     assert [(one.arm, one.currency, one.requests, one.instant, one.instant_minor) for one in found] == [
         ("canary", "CNY", 3, 3, 300),

@@ -95,8 +95,6 @@ def _reduction(snapshot: OrderSnapshot, ticket: Ticket, kept: Mapping[str, int])
         )
         quantity = kept.get(row.line_id, 0)
         amount_minor = min(row.amount_minor, units_due_minor(without, paid.lines[row.line_id], quantity))
-        if quantity == row.quantity:
-            amount_minor = row.amount_minor
         less, less_minor = quantity - row.quantity, amount_minor - row.amount_minor
         if less or less_minor:
             changes += [
