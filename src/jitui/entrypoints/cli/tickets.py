@@ -31,7 +31,7 @@ tickets = typer.Typer(
 )
 
 TicketId = Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's id.", show_default=False)]
-TicketIds = Annotated[list[str], typer.Argument(metavar="TICKET...", help="The tickets' ids.", show_default=False)]
+TicketIds = Annotated[list[str], typer.Argument(metavar="TICKET", help="The tickets' ids.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who does this, for the platform.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
 
