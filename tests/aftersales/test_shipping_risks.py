@@ -152,7 +152,7 @@ async def test_an_open_ticket_says_do_not_ship_until_it_is_decided(market: Marke
     ref = TicketRef(ticket.lane, ticket.ticket_id)
     await approve(market.store, ref, Acting(MERCHANT, NOW))
     assert await risks_of(market).risks(RiskFilter(), NOW) == [], "also before the next roll-up"
-    assert await found(market) == [], "nothing was printed, so nothing has to be stopped"
+    assert await found(market, now=NOW + HOUR) == [], "nothing was printed, so nothing has to be stopped"
 
 
 async def test_a_stop_ship_waits_for_the_warehouses_answer(market: Market) -> None:
@@ -267,6 +267,28 @@ async def test_two_workers_at_once_tell_each_once(market: Market) -> None:
     assert sum(await asyncio.gather(*(remind(market, now) for _ in range(4)))) == 10
     told = await reminders(market)
     assert len(told) == len(set(told)) == 10
+
+
+async def test_an_end_of_each_kind_before_the_lock_is_seen(market: Market) -> None:
+    refs = {name: await market.paid_order(await market.premium_buyer(f"b-{name}"), f"o-{name}") for name in "abc"}
+    await to_ship_by(market, refs["a"], NOW)
+    await market.ship(refs["b"], status=PICKED_UP, source=CARRIER, tracking_no="B")
+    await market.ship(refs["c"], status=LABEL, tracking_no="C")
+    ticket = await market.asked("b-c", "o-c")
+    await market.feed.roll_up(NOW)
+    due = {one.risk.order_id: one for one in await risks_of(market).due_reminders(NOW + 24 * HOUR, 10)}
+    assert set(due) == {"o-a", "o-b", "o-c"}
+
+    async def told() -> list[bool]:
+        found = [await market.store.read_order(ref) for ref in refs.values()]
+        return [bool(plan_reminder(one, due[one.order.order_id], NOW).changes) for one in found if one is not None]
+
+    assert await told() == [True, True, True]
+    await market.ship(refs["a"], tracking_no="A")
+    await market.ship(refs["b"], status=LABEL, tracking_no="B")
+    held = StopShipAnswer(StopShipOutcome.HELD)
+    await acknowledge_stop_ship(market.store, TicketRef(ticket.lane, ticket.ticket_id), held, by=MERCHANT, now=NOW)
+    assert await told() == [False, False, False]
 
 
 async def test_what_ended_before_the_lock_is_not_told(market: Market) -> None:

@@ -110,6 +110,7 @@ async def test_a_number_that_is_used_again_counts_from_then_on(market: Market) -
     await told(market, await market.paid_order("b-1", "o-1"), "SF77")
     middle, late = NOW + timedelta(days=100), NOW + timedelta(days=200)
     await told(market, await market.paid_order("b-1", "o-2", now=middle), "SF77", happened_at=middle, now=middle)
+    await told(market, await market.paid_order("b-1", "o-4"), "SF77")  # of an earlier time, told last
     second = await market.paid_order("b-2", "o-3", now=late)
     assert is_refused(await told(market, second, "SF77", happened_at=late, now=late))
 
