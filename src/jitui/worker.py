@@ -75,6 +75,8 @@ FORGET_SILENT = timedelta(days=1)
 """How long a worker that fell silent is a task; then it is struck out, as one that does not come back."""
 
 Repeat = Callable[..., Awaitable[None]]
+Step = Callable[[Service], Awaitable[bool | int | None]]
+"""Returns whether there may be more to do at once."""
 
 log = get_logger("jitui.worker")
 
@@ -98,16 +100,11 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
     async with webhook_dispatcher(service) as dispatcher, notice_dispatcher(service) as notices:
         await asyncio.gather(
             *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
-            repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
-            repeat("reminders", stop, lambda: remind_due(service), every_seconds=REMINDERS_SECONDS),
-            repeat("incidents", stop, lambda: apply_incident_deadlines(service), every_seconds=INCIDENTS_SECONDS),
-            repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
-            repeat("ticket_list", stop, lambda: _fill_ticket_list(service), every_seconds=TICKET_LIST_SECONDS),
-            repeat("restrictions", stop, lambda: _restrict_by_rules(service), every_seconds=RESTRICTIONS_SECONDS),
-            repeat("gates", stop, lambda: apply_gates(service), every_seconds=GATES_SECONDS),
-            repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
+            *(
+                repeat(name, stop, partial(step, service), every_seconds=seconds)
+                for name, step, seconds in _periodic_steps()
+            ),
             watch(service, stop, failed=metrics.step_failed),
-            repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
             repeat(
                 "beat",
                 stop,
@@ -115,30 +112,35 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
                 every_seconds=BEAT_SECONDS,
                 after_fault_seconds=BEAT_SECONDS,
             ),
-            repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
-            repeat("canary", stop, lambda: guard_canary(service), every_seconds=CANARY_SECONDS),
-            repeat(
-                "clusters",
-                stop,
-                lambda: service.linked_accounts.join_new(service.clock()),
-                every_seconds=CLUSTERS_SECONDS,
-            ),
-            repeat("cap_alerts", stop, lambda: alert_of_caps(service), every_seconds=CAPS_SECONDS),
-            repeat(
-                "shipping_reminders",
-                stop,
-                lambda: remind_of_shipping(service),
-                every_seconds=SHIPPING_REMINDERS_SECONDS,
-            ),
-            repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
-            repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
-            repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),
             repeat("pool", stop, lambda: _sample_pool(service, metrics), every_seconds=POOL_SECONDS),
             _send_webhooks(dispatcher, stop, repeat),
             *(() if notices is None else (_send_notices(notices, stop, repeat),)),
         )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
         await service.workers.leave(name)
+
+
+def _periodic_steps() -> tuple[tuple[str, Step, float], ...]:
+    """What the worker does again and again beside paying: the step's name, the step, and its pause in seconds."""
+    return (
+        ("expiry", expire_due, EXPIRY_SECONDS),
+        ("reminders", remind_due, REMINDERS_SECONDS),
+        ("incidents", apply_incident_deadlines, INCIDENTS_SECONDS),
+        ("roll_up", _roll_up, ROLL_UP_SECONDS),
+        ("ticket_list", _fill_ticket_list, TICKET_LIST_SECONDS),
+        ("restrictions", _restrict_by_rules, RESTRICTIONS_SECONDS),
+        ("gates", apply_gates, GATES_SECONDS),
+        ("parked", _link_parked, PARKED_SECONDS),
+        ("payouts", _watch_payouts, PAYOUTS_SECONDS),
+        ("keys", warn_of_ending_keys, KEYS_SECONDS),
+        ("canary", guard_canary, CANARY_SECONDS),
+        ("clusters", _join_linked_accounts, CLUSTERS_SECONDS),
+        ("cap_alerts", alert_of_caps, CAPS_SECONDS),
+        ("shipping_reminders", remind_of_shipping, SHIPPING_REMINDERS_SECONDS),
+        ("audit", note_audit_head, AUDIT_SECONDS),
+        ("forget", _forget, FORGET_SECONDS),
+        ("erasures", _keep_erasures, ERASURES_SECONDS),
+    )
 
 
 async def pay_due(service: Service) -> int:
@@ -357,6 +359,10 @@ async def _roll_up(service: Service) -> bool:
 async def _fill_ticket_list(service: Service) -> bool:
     await service.ticket_list.fill()
     return False
+
+
+async def _join_linked_accounts(service: Service) -> int:
+    return await service.linked_accounts.join_new(service.clock())
 
 
 async def apply_gates(service: Service) -> bool:
