@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from jitui.aftersales import ledger
 from jitui.aftersales.changes import LedgerEntry, MoveIncident, OutgoingEventKind
@@ -357,8 +356,3 @@ def incident_of(done: Executed) -> Incident:
     incident = done.snapshot.incident
     assert incident is not None
     return incident
-
-
-def ref_of(incident_id: UUID, lane: int) -> IncidentRef:
-    """The reference to an incident."""
-    return IncidentRef(lane, incident_id)
