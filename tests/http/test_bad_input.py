@@ -166,7 +166,7 @@ FAULTS: list[tuple[str, str, str, Any, list[tuple[str, str]]]] = [
         {"scope": "galaxy", "reason": ""},
         [
             ("scope", "Expected one of platform, shop, category, item, region."),
-            ("reason", "Expected a text of 1 to 500 characters."),
+            ("reason", "Expected a text of 1 to 500 characters, not only spaces."),
         ],
     ),
     (
@@ -193,6 +193,27 @@ FAULTS: list[tuple[str, str, str, Any, list[tuple[str, str]]]] = [
                 f"Expected a whole number from {-(2**53)} to {2**53}, or a text of at most 500 characters, "
                 "or true or false.",
             ),
+        ],
+    ),
+    (
+        "words of spaces and of what nobody sees",
+        "POST",
+        "/v1/pauses",
+        {"scope": "platform", "reason": " \u3000\u200b\n"},
+        [("reason", "Expected a text of 1 to 500 characters, not only spaces.")],
+    ),
+    (
+        "words of spaces where they may be left out, and further in",
+        "POST",
+        "/v1/incidents/i/contest/answer",
+        {
+            "verdict": "upheld",
+            "answer": "The carrier says so.",
+            "corrected": {"outcome": "repaid", "reason": " ", "reference": "\t"},
+        },
+        [
+            ("corrected.reason", "Expected a text of 1 to 2000 characters, not only spaces."),
+            ("corrected.reference", "Expected a text of at most 500 characters, not only spaces."),
         ],
     ),
     (

@@ -24,6 +24,8 @@ ID_OR_NONE_PATTERN = rf"^([^/{UNSEEN}]{{1,128}})?" + END
 NAME_OR_NONE_PATTERN = rf"^(?=.{{0,128}}$)([^{UNSEEN}]+( [^{UNSEEN}]+)*)?" + END
 URL_OR_NONE_PATTERN = rf"^(https?://[^{UNSEEN}]+)?" + END
 CURRENCY_PATTERN = r"^[A-Z]{3}" + END
+WORDS_PATTERN = rf"[^{UNSEEN}]"
+WORDS_OR_NONE_PATTERN = rf"^{END}|[^{UNSEEN}]"
 
 SENTENCES = {
     **ID_SENTENCES,
@@ -36,6 +38,7 @@ SENTENCES = {
 EXPECTED_OF_PATTERN = {pattern: sentence.removeprefix("Expected ") for pattern, sentence in SENTENCES.items()}
 ID_LIKE_PATTERNS = frozenset({ID_PATTERN, ID_OR_NONE_PATTERN, CODE_PATTERN})
 PATTERNS_WITH_SLASHES = frozenset({CODE_PATTERN})
+WORDS_PATTERNS = frozenset({WORDS_PATTERN, WORDS_OR_NONE_PATTERN})
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 128 visible characters, without spaces or slashes.")]
 Code = Annotated[str, Meta(pattern=CODE_PATTERN, description="1 to 128 visible characters, without spaces.")]
@@ -49,7 +52,10 @@ Url = Annotated[
     str,
     Meta(max_length=2_000, pattern=URL_OR_NONE_PATTERN, description="An address that begins with https:// or http://."),
 ]
-Why = Annotated[str, Meta(min_length=1, max_length=500, description="Why, for the people who will ask.")]
+Words = Annotated[str, Meta(min_length=1, pattern=WORDS_PATTERN)]
+"""A text that people read: more than spaces and invisible characters."""
+WordsOrNone = Annotated[str, Meta(pattern=WORDS_OR_NONE_PATTERN)]
+Why = Annotated[Words, Meta(max_length=500, description="Why, for the people who will ask.")]
 AmountMinor = Annotated[int, Meta(ge=0, le=MAX_AMOUNT_MINOR, description="In minor units (fen, cents).")]
 PositiveMinor = Annotated[int, Meta(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units (fen, cents).")]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000, description="Units.")]

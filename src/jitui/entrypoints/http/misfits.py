@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 from msgspec import UnsetType, inspect
 
-from jitui.entrypoints.http.fields import EXPECTED_OF_PATTERN, ID_LIKE_PATTERNS, PATTERNS_WITH_SLASHES
+from jitui.entrypoints.http.fields import EXPECTED_OF_PATTERN, ID_LIKE_PATTERNS, PATTERNS_WITH_SLASHES, WORDS_PATTERNS
 from jitui.entrypoints.http.problems import Fault
 from jitui.text import why_no_id
 
@@ -107,8 +107,9 @@ def _words(found: inspect.Type) -> str:
     match found:
         case inspect.StrType(pattern=str(pattern)) if pattern in EXPECTED_OF_PATTERN:
             return EXPECTED_OF_PATTERN[pattern]
-        case inspect.StrType(min_length=least, max_length=most):
-            return f"a text{_span(least, most, 'characters')}"
+        case inspect.StrType(min_length=least, max_length=most, pattern=pattern):
+            text = f"a text{_span(least, most, 'characters')}"
+            return f"{text}, not only spaces" if pattern in WORDS_PATTERNS else text
         case inspect.IntType(ge=least, le=most):
             return f"a whole number from {least} to {most}" if least is not None else "a whole number"
         case inspect.EnumType(cls=members):

@@ -22,7 +22,7 @@ from jitui.aftersales.governance.refusals import refusal_of
 from jitui.aftersales.governance.rollout import announce
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
-from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, Time, Why, read_uuid
+from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, Time, Why, Words, read_uuid
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import get, operation, post
 from jitui.entrypoints.http.problems import not_found
@@ -38,7 +38,7 @@ from jitui.identity.access import Permission
 from jitui.ids import new_id
 from jitui.policy import PublicChangeKind, PublicPolicy, public_changes
 
-Words = Annotated[str, Meta(min_length=1, max_length=4000)]
+LongWords = Annotated[Words, Meta(max_length=4000)]
 
 
 class AnnouncementSent(Sent, frozen=True, kw_only=True):
@@ -59,14 +59,14 @@ class OpinionSent(Sent, frozen=True, kw_only=True):
     """What somebody said of an announced text. Everybody reads it, so it names no person."""
 
     said_by: OpinionOf
-    said: Words
+    said: LongWords
     reference: Id | None = None
 
 
 class OpinionAnswerSent(Sent, frozen=True, kw_only=True):
     """What the platform answers; everybody reads it."""
 
-    answer: Words
+    answer: LongWords
 
 
 class AnnouncementQuery(Sent, frozen=True, kw_only=True):

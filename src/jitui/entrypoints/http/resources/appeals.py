@@ -22,10 +22,10 @@ from jitui.aftersales.governance.appeals import (
 from jitui.aftersales.governance.complaint import ContestOutcome
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
-from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, read_uuid
+from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, Words, read_uuid
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import BUYER, PLATFORM, get, operation, post
-from jitui.entrypoints.http.problems import FaultCollector, not_found
+from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
@@ -34,8 +34,8 @@ from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import BuyerIdOfKey, Sent, Shown, buyer_meant
 from jitui.identity.access import Permission
 
-AppealText = Annotated[str, Meta(min_length=1, max_length=LONGEST_APPEAL)]
-AppealReason = Annotated[str, Meta(min_length=1, max_length=LONGEST_ANSWER)]
+AppealText = Annotated[Words, Meta(max_length=LONGEST_APPEAL)]
+AppealReason = Annotated[Words, Meta(max_length=LONGEST_ANSWER)]
 
 
 class AppealSent(Sent, frozen=True, kw_only=True):
@@ -107,10 +107,6 @@ async def open_appeal(request: RequestContext) -> Reply:
     buyer_id = buyer_meant(sent.buyer_id, request.own_buyer)
     if not request.may_see(buyer_id=buyer_id):
         return not_found()
-    faults = FaultCollector()
-    if not sent.text.strip() or "\x00" in sent.text:
-        faults.add("text", "Expected words")
-    faults.settle()
     appeal = new_appeal(
         sent.restriction_id,
         buyer_id,
@@ -174,10 +170,6 @@ async def get_appeal(request: RequestContext, appeal_id: FromPath[str]) -> Reply
 async def decide_appeal(request: RequestContext, appeal_id: FromPath[str]) -> Reply:
     """Uphold or reject an appeal."""
     sent, known_id = await read_body(request, AppealDecisionSent), read_uuid(appeal_id)
-    faults = FaultCollector()
-    if not sent.reason.strip() or "\x00" in sent.reason:
-        faults.add("reason", "Expected words: the buyer reads them")
-    faults.settle()
     if known_id is None:
         return not_found()
     decision = AppealDecision(

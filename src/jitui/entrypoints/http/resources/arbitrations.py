@@ -25,7 +25,7 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.queries import ArbitrationFilter
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
-from jitui.entrypoints.http.fields import Cursor, PageLimit, Why
+from jitui.entrypoints.http.fields import Cursor, PageLimit, Why, Words
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import NOTHING, get, operation, post
 from jitui.entrypoints.http.problems import VERSION_REQUIRED, refuse
@@ -47,7 +47,7 @@ from jitui.entrypoints.http.resources.ticket_commands import (
 )
 from jitui.identity.access import Permission
 
-LongReason = Annotated[str, Meta(min_length=1, max_length=2_000)]
+LongReason = Annotated[Words, Meta(max_length=2_000)]
 
 
 class ArbitrationSent(Sent, frozen=True, kw_only=True):
@@ -144,7 +144,7 @@ async def list_arbitrations(request: RequestContext) -> Reply:
 async def open_arbitration(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
     """Escalate a rejection to the platform."""
     sent = await read_body(request, ArbitrationSent)
-    reason = _words(sent.reason)
+    reason = sent.reason.strip()
 
     def command(ref: TicketRef, acting: Acting) -> Awaitable[Done]:
         days = request.service.settings.arbitration_answer_days
@@ -231,19 +231,13 @@ async def decide_an_arbitration(request: RequestContext, ticket_id: FromPath[str
     sent = await read_body(request, ArbitrationDecisionSent)
     if (sent.verdict == "approve") != (sent.borne_by is not None):
         raise refuse("borne_by", "Expected with the verdict `approve`, and with no other.")
-    decision = ArbitrationDecision(sent.at_fault, sent.borne_by, _words(sent.reason))
+    decision = ArbitrationDecision(sent.at_fault, sent.borne_by, sent.reason.strip())
     version = required_version(request)
 
     def command(ref: TicketRef, acting: Acting) -> Awaitable[Done]:
         return decide_arbitration(request.service.store, ref, decision, acting)
 
     return await on_ticket(request, ticket_id, sent, command, version=version, by=request.actor)
-
-
-def _words(reason: str) -> str:
-    if not reason.strip() or "\x00" in reason:
-        raise refuse("reason", "Expected words")
-    return reason.strip()
 
 
 HANDLERS = (

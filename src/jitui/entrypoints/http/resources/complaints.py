@@ -19,7 +19,7 @@ from jitui.aftersales.governance.complaint import (
 )
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
-from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, may_name, read_uuid
+from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, Words, may_name, read_uuid
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, get, operation, post
 from jitui.entrypoints.http.problems import not_found
@@ -36,14 +36,14 @@ from jitui.ids import lane_of, new_id
 class ComplaintSent(Sent, frozen=True, kw_only=True):
     """What a merchant says about the coverage of its shop."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=2000, description="Why the coverage should be another.")]
+    reason: Annotated[Words, Meta(max_length=2000, description="Why the coverage should be another.")]
 
 
 class ComplaintAnswerSent(Sent, frozen=True, kw_only=True):
     """What the platform answers; the merchant reads the words."""
 
     outcome: ContestOutcome
-    answer: Annotated[str, Meta(min_length=1, max_length=2000, description="The answer in words.")]
+    answer: Annotated[Words, Meta(max_length=2000, description="The answer in words.")]
 
 
 class ShopComplaintQuery(Sent, frozen=True, kw_only=True):

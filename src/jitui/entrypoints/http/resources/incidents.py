@@ -36,7 +36,17 @@ from jitui.aftersales.model.incident import (
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import IncidentRef
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
-from jitui.entrypoints.http.fields import AmountMinor, Cursor, Id, PageLimit, PositiveMinor, Time, read_uuid
+from jitui.entrypoints.http.fields import (
+    AmountMinor,
+    Cursor,
+    Id,
+    PageLimit,
+    PositiveMinor,
+    Time,
+    Words,
+    WordsOrNone,
+    read_uuid,
+)
 from jitui.entrypoints.http.operation import get, operation, post
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
@@ -49,10 +59,10 @@ from jitui.entrypoints.http.resources.shared import ActingSent, Sent, Shown
 from jitui.identity.access import Permission
 from jitui.ids import lane_of_id
 
-Words = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
-Note = Annotated[str, Meta(max_length=LONGEST_TEXT)]
-Reference = Annotated[str, Meta(min_length=1, max_length=LONGEST_REFERENCE)]
-ReferenceOrNone = Annotated[str, Meta(max_length=LONGEST_REFERENCE)]
+LongWords = Annotated[Words, Meta(max_length=LONGEST_TEXT)]
+Note = Annotated[WordsOrNone, Meta(max_length=LONGEST_TEXT)]
+Reference = Annotated[Words, Meta(max_length=LONGEST_REFERENCE)]
+ReferenceOrNone = Annotated[WordsOrNone, Meta(max_length=LONGEST_REFERENCE)]
 
 
 class IncidentQuery(Sent, frozen=True, kw_only=True):
@@ -67,7 +77,7 @@ class IncidentQuery(Sent, frozen=True, kw_only=True):
 class IncidentEvidenceSent(ActingSent, frozen=True, kw_only=True):
     """Evidence about an incident: words, and references such as waybills or addresses of pages; never files."""
 
-    text: Words
+    text: LongWords
     references: Annotated[tuple[Reference, ...], Meta(max_length=MOST_REFERENCES)] = ()
 
 
@@ -75,7 +85,7 @@ class IncidentContactSent(ActingSent, frozen=True, kw_only=True):
     """The buyer was spoken to."""
 
     channel: ContactChannel
-    note: Words
+    note: LongWords
     contacted_at: Time
 
 
@@ -84,7 +94,7 @@ class IncidentOutcomeSent(Sent, frozen=True, kw_only=True):
 
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     outcome: IncidentOutcome
-    reason: Words
+    reason: LongWords
     repaid_minor: PositiveMinor | None = None
     reference: ReferenceOrNone = ""
 
@@ -100,14 +110,14 @@ class IncidentRecoverySent(Sent, frozen=True, kw_only=True):
 class IncidentContestSent(ActingSent, frozen=True, kw_only=True):
     """Why the shop should not be charged."""
 
-    reason: Words
+    reason: LongWords
 
 
 class CorrectedOutcomeSent(Sent, frozen=True, kw_only=True):
     """The outcome that holds from now on, in place of the contested one."""
 
     outcome: IncidentOutcome
-    reason: Words
+    reason: LongWords
     repaid_minor: PositiveMinor | None = None
     reference: ReferenceOrNone = ""
 
@@ -116,7 +126,7 @@ class IncidentContestAnswerSent(Sent, frozen=True, kw_only=True):
     """The answer to a contest; upheld comes with the corrected outcome, rejected without one."""
 
     verdict: ContestOutcome
-    answer: Words
+    answer: LongWords
     corrected: CorrectedOutcomeSent | None = None
 
 
@@ -192,7 +202,6 @@ async def add_incident_evidence(request: RequestContext, incident_id: FromPath[s
     """Add words and references."""
     sent, service = await read_body(request, IncidentEvidenceSent), request.service
     faults = FaultCollector()
-    _check_words(faults, text=sent.text)
     for place, reference in enumerate(sent.references):
         _check_reference(faults, f"references[{place}]", reference)
     faults.settle()
@@ -226,7 +235,6 @@ async def record_incident_contact(request: RequestContext, incident_id: FromPath
     sent, service = await read_body(request, IncidentContactSent), request.service
     faults = FaultCollector()
     faults.time("contacted_at", sent.contacted_at)
-    _check_words(faults, note=sent.note)
     faults.settle()
     by = request.actor_for(sent.acting_for, sent.person)
     told = BuyerContact(sent.channel, sent.note, sent.contacted_at)
@@ -258,9 +266,6 @@ async def record_incident_contact(request: RequestContext, incident_id: FromPath
 async def set_incident_outcome(request: RequestContext, incident_id: FromPath[str]) -> Reply:
     """Decide what became of the loss, or correct it."""
     sent, service, by = await read_body(request, IncidentOutcomeSent), request.service, request.actor
-    faults = FaultCollector()
-    _check_words(faults, reason=sent.reason, reference=sent.reference)
-    faults.settle()
     told = OutcomeTold(sent.outcome, sent.version, sent.reason, sent.repaid_minor, sent.reference)
 
     async def run(ref: IncidentRef, reply: IdempotentReply | None) -> Outcome:
@@ -292,9 +297,6 @@ async def set_incident_outcome(request: RequestContext, incident_id: FromPath[st
 async def record_incident_recovery(request: RequestContext, incident_id: FromPath[str]) -> Reply:
     """Record an attempt and what came of it."""
     sent, service, by = await read_body(request, IncidentRecoverySent), request.service, request.actor
-    faults = FaultCollector()
-    _check_words(faults, reference=sent.reference, note=sent.note)
-    faults.settle()
     tried = RecoveryTried(sent.amount_minor, sent.reference, sent.note)
     return await _done(
         request,
@@ -323,9 +325,6 @@ async def record_incident_recovery(request: RequestContext, incident_id: FromPat
 async def contest_an_incident(request: RequestContext, incident_id: FromPath[str]) -> Reply:
     """Contest what the shop is charged."""
     sent, service = await read_body(request, IncidentContestSent), request.service
-    faults = FaultCollector()
-    _check_words(faults, reason=sent.reason)
-    faults.settle()
     by = request.actor_for(sent.acting_for, sent.person)
     return await _done(
         request,
@@ -366,9 +365,6 @@ async def contest_an_incident(request: RequestContext, incident_id: FromPath[str
 async def answer_incident_contest(request: RequestContext, incident_id: FromPath[str]) -> Reply:
     """Uphold or reject what the shop says."""
     sent, service, by = await read_body(request, IncidentContestAnswerSent), request.service, request.actor
-    faults = FaultCollector()
-    _check_words(faults, answer=sent.answer)
-    faults.settle()
     told = None
     if (to := sent.corrected) is not None:
         told = OutcomeTold(to.outcome, 0, to.reason, to.repaid_minor, to.reference)
@@ -403,16 +399,8 @@ def _ref(incident_id: str) -> IncidentRef | None:
     return IncidentRef(lane_of_id(known), known) if known is not None else None
 
 
-def _check_words(faults: FaultCollector, **texts: str) -> None:
-    """Words that people read are words, and can be stored."""
-    for name, text in texts.items():
-        if "\x00" in text or (text and not text.strip()):
-            faults.add(name, "Expected words")
-
-
 def _check_reference(faults: FaultCollector, path: str, reference: str) -> None:
     """A reference is a number or an address on the web, without a program in it."""
-    _check_words(faults, **{path: reference})
     scheme, sign, _ = reference.partition("://")
     if reference.split(":")[0].lower() in ("javascript", "data") or (sign and scheme.lower() not in ("http", "https")):
         faults.add(path, "Expected a number, or an address that begins with https:// or http://")

@@ -13,7 +13,7 @@ from jitui.aftersales.model.review import EvidenceItem
 from jitui.aftersales.model.ticket import Actor
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import TicketRef
-from jitui.entrypoints.http.fields import Url
+from jitui.entrypoints.http.fields import Url, Words
 from jitui.entrypoints.http.problems import VERSION_REQUIRED, Problem, ProblemRaised, not_found
 from jitui.entrypoints.http.read_headers import read_version
 from jitui.entrypoints.http.reply import Reply, respond
@@ -38,7 +38,7 @@ APPROVAL_REFUSALS = (
 )
 """The refusals of every approval."""
 
-EvidenceText = Annotated[str, Meta(min_length=1, max_length=500, description="What it shows.")]
+EvidenceText = Annotated[Words, Meta(max_length=500, description="What it shows.")]
 
 
 class EvidenceSent(Sent, frozen=True, kw_only=True):
