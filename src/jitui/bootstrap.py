@@ -427,16 +427,16 @@ def statement_formats() -> dict[str, StatementFormat]:
     from jitui.adapters.payments.statements.stripe import StripeStatements
     from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
 
-    formats: tuple[StatementFormat, ...] = (
-        SimulatorStatements(),
-        WeChatPayStatements(),
-        AlipayStatements(),
-        StripeStatements(),
-    )
-    return dict(zip(("simulator", "wechat_pay", "alipay", "stripe"), formats, strict=True))
+    return {
+        "simulator": SimulatorStatements(),
+        "wechat_pay": WeChatPayStatements(),
+        "alipay": AlipayStatements(),
+        "stripe": StripeStatements(),
+    }
 
 
 async def install_policy(service: Service) -> bool:
     """Publish the first policy: the configured file, or the default. Returns False when a policy is live already."""
-    first = default_policy() if (file := service.settings.policy_file) is None else Policy.from_file(file)
+    file = service.settings.policy_file
+    first = default_policy() if file is None else Policy.from_file(file)
     return await install(service.policies, first, by="installation", now=service.clock())

@@ -38,13 +38,13 @@ from jitui.entrypoints.http.resources.rejections import EvidencePieces
 from jitui.entrypoints.http.resources.shared import ActingSent, Sent, Shown
 from jitui.entrypoints.http.resources.ticket_commands import (
     APPROVAL_REFUSALS,
-    TICKET_TAG,
     EvidenceSent,
     evidence_of,
     on_ticket,
     required_version,
     sent_version,
 )
+from jitui.entrypoints.http.resources.ticket_view import TICKET_TAG
 from jitui.identity.access import Permission
 
 LongReason = Annotated[Words, Meta(max_length=2_000)]

@@ -32,7 +32,7 @@ from jitui.entrypoints.http.reply import Answer, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
-from jitui.entrypoints.http.resources.ticket_view import find_ticket
+from jitui.entrypoints.http.resources.ticket_view import TICKET_TAG, find_ticket
 from jitui.errors import NotConfigured
 from jitui.identity.access import Permission
 from jitui.notices.model import MailLanguage
@@ -42,7 +42,6 @@ from jitui.notices.receipt_view import view_receipt
 from jitui.settings import Language
 
 HTML, PDF = "text/html", "application/pdf"
-_TAG = ["After-sales"]
 
 
 class ReceiptQuery(Sent, frozen=True, kw_only=True):
@@ -61,7 +60,7 @@ class StatementOfReasons(Shown, frozen=True, kw_only=True):
 
 @get(
     "/v1/after-sales/{ticket_id:str}/receipt",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Read the receipt of a request",
     description="What was acknowledged when the request was taken in. It never changes: as JSON it is the very text "
     "whose SHA-256 is kept beside it, in `Content-Digest` and `ETag`. `Accept: text/html` gives a page that stands "
@@ -100,7 +99,7 @@ async def get_receipt(request: RequestContext, ticket_id: FromPath[str]) -> Repl
 
 @get(
     "/v1/after-sales/{ticket_id:str}/statement-of-reasons",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Read why a request was rejected",
     description="In both languages, with the way to contest it. A ticket that was not rejected or closed has none.",
     opt=operation({200: StatementOfReasons}, Permission.TICKETS_READ),

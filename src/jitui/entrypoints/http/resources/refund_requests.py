@@ -39,6 +39,7 @@ from jitui.entrypoints.http.resources.decisions import (
 from jitui.entrypoints.http.resources.shared import MOST_LINES, Sent, Shown, UnitsSent, units
 from jitui.entrypoints.http.resources.ticket_view import (
     TICKET_EXAMPLE,
+    TICKET_TAG,
     headers_for_new,
     headers_of_new,
     public_review_reason,
@@ -79,7 +80,6 @@ class EligibilityAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     unknown: tuple[str, ...] = ()
 
 
-_TAG = ["After-sales"]
 _REFUSALS = (
     RefusalCode.ORDER_NOT_PAID,
     RefusalCode.ORDER_ALREADY_SHIPPED,
@@ -94,7 +94,7 @@ _REFUSALS = (
 
 @post(
     "/v1/after-sales",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Ask for a refund",
     description="Opens a ticket and decides it: refunded at once, or awaiting the merchant. The answer explains "
     "the decision as far as the key's scope may know it.",
@@ -200,7 +200,7 @@ def _count(request: RequestContext, ticket: Ticket, decision: Decision) -> None:
 
 @post(
     "/v1/eligibility",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Ask whether a refund would be given at once",
     description="A dry run of the same decision: nothing is written and no lock is taken.",
     opt=operation(

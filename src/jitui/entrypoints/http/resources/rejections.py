@@ -35,7 +35,7 @@ from jitui.entrypoints.http.resources.shared import (
 )
 from jitui.entrypoints.http.resources.shipments import Carrier, check_shipment
 from jitui.entrypoints.http.resources.ticket_commands import EvidenceSent, evidence_of
-from jitui.entrypoints.http.resources.ticket_view import find_ticket
+from jitui.entrypoints.http.resources.ticket_view import TICKET_TAG, find_ticket
 from jitui.identity.access import Permission
 
 REJECTION_REFUSALS = (
@@ -153,9 +153,6 @@ class TemplateList(Shown, frozen=True, kw_only=True):
     templates: tuple[TemplateAnswer, ...]
 
 
-_TAG = ["After-sales"]
-
-
 def _shop(request: RequestContext) -> str | None:
     """The shop that is meant; None when it is not the caller's."""
     query = read_query(request, TemplateQuery)
@@ -167,7 +164,7 @@ def _shop(request: RequestContext) -> str | None:
 
 @get(
     "/v1/review-templates",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="List a shop's templates",
     opt=operation({200: TemplateList}, Permission.TICKETS_WRITE, query=TemplateQuery),
 )
@@ -182,7 +179,7 @@ async def list_review_templates(request: RequestContext) -> Reply:
 
 @put(
     "/v1/review-templates/{template_name:str}",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Create or replace a template",
     description="A rejection copies it; a later change changes no rejection.",
     opt=operation(
@@ -206,7 +203,7 @@ async def put_review_template(request: RequestContext, template_name: FromPath[s
 
 @delete(
     "/v1/review-templates/{template_name:str}",
-    tags=_TAG,
+    tags=TICKET_TAG,
     summary="Delete a template",
     opt=operation({204: None}, Permission.TICKETS_WRITE, query=TemplateQuery),
 )

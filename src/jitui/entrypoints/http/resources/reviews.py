@@ -34,12 +34,12 @@ from jitui.entrypoints.http.resources.shared import MOST_LINES, ActingSent, Sent
 from jitui.entrypoints.http.resources.ticket_commands import (
     APPROVAL_REFUSALS,
     STATE_REFUSALS,
-    TICKET_TAG,
     Command,
     on_ticket,
     required_version,
     sent_version,
 )
+from jitui.entrypoints.http.resources.ticket_view import TICKET_TAG
 from jitui.identity.access import Permission
 from jitui.ids import lane_of_id
 

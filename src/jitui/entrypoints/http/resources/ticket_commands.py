@@ -21,8 +21,6 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources.shared import Sent
 from jitui.entrypoints.http.resources.ticket_view import headers_of_ticket, ticket_answer, ticket_ref
 
-TICKET_TAG = ["After-sales"]
-
 STATE_REFUSALS = (
     RefusalCode.TICKET_STALE,
     RefusalCode.TICKET_ALREADY_APPROVED,

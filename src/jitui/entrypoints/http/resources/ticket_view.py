@@ -20,6 +20,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.ids import lane_of_id
 
+TICKET_TAG = ["After-sales"]
 _PUBLIC_REVIEW_REASONS = frozenset({"partly_shipped", "captured_later"})
 
 

@@ -32,12 +32,11 @@ from jitui.entrypoints.http.resources.shared import ActingSent, Sent, Shown
 from jitui.entrypoints.http.resources.ticket_commands import (
     APPROVAL_REFUSALS,
     STATE_REFUSALS,
-    TICKET_TAG,
     on_ticket,
     required_version,
     sent_version,
 )
-from jitui.entrypoints.http.resources.ticket_view import TICKET_EXAMPLE, find_ticket, ticket_answer
+from jitui.entrypoints.http.resources.ticket_view import TICKET_EXAMPLE, TICKET_TAG, find_ticket, ticket_answer
 from jitui.entrypoints.ticket_cursor import place_in, ticket_cursor
 from jitui.identity.access import Permission
 
