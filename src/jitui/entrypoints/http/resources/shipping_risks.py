@@ -110,7 +110,8 @@ def _shown(row: ShippingRisk, now: datetime) -> ShippingRiskAnswer:
     summary="Answer a stop-ship",
     description="The warehouse says what became of the goods of a refunded ticket: `held`, or `already_gone` with the "
     "tracking number, which records the shipment and opens an incident. It stands on the ticket's timeline. The same "
-    "answer again changes nothing.",
+    "answer again changes nothing. Where the refund waits for the answer (`stop_ship.requested`), `held` before "
+    "`answer_by` is decided on again and may approve it; later it is recorded, and the merchant decides.",
     opt=operation(
         {200: TicketView},
         Permission.SHIPMENTS_WRITE,
@@ -140,11 +141,12 @@ async def acknowledge_a_stop_ship(request: RequestContext, ticket_id: FromPath[s
         return not_found()
     said = StopShipAnswer(sent.outcome, sent.tracking_no or "", sent.carrier or "", sent.happened_at, sent.person or "")
     service, by, shop_id = request.service, request.actor, request.own_shop
+    decision_settings = await service.decision_settings()
     return await respond(
         request,
         sent,
         lambda reply: acknowledge_stop_ship(
-            service.store, ref, said, by=by, now=service.clock(), shop_id=shop_id, reply=reply
+            service.store, decision_settings, ref, said, by=by, now=service.clock(), shop_id=shop_id, reply=reply
         ),
         lambda done: ticket_answer(request, done.snapshot, ref.ticket_id),
     )
