@@ -10,18 +10,22 @@ from typing import Any
 
 import pytest
 
+from jitui.aftersales.changes import RecordLaterDecision
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve, expire, withdraw
 from jitui.aftersales.commands.stop_ship import StopShipAnswer, StopShipOutcome, acknowledge_stop_ship
+from jitui.aftersales.deciding import Canary
 from jitui.aftersales.governance.registry import Pause, Scope
-from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import HistoryRecord, OrderRef, TicketRef
-from jitui.policy import Policy
-from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores
+from jitui.policy import Policy, decide, decision_to_json
+from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, memory_market, on_both_stores
+from tests.aftersales.test_free_orders import free_order
 
 ASKS = Policy.from_text(DEFAULT_POLICY.text + "\nstop_ship: {approve_when_held_within_minutes: 30}\n")
 WAREHOUSE = Actor(ActorKind.PLATFORM, "warehouse 7")
@@ -210,24 +214,101 @@ async def test_the_policy_in_force_decides(market: Market) -> None:
     assert (await snapshot_of(market, other[0])).ticket(other[1].ticket_id).approved_by is ApprovedBy.INSTANT_REFUND
 
 
-@on_both_stores
-async def test_the_request_itself_does_not_count_against_it(market: Market) -> None:
-    """A condition on earlier requests that held at the request holds at the answer too, and others count."""
-    more = """
-features:
+FEATURES = """features:
   buyer.asked_30d: {count: refund_requested, over: 30d}
   buyer.asked_minor_30d: {sum: refund_requested, over: 30d}
-"""
-    when = "buyer.asked_30d == 0 && buyer.asked_minor_30d == 0"
-    condition = (
-        f"conditions:\n  - {{id: first_request, when: '{when}', public: false, text: {{zh: 首次, en: First}}}}\n"
-    )
-    text = ASKS.text.replace("features:", more.strip(), 1).replace("conditions:", condition.rstrip("\n"), 1)
-    market = market.deciding_by(Policy.from_text(text))
+  buyer.last_asked_days: {last_age_days: refund_requested, over: 30d}"""
+
+
+def first_request_only() -> Policy:
+    """Nothing was asked for before: no request, no money, no day of a last one."""
+    when = "buyer.asked_30d == 0 && buyer.asked_minor_30d == 0 && !known(buyer.last_asked_days)"
+    rule = f"conditions:\n  - {{id: first_request, when: '{when}', public: false, text: {{zh: 首次, en: First}}}}"
+    return Policy.from_text(ASKS.text.replace("features:", FEATURES, 1).replace("conditions:", rule, 1))
+
+
+async def knowing_requests(market: Market) -> Market:
     await market.registry.record_history([HistoryRecord("refund_requested", NOW - timedelta(days=3650))])
+    return market.deciding_by(first_request_only())
+
+
+@on_both_stores
+async def test_the_request_itself_does_not_count_against_it(market: Market) -> None:
+    """What held at the request holds at the answer."""
+    market = await knowing_requests(market)
     ref, ticket = await waiting(market)
     await said(market, ticket, HELD)
     assert (await snapshot_of(market, ref)).ticket(ticket.ticket_id).approved_by is ApprovedBy.INSTANT_REFUND
+
+
+async def test_another_request_meanwhile_counts() -> None:
+    market = await knowing_requests(await memory_market())
+    ref, ticket = await waiting(market)
+    await market.paid_order("b-1", "o-2")
+    await market.asked("b-1", "o-2")
+    await said(market, ticket, HELD)
+    assert await is_waiting(market, ref, ticket)
+
+
+async def test_the_canarys_policy_decides_for_its_buyers() -> None:
+    """With features of its own, of which the live policy has none."""
+    market = (await knowing_requests(await memory_market())).deciding_by(DEFAULT_POLICY)
+    market = market.with_beside(canary=Canary(first_request_only(), 100, "a seed"))
+    ref, ticket = await waiting(market)
+    assert (await whys(market, ref, ticket))[-1] == "stop_ship_asked"
+    await said(market, ticket, HELD)
+    assert (await snapshot_of(market, ref)).ticket(ticket.ticket_id).approved_by is ApprovedBy.INSTANT_REFUND
+
+
+async def test_what_stops_every_approval_stops_this_one() -> None:
+    """The guards of a request, under a policy that does not look at the pause itself."""
+    market = (await memory_market()).deciding_by(Policy.from_text(ASKS.text.replace("!service.paused", "true")))
+    ref, ticket = await waiting(market)
+    await market.registry.set_pause(Pause(Scope.PLATFORM, "", "a test", "li.na", NOW))
+    await said(market, ticket, HELD)
+    assert await is_waiting(market, ref, ticket)
+
+
+async def test_the_second_decision_is_stored_with_its_facts() -> None:
+    market = (await memory_market()).deciding_by(ASKS)
+    _, ticket = await waiting(market)
+    done = await said(market, ticket, HELD)
+    assert isinstance(done, Executed)
+    (again,) = [change.decision for change in done.changes if isinstance(change, RecordLaterDecision)]
+    assert (again.ticket_id, again.policy_sha256, again.decided_at) == (ticket.ticket_id, ASKS.sha256, LATEST)
+    assert again.facts["order.shipment"] == "label_printed"
+    assert again.facts["request.amount_minor"] == ticket.amount_minor
+    assert decision_to_json(decide(ASKS, again.facts)) == again.decision  # type: ignore[arg-type]
+
+
+async def test_more_money_while_it_waits_goes_with_it() -> None:
+    market = (await memory_market()).deciding_by(ASKS)
+    ref = await market.paid_order(
+        await market.premium_buyer("b-1"), "o-1", amounts=(5000,), freight_minor=1000, tenders=(5000,)
+    )
+    await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED)
+    ticket = await market.asked("b-1", "o-1")
+    tender = Tender("t2", "simulator", "pay-2", "CNY", 1000, NOW)
+    await capture_payment(market.store, ref, tender, market.decision_settings, now=NOW)
+    raised = (await snapshot_of(market, ref)).ticket(ticket.ticket_id)
+    assert raised.amount_minor > ticket.amount_minor
+    await said(market, ticket, HELD)
+    refunds = (await snapshot_of(market, ref)).refunds
+    assert sum(refund.amount_minor for refund in refunds) == raised.amount_minor == 6000
+
+
+async def test_an_order_that_cost_nothing_is_in_nobodys_history() -> None:
+    """So nothing is taken out of what is counted, and the other request counts."""
+    market = await knowing_requests(await memory_market())
+    buyer = await market.premium_buyer("b-1")
+    ref = await free_order(market, buyer, "o-1")
+    await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED)
+    ticket = await market.asked(buyer, "o-1")
+    assert (await whys(market, ref, ticket))[-1] == "stop_ship_asked"
+    await market.paid_order(buyer, "o-2")
+    await market.asked(buyer, "o-2")
+    await said(market, ticket, HELD)
+    assert await is_waiting(market, ref, ticket)
 
 
 @on_both_stores
