@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jitui.aftersales.changes import RecordLaterDecision
+from jitui.aftersales.changes import RecordBuyerEvent, RecordLaterDecision
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.commands.on_ticket import Acting
@@ -220,9 +220,12 @@ FEATURES = """features:
   buyer.last_asked_days: {last_age_days: refund_requested, over: 30d}"""
 
 
-def first_request_only() -> Policy:
+NO_REQUEST = "buyer.asked_30d == 0"
+NOTHING_ASKED = f"{NO_REQUEST} && buyer.asked_minor_30d == 0 && !known(buyer.last_asked_days)"
+
+
+def first_request_only(when: str = NOTHING_ASKED) -> Policy:
     """Nothing was asked for before: no request, no money, no day of a last one."""
-    when = "buyer.asked_30d == 0 && buyer.asked_minor_30d == 0 && !known(buyer.last_asked_days)"
     rule = f"conditions:\n  - {{id: first_request, when: '{when}', public: false, text: {{zh: 首次, en: First}}}}"
     return Policy.from_text(ASKS.text.replace("features:", FEATURES, 1).replace("conditions:", rule, 1))
 
@@ -281,6 +284,18 @@ async def test_the_second_decision_is_stored_with_its_facts() -> None:
     assert decision_to_json(decide(ASKS, again.facts)) == again.decision  # type: ignore[arg-type]
 
 
+async def test_a_restriction_rule_that_is_true_by_now_restricts() -> None:
+    market = (await memory_market()).deciding_by(ASKS)
+    ref, ticket = await waiting(market)
+    await market.registry.record_buyer_events(
+        [RecordBuyerEvent("b-1", f"r-{n}", "refund_before_shipment", NOW - timedelta(days=n), NOW) for n in range(60)]
+    )
+    await said(market, ticket, HELD)
+    assert await is_waiting(market, ref, ticket)
+    (restriction,) = await market.registry.restrictions_of("b-1")
+    assert restriction.starts_at == LATEST
+
+
 async def test_more_money_while_it_waits_goes_with_it() -> None:
     market = (await memory_market()).deciding_by(ASKS)
     ref = await market.paid_order(
@@ -299,7 +314,7 @@ async def test_more_money_while_it_waits_goes_with_it() -> None:
 
 async def test_an_order_that_cost_nothing_is_in_nobodys_history() -> None:
     """So nothing is taken out of what is counted, and the other request counts."""
-    market = await knowing_requests(await memory_market())
+    market = (await knowing_requests(await memory_market())).deciding_by(first_request_only(NO_REQUEST))
     buyer = await market.premium_buyer("b-1")
     ref = await free_order(market, buyer, "o-1")
     await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED)

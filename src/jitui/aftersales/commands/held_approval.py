@@ -43,7 +43,7 @@ def decide_on_held(
         policy,
         snapshot,
         without_own_request(policy, snapshot, ticket, inputs),
-        asked=[LineUnits(row.line_id, row.quantity) for row in rows if row.quantity],
+        asked=[LineUnits(row.line_id, row.quantity) for row in rows],
         amount_minor=amount_now(snapshot, ticket).amount_minor,
         line_amounts={row.line_id: row.amount_minor for row in rows},
         now=now,
