@@ -53,7 +53,7 @@ async def said(
     if market.pool is not None:  # in memory it is counted as it is asked for
         await market.feed.roll_up(now)
     ref = TicketRef(ticket.lane, ticket.ticket_id)
-    return await acknowledge_stop_ship(market.store, market.decision_settings, ref, answer, by=WAREHOUSE, now=now)
+    return await acknowledge_stop_ship(market.store, market.settings, ref, answer, by=WAREHOUSE, now=now)
 
 
 async def snapshot_of(market: Market, ref: OrderRef) -> OrderSnapshot:
@@ -406,5 +406,5 @@ async def test_usage_that_nobody_has_counted_for_long_is_unknown(market: Market)
     market = market.deciding_by(ASKS)
     ref, ticket = await waiting(market)
     name = TicketRef(ticket.lane, ticket.ticket_id)
-    await acknowledge_stop_ship(market.store, market.decision_settings, name, HELD, by=WAREHOUSE, now=LATEST)
+    await acknowledge_stop_ship(market.store, market.settings, name, HELD, by=WAREHOUSE, now=LATEST)
     assert await is_waiting(market, ref, ticket)

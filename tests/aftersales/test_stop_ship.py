@@ -33,7 +33,7 @@ async def said(
 ) -> Executed | Refusal | StoredResponse:
     ref = TicketRef(ticket.lane, ticket.ticket_id)
     return await acknowledge_stop_ship(
-        market.store, market.decision_settings, ref, answer, by=WAREHOUSE, now=now, shop_id=shop_id
+        market.store, market.settings, ref, answer, by=WAREHOUSE, now=now, shop_id=shop_id
     )
 
 

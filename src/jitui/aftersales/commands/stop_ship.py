@@ -5,7 +5,7 @@ Where a refund waits for the answer, goods that are held in time are refunded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -49,7 +49,7 @@ class StopShipAnswer:
 
 async def acknowledge_stop_ship(
     store: Store,
-    decision_settings: DecisionSettings,
+    settings: Callable[[], Awaitable[DecisionSettings]],
     ref: TicketRef,
     answer: StopShipAnswer,
     *,
@@ -61,12 +61,14 @@ async def acknowledge_stop_ship(
     """Record the answer on the ticket's timeline; the same answer again changes nothing.
 
     Goods that are gone are recorded as left, and open an incident after an approval, as a carrier's scan does. Where
-    the refund waits for the answer, the first `held` before its time is over is decided on again, and may approve.
+    the refund waits for the answer, the first `held` before its time is over is decided on again, and may approve:
+    only for that `settings` is read.
     """
     before = await store.read_order(ref)
     if before is None:
         return not_found()
     asked = answer_by(before, before.ticket(ref.ticket_id)) is not None and answer.outcome is StopShipOutcome.HELD
+    read = await settings() if asked else None
 
     def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
         ticket = snapshot.ticket(ref.ticket_id)
@@ -75,12 +77,12 @@ async def acknowledge_stop_ship(
 
         # INVARIANT: it is decided on what was read under these locks, or not at all (I5).
         def decide(noted: OrderSnapshot) -> DecidedAgain:
-            return decide_on_held(noted, ticket, inputs, decision_settings, now) if asked else DecidedAgain((), ())
+            return DecidedAgain((), ()) if read is None else decide_on_held(noted, ticket, inputs, read, now)
 
         return plan_acknowledgement(snapshot, ticket, answer, by, now, decide)
 
     order = OrderRef(ref.lane, before.order.order_id)
-    query = capture_query(decision_settings, now) if asked else None
+    query = None if read is None else capture_query(read, now)
     return await execute(store, order, plan, query=query, reply=reply)
 
 

@@ -271,7 +271,7 @@ def _answer(ref: TicketRef, said: StopShipAnswer, by: str) -> None:
 
     async def work(service: Service) -> str:
         actor = Actor(ActorKind.OPERATOR, by or "command line")
-        settings = await service.decision_settings()
+        settings = service.decision_settings
         done = await acknowledge_stop_ship(service.store, settings, ref, said, by=actor, now=service.clock())
         return done.message if isinstance(done, Refusal) else ""
 

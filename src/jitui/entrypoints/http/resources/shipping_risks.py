@@ -141,12 +141,18 @@ async def acknowledge_a_stop_ship(request: RequestContext, ticket_id: FromPath[s
         return not_found()
     said = StopShipAnswer(sent.outcome, sent.tracking_no or "", sent.carrier or "", sent.happened_at, sent.person or "")
     service, by, shop_id = request.service, request.actor, request.own_shop
-    decision_settings = await service.decision_settings()
     return await respond(
         request,
         sent,
         lambda reply: acknowledge_stop_ship(
-            service.store, decision_settings, ref, said, by=by, now=service.clock(), shop_id=shop_id, reply=reply
+            service.store,
+            service.decision_settings,
+            ref,
+            said,
+            by=by,
+            now=service.clock(),
+            shop_id=shop_id,
+            reply=reply,
         ),
         lambda done: ticket_answer(request, done.snapshot, ref.ticket_id),
     )
