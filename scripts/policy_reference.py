@@ -38,6 +38,7 @@ from jitui.policy.loading.file_kinds import (
 from jitui.policy.loading.guards_format import GUARDS, guard_sections
 from jitui.policy.loading.json_schema import policy_schema
 from jitui.policy.loading.loss_section import LOSS
+from jitui.policy.loading.stop_ship_section import STOP_SHIP
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "policy-file.md"
@@ -48,6 +49,7 @@ _KINDS_OF_EVENTS = {*BUYER_EVENTS, *SHOP_EVENTS}
 _ANCHORS = {
     "a guard": "guards",
     "legal_basis": "texts",
+    "stop_ship": "stop-ship",
     "title": "texts",
     "notice": "texts",
     "text": "texts",
@@ -150,6 +152,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "shop gate": lambda: _fields(gates.SHOP_GATE),
     "category gate": lambda: _fields(gates.CATEGORY_GATE),
     "review": lambda: _fields(form.REVIEW),
+    "stop ship": lambda: _fields(STOP_SHIP),
     "facts": lambda: _facts(FACTS),
     "line fields": lambda: _facts(LINE_FIELDS),
 }

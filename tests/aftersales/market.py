@@ -77,6 +77,10 @@ class Market:
     def decision_settings(self) -> DecisionSettings:
         return DecisionSettings(Deciding(self.policy, self.canary, self.shadow), ZoneInfo(TIME_ZONE), PROVIDERS)
 
+    async def settings(self) -> DecisionSettings:
+        """The same, as a service reads them."""
+        return self.decision_settings
+
     @property
     def ticket_list(self) -> PostgresTicketList:
         return PostgresTicketList(self.pool)

@@ -253,7 +253,7 @@ async def answer(story: Story, outcome: StopShipOutcome, number: str) -> object:
         return None
     ref = TicketRef(tickets[0].lane, tickets[0].ticket_id)
     said = StopShipAnswer(outcome, f"{number}-{story.buyer}" if number else "")
-    return await acknowledge_stop_ship(story.store, ref, said, by=ANYBODY, now=story.now)
+    return await acknowledge_stop_ship(story.store, story.market.settings, ref, said, by=ANYBODY, now=story.now)
 
 
 async def remind_risks(story: Story) -> list[object]:

@@ -163,7 +163,9 @@ async def test_a_stop_ship_waits_for_the_warehouses_answer(market: Market) -> No
     assert await found(market, now=late - timedelta(seconds=1)) == []
     assert await found(market, RiskKind.STOP_SHIP_UNANSWERED, now=late) == [("o-1", 12900)]
     held = StopShipAnswer(StopShipOutcome.HELD)
-    await acknowledge_stop_ship(market.store, TicketRef(ticket.lane, ticket.ticket_id), held, by=MERCHANT, now=NOW)
+    await acknowledge_stop_ship(
+        market.store, market.settings, TicketRef(ticket.lane, ticket.ticket_id), held, by=MERCHANT, now=NOW
+    )
     assert await risks_of(market).risks(RiskFilter(), late) == [], "also before the next roll-up"
     assert await found(market, now=late) == []
     async with market.pool.connection() as connection:
@@ -287,7 +289,9 @@ async def test_an_end_of_each_kind_before_the_lock_is_seen(market: Market) -> No
     await market.ship(refs["a"], tracking_no="A")
     await market.ship(refs["b"], status=LABEL, tracking_no="B")
     held = StopShipAnswer(StopShipOutcome.HELD)
-    await acknowledge_stop_ship(market.store, TicketRef(ticket.lane, ticket.ticket_id), held, by=MERCHANT, now=NOW)
+    await acknowledge_stop_ship(
+        market.store, market.settings, TicketRef(ticket.lane, ticket.ticket_id), held, by=MERCHANT, now=NOW
+    )
     assert await told() == [False, False, False]
 
 

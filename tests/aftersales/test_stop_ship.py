@@ -32,7 +32,9 @@ async def said(
     market: Market, ticket: Ticket, answer: StopShipAnswer, *, shop_id: str | None = None, now: datetime = NOW
 ) -> Executed | Refusal | StoredResponse:
     ref = TicketRef(ticket.lane, ticket.ticket_id)
-    return await acknowledge_stop_ship(market.store, ref, answer, by=WAREHOUSE, now=now, shop_id=shop_id)
+    return await acknowledge_stop_ship(
+        market.store, market.settings, ref, answer, by=WAREHOUSE, now=now, shop_id=shop_id
+    )
 
 
 async def snapshot_of(market: Market, ref: OrderRef) -> OrderSnapshot:

@@ -230,3 +230,31 @@ def test_an_empty_history_gives_an_empty_summary(engine: Engine, tmp_path: Path)
     done = replayed(engine, small_history(tmp_path / "h", requests=[]), without_hold_out())
     summary = summarise(done, minutes_a_review=4, time_zone="Asia/Shanghai")
     assert (summary.requests, summary.instant, summary.instant_share, summary.by_day) == (0, 0, 0.0, ())
+
+
+@pytest.mark.parametrize("replay_caps", [True, False])
+def test_what_waits_for_the_warehouse_is_not_at_once_and_uses_no_cap(
+    engine: Engine, tmp_path: Path, replay_caps: bool
+) -> None:
+    """Both readings agree, in bulk and in order; a shipment that is unknown asks nobody."""
+    asked_at = "2025-06-01T12:0{}:00Z"
+    history = small_history(
+        tmp_path / "h",
+        requests=[request(n, asked_at.format(n), buyer="new" if n == 3 else "good") for n in (1, 2, 3, 4)],
+    )
+    labels = [f"o{n},label_printed,2025-06-01T06:00:00Z,2025-06-01T06:00:00Z" for n in (1, 3)]
+    write_csv(history, "shipments", "order_id,degree,at,recorded_at", labels)
+    text = without_hold_out().text.replace("count: 3", "count: 1")
+    policy = Policy.from_text(f"{text}\nstop_ship: {{approve_when_held_within_minutes: 30}}\n")
+    done = replayed(engine, history, policy, replay_caps=replay_caps)
+    rows = decisions(done)
+    assert (rows["r1"]["outcome"], rows["r1"]["condition.held_by_warehouse"]) == ("review", False)
+    assert rows["r2"]["condition.held_by_warehouse"] is True
+    if replay_caps:
+        assert rows["r1"]["first_obstacle"] == "held_by_warehouse" and rows["r1"]["obstacles"] == 1
+        assert rows["r2"]["outcome"] == "instant", "the one before it has used nothing of the cap"
+        assert rows["r4"]["outcome"] == "review"
+        summary = summarise(done, minutes_a_review=1, time_zone="Asia/Shanghai")
+        assert (summary.instant, summary.asked_warehouse) == (1, 1), "r3 misses another condition too"
+    plain = replayed(engine, history, Policy.from_text(text), "plain", replay_caps=replay_caps)
+    assert summarise(plain, minutes_a_review=1, time_zone="Asia/Shanghai").asked_warehouse is None

@@ -38,7 +38,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         ("jitui refunds list --state s", {"sending", "succeeded"}),
         ("jitui explain --language ", {"zh", "en"}),
         ("jitui explain --audience p", {"platform"}),
-        ("jitui webhooks create --kind sto", {"stop_ship", "stop_ship.acknowledged"}),
+        ("jitui webhooks create --kind sto", {"stop_ship", "stop_ship.acknowledged", "stop_ship.requested"}),
         ("jitui coverage set sh", {"shop"}),
         ("jitui select b-1 ", {"allow", "deny"}),
         ("jitui import b", {"buyers"}),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from jitui.policy import Policy
 from tests.http.api import Api, order, shipment
+from tests.policy.policy_samples import DEFAULT
+from tests.publishing import put_in_force
 
 RISKS, BULK = "/v1/shipping-risks", "/v1/shipments/bulk"
 
@@ -91,6 +94,26 @@ async def test_the_warehouse_answers_and_the_ticket_shows_it(api: Api) -> None:
     assert incident["evidence"][0]["tracking_no"] == "SF1"
     refused = await api.post(path, {"outcome": "held", "person": "li.na"})
     assert refused.status_code == 200, "held was said before"
+
+
+async def test_a_refund_that_waits_is_approved_by_the_answer(api: Api) -> None:
+    text = DEFAULT.read_text(encoding="utf-8").replace('version: "2"', 'version: "3"')
+    policy = Policy.from_text(f"{text}\nstop_ship: {{approve_when_held_within_minutes: 30}}\n")
+    await put_in_force(api.service.policies, policy, by="test", now=api.now())
+    await api.paid_order("o-1")
+    await api.post("/v1/orders/o-1/shipments", shipment("label_printed"))
+    ticket = (await api.ask("o-1"))["ticket"]
+    assert (ticket["state"], ticket["approved_by"]) == ("awaiting_merchant", None)
+    decision = (await api.get(f"/v1/after-sales/{ticket['ticket_id']}/decision", key=api.buyer)).json()
+    assert decision["conditions"][-1]["id"] == "held_by_warehouse"
+    changes = (await api.get("/v1/changes", key=api.shop)).json()["changes"]
+    assert changes[-1]["kind"] == "stop_ship.requested"
+    assert changes[-1]["body"]["answer_by"] == "2026-06-01T12:30:00+00:00"
+    path = f"/v1/stop-ships/{ticket['ticket_id']}/acknowledge"
+    got = await api.post(path, {"outcome": "held"}, key=api.shop, headers={"idempotency-key": "k-1"})
+    assert (got.status_code, got.json()["approved_by"]) == (200, "instant_refund")
+    again = await api.post(path, {"outcome": "held"}, key=api.shop, headers={"idempotency-key": "k-1"})
+    assert again.content == got.content
 
 
 async def test_an_answer_that_does_not_fit_is_refused_in_words(api: Api) -> None:

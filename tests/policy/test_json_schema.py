@@ -75,6 +75,7 @@ gates:
   categories: [{id: c, categories: [rings], notice: 365d, public: false, text: {zh: 甲, en: A}}]
   items: [{id: i, items: [i-1], notice: 15d, public: true, text: {zh: 甲, en: A}}]
 review: {deadline: 48h, on_timeout: approve}
+stop_ship: {approve_when_held_within_minutes: 30}
 notice: {zh: 知, en: N}
 notice_period: 7d
 """

@@ -167,6 +167,7 @@ def _ticket_after(ticket: Ticket, change: c.MoveTicket) -> Ticket:
         assignment=change.assignment,
         offer=change.offer,
         arbitration=change.arbitration,
+        notice=None if change.notice is None else dict(change.notice),
     )
 
 

@@ -31,10 +31,7 @@ class OpenTicket:
 
 @dataclass(frozen=True, slots=True)
 class MoveTicket:
-    """A ticket's new state.
-
-    `open` false closes the ticket's lines for good. An approval writes the amounts and the split of that moment.
-    """
+    """A ticket's new state, with the amounts and split of an approval; `open` false closes its lines for good."""
 
     ticket_id: UUID
     state: TicketState
@@ -51,6 +48,7 @@ class MoveTicket:
     assignment: Assignment | None = None
     offer: Offer | None = None
     arbitration: Arbitration | None = None
+    notice: Mapping[str, str] | None = None
 
 
 def move_ticket(ticket: Ticket) -> MoveTicket:
@@ -71,6 +69,7 @@ def move_ticket(ticket: Ticket) -> MoveTicket:
         assignment=ticket.assignment,
         offer=ticket.offer,
         arbitration=ticket.arbitration,
+        notice=ticket.notice,
     )
 
 
@@ -379,7 +378,7 @@ class ChangeTicketLine:
 
 @dataclass(frozen=True, slots=True)
 class RecordLaterDecision:
-    """A second decision on an approval, made because more money was captured."""
+    """A second decision on a ticket: more money was captured, or the warehouse holds the goods."""
 
     decision: RecordDecision
 

@@ -94,6 +94,8 @@ def _totals(summary: Summary, done: Backtest) -> Table:
     incidents = money(summary.expected_incidents_minor, currency)
     table.add_row("of these already gone, not yet recorded", f"{summary.expected_incidents:,}", incidents)
     table.add_row("held out for comparison", f"{summary.held_out:,}", "")
+    if summary.asked_warehouse is not None:
+        table.add_row("reviewed until the warehouse holds the goods", f"{summary.asked_warehouse:,}", "")
     if summary.without_amount:
         table.add_row("without an amount", f"{summary.without_amount:,}", "")
     for name, count in summary.caps_reached.items():

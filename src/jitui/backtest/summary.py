@@ -14,7 +14,8 @@ from jitui.backtest.engine import parquet_files
 from jitui.backtest.found import quoted
 from jitui.backtest.in_order import CAPS
 from jitui.backtest.replay import Replayed
-from jitui.policy import Condition
+from jitui.policy import Condition, Policy
+from jitui.policy.sections import HELD_BY_WAREHOUSE
 
 AMOUNT_BANDS_MINOR = (5_000, 10_000, 20_000, 30_000, 50_000)
 """The upper bounds of the amount bands; the last band is open."""
@@ -65,7 +66,8 @@ class WaitingTimes:
 class Summary:
     """The figures of one policy on one history; amounts in minor units of `currency`, without other currencies.
 
-    `by_currency` has every currency, each by itself.
+    `by_currency` has every currency, each by itself. `asked_warehouse`: the requests that are reviewed because only a
+    printed label is in the way; None where the policy refunds those at once.
     """
 
     policy_id: str
@@ -78,6 +80,7 @@ class Summary:
     instant_minor: int
     without_amount: int
     held_out: int
+    asked_warehouse: int | None
     expected_incidents: int
     expected_incidents_minor: int
     minutes_saved: int
@@ -158,6 +161,7 @@ def _summarise(
         policy.sha256,
         policy.currency,
         **totals,
+        asked_warehouse=_asked_warehouse(connection, policy),
         minutes_saved=round(totals["instant"] * minutes_a_review),
         waited_as_it_was=_waiting(connection, "true"),
         waited_by_instant=_waiting(connection, "outcome = 'instant'"),
@@ -186,6 +190,13 @@ SELECT count(*) AS requests,
            AS expected_incidents_minor
 FROM decided
 """
+
+
+def _asked_warehouse(connection: duckdb.DuckDBPyConnection, policy: Policy) -> int | None:
+    """How many requests wait for the warehouse. No history has its answer, so none of them is refunded at once."""
+    if policy.stop_ship is None:
+        return None
+    return _count(connection, f'"{condition_column(HELD_BY_WAREHOUSE)}" = false AND obstacles = 1')
 
 
 def _groups(

@@ -17,6 +17,8 @@ _EN = {
     "requested": "Money asked for",
     "incidents": "Already gone, not yet recorded",
     "held_out": "Held out for comparison",
+    "asked_warehouse": "A label is printed, so the warehouse is asked first; no history has its answer, so these count"
+    " as reviewed",
     "minutes_saved": "Merchants' minutes saved",
     "waited": "These buyers really waited, median / 90 % / 99 %",
     "waited_all": "All buyers really waited, median / 90 % / 99 %",
@@ -189,6 +191,7 @@ _ZH = {
     "requested": "申请金额",
     "incidents": "包裹已离开但尚未回传",
     "held_out": "留作对照的申请",
+    "asked_warehouse": "面单已打印，先询问仓库；历史数据没有仓库的答复，故计为商家审核",
     "minutes_saved": "为商家节省的分钟数",
     "waited": "这些买家实际等待时长，中位数 / 90% / 99%",
     "waited_all": "全部买家实际等待时长，中位数 / 90% / 99%",

@@ -22,6 +22,7 @@ from jitui.policy.decide import (
     decision_to_json,
     restriction_hits,
     rule_hits,
+    waits_for_warehouse,
 )
 from jitui.policy.explain import Explanation, ExplanationRow, explain
 from jitui.policy.facts import (
@@ -121,4 +122,5 @@ __all__ = [
     "rule_hash",
     "rule_hits",
     "verdicts_beside",
+    "waits_for_warehouse",
 ]

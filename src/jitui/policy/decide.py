@@ -12,7 +12,7 @@ from jitui.policy.facts import LINES, Facts, KnownValue
 from jitui.policy.language.expression import engine_name
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.program import Program, Programs, evaluate, known_facts
-from jitui.policy.sections import RestrictionRule, Text
+from jitui.policy.sections import HELD_BY_WAREHOUSE, RestrictionRule, Text
 
 
 class Verdict(StrEnum):
@@ -88,6 +88,15 @@ def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
     outcome = Outcome.INSTANT if all(truth is True for truth in truths) else Outcome.REVIEW
     unknown = tuple(_unknown_facts(programs, truths, known)) if None in truths else ()
     return Decision(outcome, tuple(results), policy.id, policy.version, policy.sha256, unknown, engine_name())
+
+
+def waits_for_warehouse(policy: LoadedPolicy, decision: Decision) -> bool:
+    """Whether a printed label alone is in the way, and the policy approves once the warehouse holds the goods."""
+    # INVARIANT: an unknown shipment asks nobody and approves nothing (I5).
+    return policy.stop_ship is not None and all(
+        result.verdict is (Verdict.FALSE if result.id == HELD_BY_WAREHOUSE else Verdict.TRUE)
+        for result in decision.conditions
+    )
 
 
 def restriction_hits(policy: LoadedPolicy, facts: Facts) -> tuple[RestrictionRule, ...]:

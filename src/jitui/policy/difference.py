@@ -16,6 +16,7 @@ from jitui.policy.language.unparse import expanded, lists_in, parameters_in
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.rewritten import few_words, rewritten, trees_of, words_moved
 from jitui.policy.sections import (
+    HELD_BY_WAREHOUSE,
     Condition,
     Definition,
     Feature,
@@ -54,6 +55,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
         *_rules("restrictions", old, new),
         *_gates(old, new),
         *_fields("review", old.review, new.review, decides=True),
+        *_stop_ship(old, new),
         *_notice_period(old, new),
     )
 
@@ -191,7 +193,9 @@ def _meanings(policy: LoadedPolicy, user: str) -> list[Node]:
 
 
 def _rules(part: str, old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
-    before, after = ({rule.id: rule for rule in getattr(policy, part)} for policy in (old, new))
+    before, after = (
+        {rule.id: rule for rule in getattr(policy, part) if rule.id != HELD_BY_WAREHOUSE} for policy in (old, new)
+    )
     for name in dict.fromkeys((*before, *after)):
         one, other = before.get(name), after.get(name)
         if one is None or other is None:
@@ -331,6 +335,20 @@ def _guards(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
             yield from _fields(f"guards.{field.name}", before, after, decides=False)
         elif before != after:
             yield PolicyChange(f"guards.{field.name}", f"{before} → {after}", decides=False)
+
+
+def _stop_ship(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
+    """Whether a refund waits for the warehouse, and how long; the condition of the section is part of it."""
+    before, after = (None if policy.stop_ship is None else policy.stop_ship.minutes for policy in (old, new))
+    if before == after:
+        return
+    if before is None:
+        what = f"added: what has a label is refunded once the warehouse holds it, asked for {after} minutes: stricter"
+    elif after is None:
+        what = "removed: what has a label is refunded at once: looser"
+    else:
+        what = f"{before} → {after}: the warehouse has {'longer' if after > before else 'less long'} to answer"
+    yield PolicyChange("stop_ship.approve_when_held_within_minutes", what, decides=True)
 
 
 def _notice_period(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:

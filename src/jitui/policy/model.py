@@ -22,6 +22,7 @@ from jitui.policy.sections import (
     RestrictionRule,
     Review,
     SelectionSection,
+    StopShip,
     Text,
 )
 
@@ -58,6 +59,8 @@ class LoadedPolicy:
     restrictions: tuple[RestrictionRule, ...]
     gates: Gates
     review: Review
+    stop_ship: StopShip | None
+    """None: a refund is approved at once whether a label is printed or not, as the conditions say."""
     notice_period_days: int
     """How long the next text is announced before it takes effect, in days of 24 hours; 0: nothing is announced."""
     facts: Mapping[str, FactSpec]

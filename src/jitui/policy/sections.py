@@ -12,6 +12,8 @@ from jitui.policy.language.syntax import Node
 
 OTHER_FACTORS = "other_factors"
 """The id of the row that stands for private conditions in an explanation; no condition may have it."""
+HELD_BY_WAREHOUSE = "held_by_warehouse"
+"""The id of the condition that the section `stop_ship` adds: no label is printed."""
 
 DAY_SECONDS = 86_400
 DEFAULT_ALERTS = (80, 100)
@@ -223,6 +225,13 @@ class Loss:
     review_minute_cost_minor: int = 0
     borne_by: BorneBy = BorneBy.PLATFORM
     shop_percent: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StopShip:
+    """Goods with a printed label: the refund waits for the warehouse, which answers within so many minutes."""
+
+    minutes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,12 +73,13 @@ _SQL: dict[type, LiteralString] = {
             SELECT * FROM {_ROWS} AS r (ticket_id uuid, state text, version int, open boolean, amount_minor bigint,
                 freight_minor bigint, funding_returns jsonb, expires_at timestamptz, approved_by text,
                 approved_at timestamptz, closed_at timestamptz, remind_at timestamptz, assignment jsonb, offer jsonb,
-                arbitration jsonb)),
+                arbitration jsonb, notice jsonb)),
         moved AS (
             UPDATE ticket t SET state = r.state, version = r.version, approved_by = r.approved_by,
                 approved_at = r.approved_at, closed_at = r.closed_at, expires_at = r.expires_at,
                 amount_minor = r.amount_minor, freight_minor = r.freight_minor, funding_returns = r.funding_returns,
-                remind_at = r.remind_at, assignment = r.assignment, offer = r.offer, arbitration = r.arbitration
+                remind_at = r.remind_at, assignment = r.assignment, offer = r.offer, arbitration = r.arbitration,
+                notice = r.notice
             FROM rows r WHERE t.lane = %(lane)s AND t.ticket_id = r.ticket_id)
         UPDATE ticket_line l SET open = false
         FROM rows r WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.open AND NOT r.open

@@ -178,24 +178,7 @@ def _entries(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple[
 def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[Announce, ...]:
     """The events for the feed, which tell the warehouse what units to hold back and what labels to void (T19)."""
     assert ticket.approved_by is not None
-    goods = {line.line_id: line for line in snapshot.lines}
     lines = snapshot.lines_of(ticket.ticket_id)
-    refunded = {line.line_id for line in lines if line.quantity}
-    labels = [
-        {"carrier": shipment.carrier, "tracking_no": shipment.tracking_no}
-        for shipment in snapshot.shipments
-        if shipment.degree is ShipmentStatus.LABEL_PRINTED and refunded & {unit.line_id for unit in shipment.lines}
-    ]
-    units = [
-        {
-            "line_id": line.line_id,
-            "sku": goods[line.line_id].sku,
-            "item_id": goods[line.line_id].item_id,
-            "quantity": line.quantity,
-        }
-        for line in lines
-        if line.quantity
-    ]
     approved = {
         "approved_by": ticket.approved_by.value,
         "amount_minor": ticket.amount_minor,
@@ -209,7 +192,29 @@ def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tu
             OutgoingEventKind.STOP_SHIP,
             now,
             ticket.shop_id,
-            {"lines": units, "labels_printed": labels},
+            goods_to_stop(snapshot, ticket),
             ticket.ticket_id,
         ),
     )
+
+
+def goods_to_stop(snapshot: OrderSnapshot, ticket: Ticket) -> dict[str, object]:
+    """The ticket's units, and the printed labels of parcels that they may be in, as the feed tells them."""
+    goods = {line.line_id: line for line in snapshot.lines}
+    rows = [row for row in snapshot.lines_of(ticket.ticket_id) if row.quantity]
+    ours = {row.line_id for row in rows}
+    labels = [
+        {"carrier": shipment.carrier, "tracking_no": shipment.tracking_no}
+        for shipment in snapshot.shipments
+        if shipment.degree is ShipmentStatus.LABEL_PRINTED and ours & {unit.line_id for unit in shipment.lines}
+    ]
+    units = [
+        {
+            "line_id": row.line_id,
+            "sku": goods[row.line_id].sku,
+            "item_id": goods[row.line_id].item_id,
+            "quantity": row.quantity,
+        }
+        for row in rows
+    ]
+    return {"lines": units, "labels_printed": labels}

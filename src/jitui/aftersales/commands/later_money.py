@@ -101,7 +101,7 @@ def plan_later_money(
 
     `read` is what `capture_query` asked for.
     """
-    inputs = _inputs_of(snapshot, read, decision_settings, now)
+    inputs = inputs_of(snapshot, read, decision_settings, now)
     changes: tuple[Change, ...] = ()
     found = [more for more in _more(snapshot) if more.amount_minor]
     for more in found:
@@ -179,7 +179,7 @@ def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Change,
 # Decided again ---------------------------------------------------------------------------------------------------
 
 
-def _inputs_of(
+def inputs_of(
     snapshot: OrderSnapshot, read: DecisionInputs, decision_settings: DecisionSettings, now: datetime
 ) -> DecisionInputs:
     """The inputs of the policy that decides for the buyer."""

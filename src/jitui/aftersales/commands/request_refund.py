@@ -38,6 +38,7 @@ from jitui.aftersales.commands.receipt import receipt_of
 from jitui.aftersales.commands.requested_lines import RequestedLines, requested_lines
 from jitui.aftersales.commands.restriction_rules import RESTRICTED, RuledDecision, decide_under_rules
 from jitui.aftersales.commands.shadow import ShadowResult, shadow_result
+from jitui.aftersales.commands.warehouse_question import ask_warehouse
 from jitui.aftersales.commands.withdrawal import answer_by, decide_withdrawal, withdrawal_policy
 from jitui.aftersales.deciding import BuyersPolicy, Deciding
 from jitui.aftersales.model.order import FulfillmentStatus, LineUnits
@@ -59,7 +60,17 @@ from jitui.aftersales.model.ticket import (
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, OrderRef, Store
 from jitui.ids import lane_of, new_id
-from jitui.policy import Decision, FactValue, Outcome, Policy, Verdict, decide, decision_to_json, verdicts_beside
+from jitui.policy import (
+    Decision,
+    FactValue,
+    Outcome,
+    Policy,
+    Verdict,
+    decide,
+    decision_to_json,
+    verdicts_beside,
+    waits_for_warehouse,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +180,11 @@ def plan_request(
     by_policy = decides.policy if request.basis is Basis.GOODWILL else withdrawal_policy()
     read_from = history_read(by_policy, snapshot, inputs)
     approved: tuple[Change, ...] = ()
+    asked: tuple[Change, ...] = ()
     if instant:
         opening, approved = _approved_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
+    elif guard is None and by_policy.stop_ship is not None and waits_for_warehouse(by_policy, ruled.decision):
+        asked = ask_warehouse(apply_all(snapshot, (opening, *begun)), ticket, by_policy.stop_ship.minutes, now)
     ticket = opening.ticket
     receipt = receipt_of(snapshot, ticket, opening.lines, ruled.decision, decision_settings.time_zone)
     decided = record_decision(ticket.ticket_id, ruled.decision, ruled.facts, read_from, now, shadow=shadow)
@@ -182,6 +196,7 @@ def plan_request(
         _history_event(ticket, now),
         Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
         *approved,
+        *asked,
     )
     return Plan(changes, ticket.ticket_id)
 

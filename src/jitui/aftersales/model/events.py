@@ -48,5 +48,6 @@ class OutgoingEventKind(StrEnum):
     INCIDENT_REMINDER = "incident.reminder"
     DISPUTE_RECORDED = "dispute.recorded"
     CAP_SHARE_PASSED = "cap.share_passed"
+    STOP_SHIP_REQUESTED = "stop_ship.requested"
     STOP_SHIP_ACKNOWLEDGED = "stop_ship.acknowledged"
     SHIPPING_AT_RISK = "shipping.at_risk"

@@ -234,7 +234,10 @@ def acknowledge(
     person: Annotated[str, typer.Option(help="Who says it at the warehouse.")] = "",
     by: _By = "",
 ) -> None:
-    """Answer a stop-ship: the warehouse holds the goods, or they had left already."""
+    """Answer a stop-ship: the warehouse holds the goods, or they had left already.
+
+    Where the refund waits for the answer, `held` in time may approve it.
+    """
     from jitui.aftersales.commands.stop_ship import StopShipAnswer, StopShipOutcome
     from jitui.entrypoints.cli.words import word_of
     from jitui.errors import BadInput
@@ -268,7 +271,8 @@ def _answer(ref: TicketRef, said: StopShipAnswer, by: str) -> None:
 
     async def work(service: Service) -> str:
         actor = Actor(ActorKind.OPERATOR, by or "command line")
-        done = await acknowledge_stop_ship(service.store, ref, said, by=actor, now=service.clock())
+        settings = service.decision_settings
+        done = await acknowledge_stop_ship(service.store, settings, ref, said, by=actor, now=service.clock())
         return done.message if isinstance(done, Refusal) else ""
 
     refused = on_service(work, lambda client: _answer_elsewhere(client, ref, said, by))

@@ -255,6 +255,7 @@ WHY: Mapping[str, str] = {
     "arbitration_decided": _("The platform decided"),
     "arbitration_evidence_added": _("Evidence was added"),
     "carrier_scan": _("The carrier scanned a parcel"),
+    "stop_ship_asked": _("A label is printed, so the warehouse is asked first"),
     "stop_ship_held": _("The warehouse holds the goods"),
     "stop_ship_already_gone": _("The warehouse says that the goods had left"),
     "freight_moved": _("The freight now goes with this ticket"),

@@ -11,8 +11,8 @@ from jitui.policy.loading.repeated_numbers import Meaning, repeated_numbers
 from jitui.policy.loading.written import Written
 from jitui.policy.loading.yaml_document import Place
 from jitui.policy.problems import PolicyProblem
-from jitui.policy.program import Programs, reads_of
-from jitui.policy.sections import Caps
+from jitui.policy.program import Programs, reads_of, union_of
+from jitui.policy.sections import HELD_BY_WAREHOUSE, Caps
 
 _SAFEGUARDS = {
     "service.paused": "`pause` cannot stop it",
@@ -36,7 +36,8 @@ def advice(
 
 
 def _missing_safeguards(programs: Programs, caps: Caps) -> Iterator[str]:
-    reads = set(programs.condition_reads.facts) - set(programs.condition_reads.only_tested)
+    written = union_of(program for program in programs.conditions if program.id != HELD_BY_WAREHOUSE)
+    reads = set(written.facts) - set(written.only_tested)
     for name, why in _SAFEGUARDS.items():
         if name not in reads:
             yield f"no condition reads {name}: {why}"

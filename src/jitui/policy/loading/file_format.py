@@ -30,6 +30,7 @@ from jitui.policy.loading.file_kinds import (
 from jitui.policy.loading.gate_format import GATES
 from jitui.policy.loading.guards_format import GUARDS
 from jitui.policy.loading.loss_section import LOSS
+from jitui.policy.loading.stop_ship_section import STOP_SHIP
 from jitui.policy.sections import OTHER_FACTORS
 
 MAX_REVIEW_DAYS = 60
@@ -378,6 +379,13 @@ POLICY = PolicySection(
             REVIEW,
             "What happens to a request that goes to the merchant.",
             "{deadline: 48h, on_timeout: approve}",
+        ),
+        PolicyField(
+            "stop_ship",
+            STOP_SHIP,
+            "What happens where a label is printed already. It adds the condition `held_by_warehouse`.",
+            "{approve_when_held_within_minutes: 30}",
+            "goods with a printed label are refunded at once, and the warehouse is told",
         ),
         PolicyField(
             "notice",

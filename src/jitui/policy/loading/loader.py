@@ -41,6 +41,7 @@ from jitui.policy.loading.loss_section import read_loss
 from jitui.policy.loading.parameters import Parameters, number, read_parameters
 from jitui.policy.loading.repeated_numbers import Meaning
 from jitui.policy.loading.sentences import SentenceReader, sentence_reader
+from jitui.policy.loading.stop_ship_section import read_stop_ship
 from jitui.policy.loading.written import parameters_used, written
 from jitui.policy.loading.yaml_document import Node, Place, Scalar, decoded, parse
 from jitui.policy.model import LoadedPolicy
@@ -98,21 +99,20 @@ class _Vocabulary:
 
 def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _Policy | None:
     found = _section(notes, root, form.POLICY)
-    policy_id, version = read(notes, found, "policy", slug), read(notes, found, "version", string)
-    effective_from, currency = read(notes, found, "effective_from", date), read(notes, found, "currency", _currency)
+    policy_id, version, effective_from, currency = _header(notes, found)
     parameters = read_lists(notes, found.get("lists"), read_parameters(notes, found.get("parameters")))
     sentence = sentence_reader(parameters, currency)
     title, notice = read(notes, found, "title", sentence), read(notes, found, "notice", sentence)
-    legal_basis, features = _legal_basis(notes, found.get("legal_basis")), _features(notes, found.get("features"))
-    attributes = _attributes(notes, found.get("attributes"), features)
+    legal_basis, features, attributes = _declared(notes, found)
     words = _vocabulary(notes, found.get("definitions"), features, attributes, parameters)
     conditions = _conditions(notes, found.get("conditions"), words, sentence)
     restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
     gates, period = _gates(notes, found.get("gates"), words, sentence), _notice_period(notes, found)
     selection, caps, guards, loss, review = _without_expressions(notes, found, parameters)
+    stop_ship, held = read_stop_ship(notes, found.get("stop_ship"), review, words.names, conditions)
     if notes.problems or review is None:
         return None
-    programs = compile_programs(words.names, words.definitions, conditions, restrictions, gates.shops)
+    programs = compile_programs(words.names, words.definitions, (*conditions, *held), restrictions, gates.shops)
     texts = written(found, words.definitions, conditions, restrictions, gates)
     meaning = Meaning(words.names.facts, words.reads, parameters, cast(str, currency))
     return kind(
@@ -133,7 +133,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         features=tuple(feature for feature in features.values() if feature),
         deciding_features=tuple(one for one in features.values() if one and not _only_for_gates(programs, one.name)),
         definitions=words.definitions,
-        conditions=conditions,
+        conditions=(*conditions, *held),
         selection=selection,
         caps=caps,
         guards=guards,
@@ -141,11 +141,25 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         restrictions=restrictions,
         gates=gates,
         review=review,
+        stop_ship=stop_ship,
         notice_period_days=period,
         facts=words.names.facts,
         advice=advice(notes.file, found["conditions"].place, programs, caps, texts, meaning),
         programs=programs,
     )
+
+
+def _header(notes: Notes, found: dict[str, Node]) -> tuple[str | None, str | None, datetime | None, str | None]:
+    """What names the text: policy, version, effective_from and currency."""
+    policy_id, version = read(notes, found, "policy", slug), read(notes, found, "version", string)
+    return policy_id, version, read(notes, found, "effective_from", date), read(notes, found, "currency", _currency)
+
+
+def _declared(
+    notes: Notes, found: dict[str, Node]
+) -> tuple[dict[str, str], dict[str, Feature | None], dict[str, FactSpec | None]]:
+    legal_basis, features = _legal_basis(notes, found.get("legal_basis")), _features(notes, found.get("features"))
+    return legal_basis, features, _attributes(notes, found.get("attributes"), features)
 
 
 def _without_expressions(

@@ -72,8 +72,9 @@ class ChangePage(Shown, frozen=True, kw_only=True):
     tags=["Feed"],
     summary="Read the feed",
     description="One ordered feed of what happened; a reader that remembers `next` misses nothing and sees nothing "
-    "twice. Warehouses act on `stop_ship`. A shop key reads its own. With `Accept: application/cloudevents-batch+json` "
-    "the answer is a list of CloudEvents, and `Link` leads to the next page.",
+    "twice. Warehouses act on `stop_ship` and `stop_ship.requested`. A shop key reads its own. With "
+    "`Accept: application/cloudevents-batch+json` the answer is a list of CloudEvents, and `Link` leads to the next "
+    "page.",
     opt=operation(
         {200: ChangePage}, Permission.CHANGES_READ, query=ChangeQuery, other_media={BATCH_MEDIA_TYPE: CloudEventAnswer}
     ),

@@ -110,7 +110,8 @@ def _shown(row: ShippingRisk, now: datetime) -> ShippingRiskAnswer:
     summary="Answer a stop-ship",
     description="The warehouse says what became of the goods of a refunded ticket: `held`, or `already_gone` with the "
     "tracking number, which records the shipment and opens an incident. It stands on the ticket's timeline. The same "
-    "answer again changes nothing.",
+    "answer again changes nothing. Where the refund waits for the answer (`stop_ship.requested`), `held` before "
+    "`answer_by` is decided on again and may approve it; later it is recorded, and the merchant decides.",
     opt=operation(
         {200: TicketView},
         Permission.SHIPMENTS_WRITE,
@@ -144,7 +145,14 @@ async def acknowledge_a_stop_ship(request: RequestContext, ticket_id: FromPath[s
         request,
         sent,
         lambda reply: acknowledge_stop_ship(
-            service.store, ref, said, by=by, now=service.clock(), shop_id=shop_id, reply=reply
+            service.store,
+            service.decision_settings,
+            ref,
+            said,
+            by=by,
+            now=service.clock(),
+            shop_id=shop_id,
+            reply=reply,
         ),
         lambda done: ticket_answer(request, done.snapshot, ref.ticket_id),
     )
