@@ -25,6 +25,7 @@ from jitui.bootstrap import Service
 from jitui.entrypoints.console import words
 from jitui.entrypoints.console.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.language import Speech, catalogue, choose
+from jitui.entrypoints.console.operations_words import operations_links
 from jitui.entrypoints.http.log_lines import LogLines
 from jitui.errors import NotConfigured
 from jitui.identity.access import Role
@@ -36,7 +37,13 @@ STATIC = HERE / "static"
 LANGUAGE_COOKIE = "jitui_language"
 THEME_COOKIE = "jitui_theme"
 ACCOUNT = "/account"
-_OWN_HOMES = {Role.BUYER: "/buyer/orders", Role.MERCHANT: "/merchant/tickets"}
+_OWN_HOMES = {
+    Role.BUYER: "/buyer/orders",
+    Role.MERCHANT: "/merchant/tickets",
+    Role.OPERATOR: "/operations/tasks",
+    Role.AUDITOR: "/operations/tasks",
+    Role.ADMIN: "/operations/audit",
+}
 HOMES = {role: _OWN_HOMES.get(role, ACCOUNT) for role in Role}
 """Where each role comes to at sign-in; roles without pages of their own yet come to their account."""
 
@@ -193,6 +200,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
         "Theme": Theme,
         "TicketState": TicketState,
         "homes": HOMES,
+        "operations_links": operations_links,
         "why_words": words.WHY,
     }
     environment.filters |= {
