@@ -87,6 +87,8 @@ TABLE = {
     "GET /operations/tasks.csv": Row("operator auditor", "", "200"),
     "POST /operations/tasks/{task}/resolve": Row("operator", "", "303", (("note", "Done."),)),
     "GET /operations/reconciliation": Row("operator auditor", "", "200"),
+    "GET /operations/live": Row("operator auditor admin", "", "200"),
+    "GET /operations/live/events": Row("operator auditor admin", "", "200"),
     "GET /operations/audit": Row("auditor admin", "", "200"),
     "GET /operations/audit.csv": Row("auditor admin", "", "200"),
 }
@@ -121,7 +123,7 @@ async def visitors(market: Marketplace) -> AsyncIterator[dict[str, Visitor]]:
     """A browser for everybody."""
     for person in STAFF.values():
         await enrol(market.service.people, person, None, now=market.service.clock())
-    console = console_app(market.service, one_click=True)
+    console = console_app(market.service, one_click=True, live_for=timedelta())
     async with AsyncExitStack() as stack:
         yield {name: await stack.enter_async_context(visiting(console, one)) for name, one in VISITORS.items()}
 
@@ -244,7 +246,7 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (48, 480)
+    assert (len(found), len(found) * len(VISITORS)) == (50, 500)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

@@ -66,6 +66,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/operations/tasks",
                 "/operations/tasks?state=resolved",
                 "/operations/reconciliation",
+                "/operations/live",
             ],
         ),
         (AUDITOR, ["/operations/audit", "/operations/audit?subject=nobody"]),

@@ -17,6 +17,7 @@ def _(message: str) -> str:
 
 
 _LINKS = (
+    ("/operations/live", _("Live"), Permission.METRICS_READ),
     ("/operations/tasks", _("Tasks"), Permission.TASKS_READ),
     ("/operations/refunds", _("Refunds"), Permission.REFUNDS_READ),
     ("/operations/reconciliation", _("Reconciliation"), Permission.TASKS_READ),

@@ -36,8 +36,8 @@ def _(message: str) -> str:
 
 
 MOVEMENTS = {
-    "payment": _("Payment"),
-    "refund": _("Refund"),
+    "payment": _("Payment by the buyer"),
+    "refund": _("Refund that was paid"),
     "refund_returned": _("Refund that came back"),
 }
 

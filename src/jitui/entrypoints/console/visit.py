@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -82,9 +83,13 @@ class Theme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOptions:
-    """The options of this console; in a demo a visitor may sign in as a sample person by one click."""
+    """The options of this console; in a demo a visitor may sign in as a sample person by one click.
+
+    `live_for`: how long the live page is sent figures until its browser has to ask again.
+    """
 
     one_click: bool = False
+    live_for: timedelta = timedelta(minutes=10)
     log_lines: LogLines = field(default_factory=LogLines)
 
 
