@@ -89,6 +89,7 @@ async def test_refunds_are_found_by_filters_in_the_address_and_as_csv(market: Ma
     assert await orders("state=unknown") == {"A-2"}
     assert await orders("state=&provider=simulator&order=A-2") == {"A-2"}
     assert await orders("provider=stripe") == await orders("buyer=nobody") == await orders("older=1h") == set()
+    assert await orders("shop=shop-chao") == set() != await orders("shop=shop-shan")
     page = await visitor.see("/operations/refunds?state=failed")
     assert ("a", {"href": page_of(declined), "class": "row-link"}) in page.tags
     assert "card closed" in page.text
@@ -133,6 +134,7 @@ async def test_a_failed_refund_is_read_and_sent_again(market: Marketplace, visit
     assert "The provider has refused it for good." in page.text
     assert "card closed" in page.text
     assert "Kept for the order" in page.text and "Owed to the buyer" in page.text
+    assert "captured" not in page.text, "the order's other postings are not about this refund"
     assert forms_of(page) == {"retry", "settle"}
     refused = await act(visitor, refund_id, "retry")
     assert refused is not None and "Please tick the box" in refused.text
