@@ -12,9 +12,10 @@ import pytest
 from jitui.aftersales.model.task import NewTask, OperatorTask, TaskFilter, TaskKind, TaskState
 from jitui.entrypoints.console.task_words import KIND_WORDS, STATE_WORDS, WHAT_TO_DO
 from jitui.entrypoints.console.tasks import TASKS_PER_PAGE
+from jitui.identity.people import Person
 from tests.console.conftest import Visit
 from tests.console.marketplace import Marketplace
-from tests.console.operators import AUDITOR, LI, WANG, failed, staffed
+from tests.console.operators import AUDITOR, LI, SUPPORT, WANG, failed, staffed
 from tests.console.pages import Page
 
 TWICE = "6921734958201736459"
@@ -83,6 +84,8 @@ async def test_a_task_is_ended_once_with_a_reason(market: Marketplace, visit: Vi
     assert late.status_code == 409
     assert "ended already, by wang.wei: The buyer sent it back." in Page(late.text).text
     assert "Written off." in Page(late.text).text, "what was typed is kept"
+    same = await slow.post(path_of(task), {**form, "note": "The buyer sent it back."})
+    assert same.status_code == 409, "another person's reason, in the same words"
     ended = await read(market, task)
     assert (ended.state, ended.resolved_by, ended.note) == (TaskState.RESOLVED, "wang.wei", "The buyer sent it back.")
     page = await slow.see("/operations/tasks?state=resolved")
@@ -100,3 +103,24 @@ async def test_a_long_list_is_paged_and_an_auditor_only_reads(market: Marketplac
     older = next(given["href"] for tag, given in page.tags if tag == "a" and "after=" in given.get("href", ""))
     both = [word for one in (page, await visitor.see(older)) for word in one.words if word.startswith("A-")]
     assert len(both) == len(set(both)) == TASKS_PER_PAGE + 1
+
+
+@pytest.mark.parametrize(
+    ("person", "home", "links"),
+    [
+        (LI, "/operations/tasks", ["live", "tasks", "refunds", "reconciliation"]),
+        (AUDITOR, "/operations/tasks", ["live", "tasks", "refunds", "reconciliation", "audit"]),
+        (SUPPORT, "/account", ["refunds"]),
+    ],
+)
+async def test_everybody_of_the_platform_comes_to_pages_of_their_own(
+    visit: Visit, person: Person, home: str, links: list[str]
+) -> None:
+    visitor = await visit()
+    start = await visitor.see("/")
+    assert "For the platform" in start.text and person.display_name in start.text
+    done = await visitor.send("/", "/sign-in/sample", name=person.name, next="")
+    assert done.headers["location"] == home
+    page = await visitor.see("/policy")
+    shown = [given["href"] for tag, given in page.tags if tag == "a" and given["href"].startswith("/operations/")]
+    assert shown == [f"/operations/{link}" for link in links]

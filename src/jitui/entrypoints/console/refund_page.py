@@ -26,7 +26,7 @@ from jitui.entrypoints.console.operations_words import ACCOUNT_WORDS, POSTING_WO
 from jitui.entrypoints.console.start import Form
 from jitui.entrypoints.console.visit import Page, Visit, Visiting, go_to, show
 from jitui.identity.access import Permission
-from jitui.ids import lane_of, lane_of_id
+from jitui.ids import lane_of_id
 from jitui.money import from_decimal_text
 from jitui.text import why_no_id
 
@@ -186,7 +186,7 @@ async def _page(
 
 async def _postings(visit: Visit, details: RefundDetails) -> Sequence[LedgerEntry]:
     """The postings of the order that are about this refund or one of its attempts."""
-    order = OrderRef(lane_of(details.buyer_id), details.refund.order_id)
+    order = OrderRef(lane_of_id(details.refund.refund_id), details.refund.order_id)  # also of a buyer who was erased
     about = {str(details.refund.refund_id), *(str(attempt.attempt_id) for attempt in details.attempts)}
     entries = await visit.service.queries.ledger(order)
     return story(entry for entry in entries if about & set(entry.posting.split(":")))
