@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.commands.settle_refund import ManualPayout, retry, settle
+from jitui.aftersales.commands.settle_refund import (
+    ManualPayout,
+    RefundSeen,
+    confirm_settlement,
+    reject_settlement,
+    retry,
+    settle,
+)
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.model.refund import AttemptState, RefundState
 from jitui.aftersales.model.task import TaskFilter, TaskKind
@@ -117,6 +124,28 @@ async def test_settling_and_retrying_exclude_each_other(market: Market) -> None:
     assert isinstance(await retry(market.store, ref_of(other), RULES, by=OPERATOR, now=LATER), Executed)
     refused = await settle(market.store, ref_of(other), PAID_BY_HAND, RULES, by=OPERATOR, now=LATER)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
+
+
+async def test_what_was_decided_on_another_state_than_was_seen_is_refused(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    first = RefundSeen(RefundState.FAILED, 1)
+    ref, store = ref_of(paying), market.store
+    for seen in (
+        RefundSeen(RefundState.UNKNOWN, 1),
+        RefundSeen(RefundState.FAILED, 0),
+        RefundSeen(RefundState.FAILED, 1, "BANK-7"),
+    ):
+        for stale in (
+            await retry(store, ref, RULES, by=OPERATOR, now=LATER, seen=seen),
+            await settle(store, ref, PAID_BY_HAND, RULES, by=OPERATOR, now=LATER, seen=seen),
+            await confirm_settlement(store, ref, "BANK-7", RULES, by=OPERATOR, now=LATER, seen=seen),
+            await reject_settlement(store, ref, "no", by=OPERATOR, now=LATER, seen=seen),
+        ):
+            assert isinstance(stale, Refusal) and stale.code is RefusalCode.REFUND_STALE
+    assert isinstance(await retry(store, ref, RULES, by=OPERATOR, now=LATER, seen=first), Executed)
+    again = await retry(store, ref, RULES, by=OPERATOR, now=LATER, seen=first)
+    assert isinstance(again, Refusal) and again.code is RefusalCode.REFUND_STALE
 
 
 @pytest.mark.parametrize("state", ["queued", "failed", "unknown"])

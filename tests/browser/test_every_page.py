@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from jitui.aftersales.model.order import ShipmentStatus
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.task import NewTask, TaskKind
+from jitui.aftersales.ports import RefundFilter
 from jitui.entrypoints.console.catalogues import translations_in
 from jitui.identity.links import make_link
 from jitui.identity.people import Person
@@ -12,7 +17,8 @@ from jitui.identity.second_factor import begin
 from jitui.settings import Language
 from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Window, chromium, window
 from tests.browser.site import Site
-from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP
+from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
+from tests.console.operators import AUDITOR, LI, refund_of, staffed
 
 LONG = "防水加厚三季双层帐篷（含地垫、防风绳与收纳袋，适合海拔三千米以下露营使用）"
 
@@ -26,7 +32,7 @@ async def test_every_page_fits_is_accessible_and_translated(site: Site, language
         for person, looks in pages:
             if person is not None:
                 await opened.open("/")
-                await opened.page.locator(f"button[value={person.name}]").click()
+                await opened.page.locator(f'button[value="{person.name}"]').click()
                 await opened.page.wait_for_load_state()
             for name, path, status in looks:
                 await opened.open(path, status)
@@ -88,6 +94,41 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
                 ("second-factor", "/account/second-factor", 200),
             ],
         ),
+        *await operations(market),
+    ]
+
+
+async def operations(market: Marketplace) -> list[tuple[Person | None, list[tuple[str, str, int]]]]:
+    """The operators' pages: a refund that failed, one that is paid, a difference and its task."""
+    await staffed(market)
+    unpaid = Marketplace(market.service)  # the provider does not know its payment, and refuses
+    long_id = "69217349582017364" * 3
+    ref = await unpaid.order(PREMIUM, long_id, [(LONG, 1, 6900)])
+    await market.ask(PREMIUM, long_id)
+    refund_id = await refund_of(market, ref)
+    now = market.service.clock()
+    sides = {"at": now.isoformat(), "amount_minor": 12900, "currency": "CNY", "provider_refund_id": "rf_" + "8" * 40}
+    evidence = {"movement": "refund", "ours": None, "theirs": sides, "refund_id": None}
+    await market.service.tasks.open(
+        [NewTask("difference", TaskKind.THEIRS_ONLY, "simulator", evidence, now, long_id, 12900, "CNY")]
+    )
+    for _ in range(400):  # until the worker has sent it
+        if await market.service.queries.refunds(RefundFilter(RefundState.FAILED)):
+            break
+        await asyncio.sleep(0.05)
+    return [
+        (
+            LI,
+            [
+                ("live", "/operations/live", 200),
+                ("op-tasks", "/operations/tasks", 200),
+                ("op-refunds", "/operations/refunds", 200),
+                ("op-refunds-none", "/operations/refunds?provider=stripe", 200),
+                ("op-refund-failed", f"/operations/refunds/{refund_id}", 200),
+                ("op-reconciliation", "/operations/reconciliation", 200),
+            ],
+        ),
+        (AUDITOR, [("op-audit", "/operations/audit", 200), ("op-audit-none", "/operations/audit?actor=nobody", 200)]),
     ]
 
 

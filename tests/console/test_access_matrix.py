@@ -18,13 +18,16 @@ from litestar.routes import HTTPRoute
 from jitui.aftersales.governance.appeals import AppealFilter
 from jitui.aftersales.governance.complaint import ComplaintFilter
 from jitui.aftersales.governance.registry import Restriction
-from jitui.entrypoints.console import buyer, merchant
+from jitui.aftersales.model.task import TaskFilter
+from jitui.aftersales.ports import RefundFilter
+from jitui.entrypoints.console import buyer, merchant, operations
 from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
 from jitui.entrypoints.console.mount import console_app, console_handlers
 from jitui.identity.access import Permission, Role
 from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of, new_id
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
+from tests.console.operators import failed, task_of
 from tests.console.pages import Visitor, visiting
 
 GOODS = [("水壶", 1, 8900)]
@@ -44,7 +47,10 @@ TO_SIGN_IN, FORBIDDEN, HIDDEN = "to sign in", "403", "404"
 
 @dataclass(frozen=True)
 class Row:
-    """What those get who may use it, on own things and on others'; the rest is asked to sign in, or gets 403."""
+    """What those get who may use it, on own things and on others'; the rest is asked to sign in, or gets 403.
+
+    `role` may name several, of people who have no own things.
+    """
 
     role: str
     own: str
@@ -53,6 +59,8 @@ class Row:
 
 
 NO = (("version", "1"), ("code", "other"), ("reason", "No."), ("evidence", "A message."))
+ANSWERING = "support risk operator auditor"
+RETRIED = (("state", "failed"), ("attempt", "1"), ("confirmed", "yes"))
 TABLE = {
     "GET /buyer/orders": Row("buyer", "200", "200"),
     "GET /buyer/ask?order={order}": Row("buyer", "200", HIDDEN),
@@ -71,13 +79,27 @@ TABLE = {
     "GET /merchant/shipping": Row("merchant", "200", "200"),
     "GET /merchant/coverage": Row("merchant", "200", "200"),
     "POST /merchant/coverage/complaints": Row("merchant", "303", "303", (("reason", "The strike."),)),
+    "GET /operations/refunds": Row(ANSWERING, "", "200"),
+    "GET /operations/refunds.csv": Row(ANSWERING, "", "200"),
+    "GET /operations/refunds/{refund}": Row(ANSWERING, "", "200"),
+    "POST /operations/refunds/{refund}/retry": Row("operator", "", "303", RETRIED),
+    "GET /operations/tasks": Row("operator auditor", "", "200"),
+    "GET /operations/tasks.csv": Row("operator auditor", "", "200"),
+    "POST /operations/tasks/{task}/resolve": Row("operator", "", "303", (("note", "Done."),)),
+    "GET /operations/reconciliation": Row("operator auditor", "", "200"),
+    "GET /operations/live": Row("operator auditor admin", "", "200"),
+    "GET /operations/live/events": Row("operator auditor admin", "", "200"),
+    "GET /operations/audit": Row("auditor admin", "", "200"),
+    "GET /operations/audit.csv": Row("auditor admin", "", "200"),
 }
 
 
 def shape(operation: str) -> str:
     """Method and address template, as a handler declares them."""
     address = operation.partition("?")[0]
-    return address.replace("{ticket}", "{ticket_id:uuid}").replace("{restriction}", "{restriction_id:uuid}")
+    for name in ("ticket", "restriction", "refund", "task"):
+        address = address.replace(f"{{{name}}}", f"{{{name}_id:uuid}}")
+    return address.replace("/retry", "/{action:str}")
 
 
 def declared(router: Router) -> dict[str, HTTPRouteHandler]:
@@ -91,7 +113,7 @@ def declared(router: Router) -> dict[str, HTTPRouteHandler]:
 
 
 def test_the_table_names_every_page_and_form_and_each_of_them_takes_a_permission() -> None:
-    handlers = {**declared(buyer.ROUTER), **declared(merchant.ROUTER)}
+    handlers = {**declared(buyer.ROUTER), **declared(merchant.ROUTER), **declared(operations.ROUTER)}
     assert {shape(operation) for operation in TABLE} == set(handlers)
     assert [name for name, handler in handlers.items() if permission_of(handler) is None] == []
 
@@ -101,7 +123,7 @@ async def visitors(market: Marketplace) -> AsyncIterator[dict[str, Visitor]]:
     """A browser for everybody."""
     for person in STAFF.values():
         await enrol(market.service.people, person, None, now=market.service.clock())
-    console = console_app(market.service, one_click=True)
+    console = console_app(market.service, one_click=True, live_for=timedelta())
     async with AsyncExitStack() as stack:
         yield {name: await stack.enter_async_context(visiting(console, one)) for name, one in VISITORS.items()}
 
@@ -131,7 +153,7 @@ def expected(row: Row, who: str) -> str:
     if who == "nobody":
         return TO_SIGN_IN
     role, _, whose = who.partition(", ")
-    if role != row.role:
+    if role not in row.role.split():
         return FORBIDDEN
     return row.own if whose == "own" else row.other
 
@@ -144,10 +166,16 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
     await market.order(NEWCOMER, "A-1", GOODS)
     await market.order(NEWCOMER, "A-2", GOODS)
     things = {"order": "A-2", "ticket": str(await market.ask(NEWCOMER, "A-1")), "restriction": await restricted(market)}
+    if "{refund}" in operation:
+        things["refund"] = str(await failed(market, "A-3"))
+    if "{task}" in operation:
+        things["task"] = str(await task_of(market, await failed(market, "A-3")))
 
     async def state() -> list[object]:
         found: list[object] = list(await market.service.appeals.list(AppealFilter()))
         found += await market.service.complaints.list(ComplaintFilter())
+        found += [task.state for task in await market.service.tasks.list(TaskFilter())]
+        found += [refund.state for refund in await market.service.queries.refunds(RefundFilter())]
         for order_id in ("A-1", "A-2"):
             ref = await market.service.store.find_order(order_id)
             assert ref is not None
@@ -214,11 +242,11 @@ async def test_what_is_open_is_so_for_everybody(visitors: dict[str, Visitor], op
 
 def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> None:
     pages = next(one for one in console_handlers(one_click=True) if isinstance(one, Router) and one.path == "/")
-    files = "/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}"
+    files = ("/{page:str}", *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations")))
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (38, 380)
+    assert (len(found), len(found) * len(VISITORS)) == (50, 500)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from jitui.encryption import Encryption, new_key
 from jitui.entrypoints.console.mount import console_app, console_handlers
+from jitui.entrypoints.console.visit import HOMES
 from jitui.entrypoints.http.app import create_app
 from jitui.identity.access import Role
 from jitui.identity.links import make_link
@@ -45,10 +46,12 @@ async def open_browser(browsers: AsyncExitStack, console: Litestar) -> Visitor:
     return await browsers.enter_async_context(visiting(console))
 
 
-async def ada(browsers: AsyncExitStack, console: Litestar, password: str = PASSWORD) -> Visitor:
+async def ada(
+    browsers: AsyncExitStack, console: Litestar, password: str = PASSWORD, home: str = "/operations/audit"
+) -> Visitor:
     visitor = await open_browser(browsers, console)
     done = await visitor.send("/", "/sign-in", name="ada", password=password)
-    assert (done.status_code, done.headers["location"]) == (303, "/account")
+    assert (done.status_code, done.headers["location"]) == (303, home)
     return visitor
 
 
@@ -115,16 +118,18 @@ async def test_a_disabled_person_is_sent_away_at_the_next_page(
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role not in (Role.BUYER, Role.MERCHANT)])
-async def test_roles_without_pages_of_their_own_come_to_their_account_and_to_nobodys_things(
+async def test_roles_of_the_platform_come_to_their_pages_or_their_account_and_to_nobodys_things(
     browsers: AsyncExitStack, console: Litestar, market: Marketplace, role: Role
 ) -> None:
     await enrol(market.service.people, replace(ADA, role=role), PASSWORD, now=market.service.clock())
-    visitor = await ada(browsers, console)
+    home = HOMES[role]
+    visitor = await ada(browsers, console, home=home)
+    assert (await visitor.get(home)).status_code == 200
     for path in ("/buyer/orders", "/merchant/tickets", "/merchant/coverage"):
         assert (await visitor.get(path)).status_code == 403
     back = await open_browser(browsers, console)
     done = await back.send("/", "/sign-in", name="ada", password=PASSWORD, next="/merchant/tickets")
-    assert done.headers["location"] == "/account"
+    assert done.headers["location"] == home
 
 
 async def test_only_staff_read_that_nobody_else_approves_policies_here(
@@ -162,7 +167,7 @@ async def test_with_a_second_factor_a_sign_in_takes_two_steps(
     replayed = await other.send("/sign-in/code", "/sign-in/code", code=code)
     assert (replayed.status_code, "This code was used already." in replayed.text) == (403, True)
     by_recovery = await other.send("/sign-in/code", "/sign-in/code", code=codes[0])
-    assert by_recovery.headers["location"] == "/account"
+    assert by_recovery.headers["location"] == "/operations/audit"
     assert "Recovery codes left: 9" in (await other.see("/account")).text
 
 

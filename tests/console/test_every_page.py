@@ -19,6 +19,7 @@ from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, Marketplace
+from tests.console.operators import AUDITOR, LI, failed, refunding, staffed
 from tests.console.pages import Page, Visitor
 
 AFTERSALES = Path(catalogues.__file__).parents[2] / "aftersales"
@@ -33,6 +34,8 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     instant, reviewed = await market.ask(PREMIUM, "A-2"), await market.ask(NEWCOMER, "B-1")
     await market.restricted(NEWCOMER)
     await market.contested(NEWCOMER, await market.restricted(NEWCOMER))
+    await staffed(market)
+    declined, queued = await failed(market, "A-3"), await refunding(market, "A-4")
     pages: list[tuple[Person | None, list[str]]] = [
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
         (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
@@ -53,6 +56,20 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/account/nothing",
             ],
         ),
+        (
+            LI,
+            [
+                "/operations/refunds",
+                "/operations/refunds?state=succeeded",
+                f"/operations/refunds/{declined}",
+                f"/operations/refunds/{queued}",
+                "/operations/tasks",
+                "/operations/tasks?state=resolved",
+                "/operations/reconciliation",
+                "/operations/live",
+            ],
+        ),
+        (AUDITOR, ["/operations/audit", "/operations/audit?subject=nobody"]),
     ]
     for person, paths in pages:
         visitor = await visit(person, language)

@@ -27,7 +27,7 @@ async def test_who_is_linked_comes_in(site: Site, visitor: Visitor, algorithm: s
     site.issuer.algorithm = algorithm
     await site.link()
     done = await go(visitor, site)
-    assert (done.status_code, done.headers["location"]) == (303, "/account")
+    assert (done.status_code, done.headers["location"]) == (303, "/operations/tasks")
     page = await visitor.see("/account")
     assert "ada · Operator" in page.text and "You sign in by single sign-on." in page.text
     assert (await site.audit())[-1] == ("person.signed_in", "ada", "ada", '{"address":"127.0.0.1","way":"openid"}')

@@ -48,6 +48,7 @@ class RefusalCode(StrEnum):
     ARBITRATION_NOT_OPEN = "arbitration-not-open"
     TOO_MANY_REVIEW_TEMPLATES = "too-many-review-templates"
     REFUND_NOT_FAILED = "refund-not-failed"
+    REFUND_STALE = "refund-stale"
     SETTLEMENT_DIFFERS = "settlement-differs"
     SETTLEMENT_PROPOSED = "settlement-proposed"
     SETTLEMENT_NOT_PROPOSED = "settlement-not-proposed"

@@ -141,7 +141,15 @@ def of_arms(arms: Sequence[ArmFigures], now: datetime) -> Iterator[Metric]:
 
 def of_caps(policy: Policy, used: CapsUsed) -> Iterator[Metric]:
     """How much of each cap is used; a shop's or category's by the one that has used most."""
-    rows: list[tuple[Sequence[str], float]] = []
+    meaning = (
+        "Share of a cap that is used, 1 for all of it; of shops, categories and clusters, the one that has used most."
+    )
+    yield by_labels("jitui_cap_usage_ratio", meaning, ["scope", "of"], cap_shares(policy, used))
+
+
+def cap_shares(policy: Policy, used: CapsUsed) -> Sequence[tuple[tuple[str, str], float]]:
+    """The used share of each cap that the policy has, by its scope and by count or amount."""
+    rows: list[tuple[tuple[str, str], float]] = []
     for scope, cap, use in (
         ("platform", policy.caps.platform, used.platform),
         ("shop", policy.caps.per_shop, used.shop),
@@ -152,10 +160,7 @@ def of_caps(policy: Policy, used: CapsUsed) -> Iterator[Metric]:
             rows.append(((scope, "count"), use.approvals / cap.count))
         if cap is not None and cap.amount_minor:
             rows.append(((scope, "amount"), use.amount_minor / cap.amount_minor))
-    meaning = (
-        "Share of a cap that is used, 1 for all of it; of shops, categories and clusters, the one that has used most."
-    )
-    yield by_labels("jitui_cap_usage_ratio", meaning, ["scope", "of"], rows)
+    return rows
 
 
 def of_cap_alerts(standing: Sequence[StandingAlerts], now: datetime) -> Iterator[Metric]:

@@ -65,6 +65,15 @@ class ServiceFigures:
             self._reading = asyncio.create_task(self._read(service))
         await asyncio.shield(self._reading)
 
+    @property
+    def answers(self) -> bool:
+        """Whether the database answered the last time."""
+        return self._answers
+
+    def known(self, kind: str) -> Kept | None:
+        """What was read of a kind last; None before it ever was."""
+        return self._kept.get(kind)
+
     def collect(self) -> Iterator[Metric]:
         """The metrics as they were read last, with their age."""
         yield families.gauge("jitui_database_up", "Whether the database answered the last scrape.", self._answers)

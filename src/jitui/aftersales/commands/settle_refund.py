@@ -52,17 +52,41 @@ class ManualPayout:
     currency: str
 
 
+@dataclass(frozen=True, slots=True)
+class RefundSeen:
+    """What somebody saw of a refund before they acted on it; `proposed` is the reference of a payment by hand."""
+
+    state: RefundState
+    attempt_no: int
+    proposed: str | None = None
+
+
+def seen_of(refund: Refund) -> RefundSeen:
+    """What is to be seen of a refund now."""
+    return RefundSeen(refund.state, refund.attempt_no, refund.proposal.reference if refund.proposal else None)
+
+
 Outcome = Executed | Refusal | StoredResponse
 _Planner = Callable[[OrderSnapshot, Refund], Plan | Refusal]
 
 
 async def _execute(
-    store: Store, ref: RefundRef, planner: _Planner, now: datetime, reply: IdempotentReply | None
+    store: Store,
+    ref: RefundRef,
+    planner: _Planner,
+    now: datetime,
+    reply: IdempotentReply | None,
+    seen: RefundSeen | None,
 ) -> Outcome:
-    """Run the plan; once more when a worker took the refund meanwhile, and then its new state is seen."""
+    """Run the plan; once more when a worker took the refund meanwhile, and then its new state is seen.
+
+    With `seen`, it is refused where the refund is no longer what the caller saw.
+    """
 
     def plan(snapshot: OrderSnapshot, _: object) -> Plan | Refusal:
         refund = next(refund for refund in snapshot.refunds if refund.refund_id == ref.refund_id)
+        if seen is not None and seen != seen_of(refund):
+            return _stale(refund)
         planned = planner(snapshot, refund)
         return planned if isinstance(planned, Refusal) else with_failure_tasks(snapshot, planned, now)
 
@@ -83,6 +107,7 @@ async def retry(
     by: Actor,
     now: datetime,
     reply: IdempotentReply | None = None,
+    seen: RefundSeen | None = None,
 ) -> Outcome:
     """An operator sends a finally failed refund again, as a new attempt with a new key."""
 
@@ -93,7 +118,7 @@ async def retry(
         queued = move_refund(refund, RefundState.QUEUED, due_at=now, reason="retried")
         return with_ticket_following(snapshot, (queued,), refund.ticket_id, by, "retried", now)
 
-    return await _execute(store, ref, plan, now, reply)
+    return await _execute(store, ref, plan, now, reply, seen)
 
 
 def why_not_retried(snapshot: OrderSnapshot, refund: Refund, rules: ManualPaymentRules) -> Refusal | None:
@@ -141,6 +166,7 @@ async def settle(
     by: Actor,
     now: datetime,
     reply: IdempotentReply | None = None,
+    seen: RefundSeen | None = None,
 ) -> Outcome:
     """An operator has paid a refund by hand: it is settled with evidence and never sent again.
 
@@ -160,7 +186,7 @@ async def settle(
         proposed = ProposeSettlement(refund.refund_id, proposal)
         return _noted(snapshot, refund, (proposed,), by, "settlement_proposed", now, {"reference": payout.reference})
 
-    return await _execute(store, ref, plan, now, reply)
+    return await _execute(store, ref, plan, now, reply, seen)
 
 
 async def confirm_settlement(
@@ -172,6 +198,7 @@ async def confirm_settlement(
     by: Actor,
     now: datetime,
     reply: IdempotentReply | None = None,
+    seen: RefundSeen | None = None,
 ) -> Outcome:
     """Another person confirms a proposed payment by hand, by the reference that was read: the refund is settled."""
 
@@ -196,7 +223,7 @@ async def confirm_settlement(
         evidence = Settlement(proposal.reference, proposal.note, proposal.by, now, by.id, refund.attempt_no)
         return _settlement(snapshot, refund, evidence, by, now)
 
-    return await _execute(store, ref, plan, now, reply)
+    return await _execute(store, ref, plan, now, reply, seen)
 
 
 async def reject_settlement(
@@ -207,6 +234,7 @@ async def reject_settlement(
     by: Actor,
     now: datetime,
     reply: IdempotentReply | None = None,
+    seen: RefundSeen | None = None,
 ) -> Outcome:
     """A proposed payment by hand is taken back, by who proposed it or by another person; the refund stays as it is."""
 
@@ -217,7 +245,7 @@ async def reject_settlement(
         detail = {"reference": refund.proposal.reference, "note": note}
         return _noted(snapshot, refund, (rejected,), by, "settlement_rejected", now, detail)
 
-    return await _execute(store, ref, plan, now, reply)
+    return await _execute(store, ref, plan, now, reply, seen)
 
 
 def why_not_settled(snapshot: OrderSnapshot, refund: Refund, rules: ManualPaymentRules) -> Refusal | None:
@@ -231,6 +259,13 @@ def why_not_settled(snapshot: OrderSnapshot, refund: Refund, rules: ManualPaymen
         RefusalCode.REFUND_NOT_FAILED,
         f"The refund is {refund.state.value}; only a failed one is settled by hand, or one that waits for a provider "
         "that is not configured here.",
+    )
+
+
+def _stale(refund: Refund) -> Refusal:
+    return Refusal(
+        RefusalCode.REFUND_STALE,
+        f"The refund has changed: it is {refund.state.value} after {refund.attempt_no} attempts. Read it again.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 
 from litestar import Litestar, Router, get
@@ -13,7 +14,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.console import account, buyer, merchant, openid, published, start
+from jitui.entrypoints.console import account, buyer, merchant, openid, operations, published, start
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
@@ -32,13 +33,13 @@ LARGEST_FORM_BYTES = 100_000
 ASSETS = ("vendor/tabler.min.css", "vendor/htmx.min.js", "console.css", "console.js", "theme.js", "icon.svg")
 
 
-def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler]:
+def console_handlers(*, one_click: bool = False, live_for: timedelta | None = None) -> list[ControllerRouterHandler]:
     """The console's routes, to be served beside the API; the service is `request.app.state.jitui`.
 
     With `one_click`, which is only for demos, a visitor may sign in as a sample person without a password. Raises
     NotConfigured when the style sheets and scripts from npm are missing.
     """
-    options = ConsoleOptions(one_click)
+    options = ConsoleOptions(one_click) if live_for is None else ConsoleOptions(one_click, live_for)
     require_assets()
 
     def visit(request: ConsoleRequest) -> Visit:
@@ -54,6 +55,7 @@ def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler
             account.ROUTER,
             buyer.ROUTER,
             merchant.ROUTER,
+            operations.ROUTER,
             no_such_page,
         ],
         dependencies={"visit": Provide(visit, sync_to_thread=False)},
@@ -79,10 +81,10 @@ def require_assets() -> None:
         asset(name)
 
 
-def console_app(service: Service, *, one_click: bool = False) -> Litestar:
+def console_app(service: Service, *, one_click: bool = False, live_for: timedelta | None = None) -> Litestar:
     """An application with the console alone."""
     litestar = Litestar(
-        route_handlers=console_handlers(one_click=one_click),
+        route_handlers=console_handlers(one_click=one_click, live_for=live_for),
         exception_handlers=error_pages(ConsoleOptions(one_click)),
         before_send=[guard_answer],
         openapi_config=None,
@@ -103,7 +105,7 @@ def _files() -> frozenset[str]:
     return frozenset(str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file())
 
 
-@get(["/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}"])
+@get(["/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}", "/operations/{rest:path}"])
 async def no_such_page() -> None:
     """The 404 page in the reader's language."""
     raise NotFoundException

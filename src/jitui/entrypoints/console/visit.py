@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from jitui.bootstrap import Service
 from jitui.entrypoints.console import words
 from jitui.entrypoints.console.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.language import Speech, catalogue, choose
+from jitui.entrypoints.console.operations_words import operations_links
 from jitui.entrypoints.http.log_lines import LogLines
 from jitui.errors import NotConfigured
 from jitui.identity.access import Role
@@ -36,7 +38,13 @@ STATIC = HERE / "static"
 LANGUAGE_COOKIE = "jitui_language"
 THEME_COOKIE = "jitui_theme"
 ACCOUNT = "/account"
-_OWN_HOMES = {Role.BUYER: "/buyer/orders", Role.MERCHANT: "/merchant/tickets"}
+_OWN_HOMES = {
+    Role.BUYER: "/buyer/orders",
+    Role.MERCHANT: "/merchant/tickets",
+    Role.OPERATOR: "/operations/tasks",
+    Role.AUDITOR: "/operations/tasks",
+    Role.ADMIN: "/operations/audit",
+}
 HOMES = {role: _OWN_HOMES.get(role, ACCOUNT) for role in Role}
 """Where each role comes to at sign-in; roles without pages of their own yet come to their account."""
 
@@ -75,9 +83,13 @@ class Theme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOptions:
-    """The options of this console; in a demo a visitor may sign in as a sample person by one click."""
+    """The options of this console; in a demo a visitor may sign in as a sample person by one click.
+
+    `live_for`: how long the live page is sent figures until its browser has to ask again.
+    """
 
     one_click: bool = False
+    live_for: timedelta = timedelta(minutes=10)
     log_lines: LogLines = field(default_factory=LogLines)
 
 
@@ -193,6 +205,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
         "Theme": Theme,
         "TicketState": TicketState,
         "homes": HOMES,
+        "operations_links": operations_links,
         "why_words": words.WHY,
     }
     environment.filters |= {

@@ -18,6 +18,7 @@ from jitui.aftersales.model.review import RejectionCode
 from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.shipping_risks import RiskKind
+from jitui.entrypoints.console.operations_words import OPERATIONS_WORDS
 from jitui.identity.access import Role
 from jitui.identity.people import SignInRefusal
 from jitui.policy import Verdict
@@ -208,6 +209,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.PERIOD_CLOSED: _("This period is closed already."),
         RefusalCode.LEDGER_BUSY: _("The books are in use just now. Please try again."),
         RefusalCode.REFUND_NOT_FAILED: _("This refund has not failed."),
+        RefusalCode.REFUND_STALE: _("Somebody changed this refund since you opened it. This is how it stands now."),
         RefusalCode.SETTLEMENT_DIFFERS: _("This is not the amount of the refund."),
         RefusalCode.SETTLEMENT_PROPOSED: _("A payment by hand waits for a second person."),
         RefusalCode.SETTLEMENT_NOT_PROPOSED: _("No payment by hand waits for a second person."),
@@ -230,6 +232,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.IDEMPOTENCY_KEY_REUSED: _("This page was sent already, with other choices. Please open it again."),
         RefusalCode.REQUEST_IN_FLIGHT: _("Your request is being worked on. Please look again in a moment."),
     },
+    **OPERATIONS_WORDS,
 }
 
 WHY: Mapping[str, str] = {

@@ -104,6 +104,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.ARBITRATION_NOT_OPEN, 409, "No arbitration is open on this ticket"),
         (RefusalCode.TOO_MANY_REVIEW_TEMPLATES, 409, "There are too many templates"),
         (RefusalCode.REFUND_NOT_FAILED, 409, "Only a failed refund is retried or settled"),
+        (RefusalCode.REFUND_STALE, 412, "The refund has changed"),
         (RefusalCode.SETTLEMENT_DIFFERS, 422, "The payment by hand is not the refund's amount"),
         (RefusalCode.SETTLEMENT_PROPOSED, 409, "A payment by hand waits for a second person"),
         (RefusalCode.SETTLEMENT_NOT_PROPOSED, 409, "No payment by hand waits for a second person"),

@@ -38,4 +38,27 @@
     }
   }
   setInterval(tick, 1000);
+
+  // A page that follows the service: the server sends it again, and each part that has changed is replaced.
+  const link = document.getElementById("live-link");
+  for (const place of document.querySelectorAll("[data-live]")) {
+    const source = new EventSource(place.dataset.live);
+    const say = (text) => {
+      if (link.textContent !== text) link.textContent = text;
+    };
+    source.addEventListener("open", () => say(place.dataset.following));
+    source.addEventListener("error", () =>
+      say(source.readyState === EventSource.CLOSED ? link.dataset.ended : link.dataset.lost));
+    source.addEventListener("ended", () => {
+      source.close();
+      say(link.dataset.ended);
+    });
+    source.addEventListener("figures", (event) => {
+      const sent = new DOMParser().parseFromString(event.data, "text/html");
+      for (const part of [...sent.body.children]) {
+        const shown = document.getElementById(part.id);
+        if (shown && !shown.isEqualNode(part) && !shown.contains(document.activeElement)) shown.replaceWith(part);
+      }
+    });
+  }
 })();

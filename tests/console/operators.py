@@ -1,0 +1,65 @@
+"""People who work for the platform, and refunds that need them, for tests of the operators' pages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
+from jitui.aftersales.ports import AttemptRef, OrderRef
+from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.identity.access import Role
+from jitui.identity.people import Person, enrol
+from tests.console.marketplace import PREMIUM, Marketplace
+
+LI = Person("li.na", Role.OPERATOR, "", "李娜", {"zh": "处理退款与任务", "en": "Works on refunds and tasks"}, True)
+WANG = Person("wang.wei", Role.OPERATOR, "", "王伟", {"zh": "第二人", "en": "The second person"}, True)
+SUPPORT = Person("sun.yu", Role.SUPPORT, "", "孙宇", {"zh": "客服", "en": "Answers buyers"}, True)
+AUDITOR = Person("qian.jing", Role.AUDITOR, "", "钱静", {"zh": "审计", "en": "Reads everything"}, True)
+DECLINED = RefundResult(RefundResultKind.DECLINED, reason="card closed")
+PENDING = RefundResult(RefundResultKind.PENDING)
+UNKNOWN = RefundResult(RefundResultKind.UNKNOWN, reason="timed out")
+SUCCEEDED = RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="rf-7")
+
+
+async def staffed(market: Marketplace) -> None:
+    """Everybody above can sign in."""
+    for person in (LI, WANG, SUPPORT, AUDITOR):
+        await enrol(market.service.people, person, None, now=market.service.clock())
+
+
+async def refunding(market: Marketplace, order_id: str, minor: int = 12900) -> UUID:
+    """An approved refund that nobody has sent yet; its id."""
+    ref = await market.order(PREMIUM, order_id, [("登山杖", 1, minor)])
+    await market.service.feed.roll_up(market.service.clock())
+    await market.ask(PREMIUM, order_id)
+    return await refund_of(market, ref)
+
+
+async def refund_of(market: Marketplace, ref: OrderRef) -> UUID:
+    snapshot = await market.service.store.read_order(ref)
+    assert snapshot is not None
+    return snapshot.refunds[0].refund_id
+
+
+async def hears(market: Marketplace, refund_id: UUID, result: RefundResult = DECLINED) -> None:
+    """A worker sends what is due, and the provider answers about this refund."""
+    store, now = market.service.store, market.service.clock()
+    for claimed in await store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=9):
+        if claimed.refund.refund_id == refund_id:
+            ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+            await confirm(store, ref, RefundUpdate(result), now=now)
+
+
+async def failed(market: Marketplace, order_id: str, minor: int = 12900) -> UUID:
+    """A refund that its provider has refused for good."""
+    refund_id = await refunding(market, order_id, minor)
+    await hears(market, refund_id)
+    return refund_id
+
+
+async def task_of(market: Marketplace, refund_id: UUID) -> UUID:
+    """The open task of a failed refund."""
+    found = await market.service.tasks.list(TaskFilter(TaskState.OPEN, kind=TaskKind.REFUND_FAILED))
+    return next(task.task_id for task in found if task.evidence["refund_id"] == str(refund_id))

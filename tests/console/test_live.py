@@ -1,0 +1,145 @@
+"""The live page: figures of the service that follow it, read once for all who look, until their session ends."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jitui.aftersales.operations.workers import WorkerBeat
+from jitui.aftersales.queries import OperationsState, ProviderTroubleSeen
+from jitui.entrypoints.console import live as live_page
+from jitui.entrypoints.console.live_figures import EVERY_SECONDS, LiveReader
+from jitui.entrypoints.console.mount import console_app
+from jitui.entrypoints.http.request import Stopping
+from jitui.errors import Unavailable
+from tests.console.conftest import Visit
+from tests.console.marketplace import Marketplace
+from tests.console.operators import AUDITOR, LI, SUPPORT, failed, refunding, staffed
+from tests.console.pages import Page, visiting
+
+
+@pytest.fixture(autouse=True)
+async def _staff(market: Marketplace) -> None:
+    await staffed(market)
+
+
+async def busy(market: Marketplace) -> None:
+    """A refund that failed, one that waits, and a worker that cannot reach its provider."""
+    await failed(market, "A-1")
+    await refunding(market, "A-2")
+    now = market.service.clock()
+    trouble = {"simulator": ProviderTroubleSeen("unreachable", "connection refused", now)}
+    await market.service.workers.beat(WorkerBeat("w-1", now, ("simulator",), trouble))
+
+
+async def test_the_page_shows_the_service_without_scripts(market: Marketplace, visit: Visit) -> None:
+    await busy(market)
+    page = await (await visit(LI)).see("/operations/live")
+    for said in (
+        "Requests in the last hour 2",
+        "Of these, approved at once 2 100%",
+        "Money approved at once CN¥258.00",
+        "There is no connection",
+        "connection refused",
+        "Refused by the provider 1",
+        "Queued 1",
+        "Workers at work: 1",
+        "A provider cannot be worked with",
+        "Open tasks: 1",
+        "Refunds may be paid",
+    ):
+        assert said in page.text, (said, page.text)
+    links = [given.get("href") for tag, given in page.tags if tag == "a"]
+    assert "/operations/refunds?state=failed&provider=simulator" in links
+    assert [given["data-live"] for _, given in page.tags if "data-live" in given] == ["/operations/live/events"]
+
+
+async def test_the_same_is_sent_as_events(market: Marketplace) -> None:
+    await busy(market)
+    console = console_app(market.service, one_click=True, live_for=timedelta())
+    async with visiting(console, AUDITOR) as visitor:
+        answer = await visitor.get("/operations/live/events")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-cache"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        lines = answer.text.splitlines()
+        assert lines[0] == "event: figures"
+        sent = Page("\n".join(line.removeprefix("data: ") for line in lines if line.startswith("data: ")))
+        shown = await visitor.see("/operations/live")
+    ids = [given["id"] for tag, given in sent.tags if tag == "section"]
+    assert ids == [given["id"] for tag, given in shown.tags if tag == "section"]
+    assert ids == ["live-state", "live-hour", "live-providers", "live-caps", "live-guards"]
+    assert "connection refused" in sent.text
+
+
+@dataclass
+class CountingQueries:
+    """Counts one of the queries, and can be away."""
+
+    inner: Any
+    asked: int = 0
+    away: bool = False
+
+    async def operations(self, now: datetime) -> OperationsState:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        if self.away:
+            raise Unavailable("The database does not answer.")
+        found: OperationsState = await self.inner.operations(now)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+async def test_many_who_look_ask_the_database_once(market: Marketplace) -> None:
+    seconds = 100.0
+    queries = CountingQueries(market.service.queries)
+    service = replace(market.service, queries=queries)
+    reader = LiveReader(seconds=lambda: seconds)
+    await refunding(market, "A-1")
+    found = await asyncio.gather(*(reader.look(service) for _ in range(5)))
+    assert queries.asked == 1
+    assert {one.requests for one in found} == {1}
+    seconds += EVERY_SECONDS - 0.1
+    await reader.look(service)
+    assert queries.asked == 1
+    seconds += 0.1
+    await reader.look(service)
+    assert queries.asked == 2
+    seconds, queries.away = seconds + EVERY_SECONDS, True
+    away = await reader.look(service)
+    assert (away.requests, away.open_tasks) == (1, 0), "what was read last stays"
+    assert away.read_at == (await reader.look(service)).read_at
+
+
+async def test_the_session_and_the_role_are_looked_at_again(market: Marketplace) -> None:
+    async with visiting(console_app(market.service, one_click=True), LI) as visitor:
+        token = visitor.http.cookies["jitui_session"]
+        people, now = market.service.people, market.service.clock()
+        assert await live_page.still_may(market.service, token)
+        await people.end_sessions(LI.name, None, by="ops", now=now)
+        assert not await live_page.still_may(market.service, token)
+        assert (await visitor.get("/operations/live/events")).status_code == 303
+    async with visiting(console_app(market.service, one_click=True), SUPPORT) as visitor:
+        assert not await live_page.still_may(market.service, visitor.http.cookies["jitui_session"])
+
+
+async def test_the_end_of_a_session_is_told_and_nothing_follows(market: Marketplace) -> None:
+    assert await events_of(market, timedelta(minutes=1)) == ["figures", "ended"]
+    assert await events_of(market, timedelta()) == ["figures"], "long enough: the browser asks again"
+    stopping = Stopping()
+    stopping.now()
+    assert await events_of(market, timedelta(minutes=1), stopping) == ["figures"], "the process stops"
+
+
+async def events_of(market: Marketplace, lasts: timedelta, stopping: Stopping | None = None) -> list[str | None]:
+    """What is sent to a session that has ended, when it is looked at each time."""
+    one = live_page.Following(
+        market.service, "nobody's", LiveReader(), stopping or Stopping(), lasts, timedelta(), every_seconds=0.01
+    )
+    return [message.event async for message in live_page.follow(one, lambda figures: str(figures.requests))]
