@@ -309,11 +309,11 @@ async def test_what_is_open_is_so_for_everybody(visitors: dict[str, Visitor], op
 
 def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> None:
     pages = next(one for one in console_handlers(one_click=True) if isinstance(one, Router) and one.path == "/")
-    files = ("/{page:str}", *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations")))
+    files = ("/{page:str}", *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations", "risk")))
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (50, 500)
+    assert (len(found), len(found) * len(VISITORS)) == (72, 720)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:
