@@ -19,6 +19,7 @@ from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Wind
 from tests.browser.site import Site
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
 from tests.console.operators import AUDITOR, LI, refund_of, staffed
+from tests.console.policies import ADA, BO, policies_at_work
 
 LONG = "防水加厚三季双层帐篷（含地垫、防风绳与收纳袋，适合海拔三千米以下露营使用）"
 
@@ -95,6 +96,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
             ],
         ),
         *await operations(market),
+        *await policies(market),
     ]
 
 
@@ -129,6 +131,16 @@ async def operations(market: Marketplace) -> list[tuple[Person | None, list[tupl
             ],
         ),
         (AUDITOR, [("op-audit", "/operations/audit", 200), ("op-audit-none", "/operations/audit?actor=nobody", 200)]),
+    ]
+
+
+async def policies(market: Marketplace) -> list[tuple[Person | None, list[tuple[str, str, int]]]]:
+    """The pages of risk: policies at every step, and an editor."""
+    live, canary, proposal = await policies_at_work(market)
+    looks = [("policies", "/risk/policies", 200), ("policy-text", live, 200), ("policy-canary", canary, 200)]
+    return [
+        (ADA, [*looks, ("policy-editor", "/risk/policies/editor", 200)]),
+        (BO, [("proposal", proposal, 200)]),
     ]
 
 

@@ -17,17 +17,21 @@ from litestar.routes import HTTPRoute
 
 from jitui.aftersales.governance.appeals import AppealFilter
 from jitui.aftersales.governance.complaint import ComplaintFilter
-from jitui.aftersales.governance.registry import Restriction
+from jitui.aftersales.governance.confirmations import Confirmation
+from jitui.aftersales.governance.pauses import Lifter, propose_lift
+from jitui.aftersales.governance.proposals import Proposal, ProposalState
+from jitui.aftersales.governance.registry import Pause, Restriction, Scope
 from jitui.aftersales.model.task import TaskFilter
 from jitui.aftersales.ports import RefundFilter
-from jitui.entrypoints.console import buyer, merchant, operations
+from jitui.bootstrap import default_policy
+from jitui.entrypoints.console import buyer, merchant, operations, risk
 from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
 from jitui.entrypoints.console.mount import console_app, console_handlers
 from jitui.identity.access import Permission, Role
 from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of, new_id
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
-from tests.console.operators import failed, task_of
+from tests.console.operators import failed, staffed, task_of
 from tests.console.pages import Visitor, visiting
 
 GOODS = [("水壶", 1, 8900)]
@@ -60,6 +64,10 @@ class Row:
 
 NO = (("version", "1"), ("code", "other"), ("reason", "No."), ("evidence", "A message."))
 ANSWERING = "support risk operator auditor"
+READERS = "support risk operator auditor admin"
+WHY = (("reason", "A test."),)
+LIVE = default_policy()
+LIVE_TEXT = f"/risk/policies/texts/{LIVE.id}/{LIVE.version}"
 RETRIED = (("state", "failed"), ("attempt", "1"), ("confirmed", "yes"))
 TABLE = {
     "GET /buyer/orders": Row("buyer", "200", "200"),
@@ -89,6 +97,28 @@ TABLE = {
     "GET /operations/reconciliation": Row("operator auditor", "", "200"),
     "GET /operations/live": Row("operator auditor admin", "", "200"),
     "GET /operations/live/events": Row("operator auditor admin", "", "200"),
+    "GET /risk/policies": Row(READERS, "", "200"),
+    "POST /risk/policies/roll-back": Row("risk operator", "", "409", (("version", "0"), *WHY)),
+    "POST /risk/policies/stop": Row("risk operator", "", "409", (("stage", "canary"), ("publication", "1"), *WHY)),
+    "POST /risk/policies/cancel": Row("risk operator", "", "409", (("publication", "1"), *WHY)),
+    "POST /risk/policies/confirmations/{confirmation}": Row("risk operator", "", "409"),
+    "POST /risk/policies/pauses": Row("risk operator", "", "303", (("scope", "platform"), ("hours", "0"), *WHY)),
+    "POST /risk/policies/pauses/lift": Row("risk operator", "", "409", (("scope", "platform"), *WHY)),
+    f"GET {LIVE_TEXT}": Row(READERS, "", "200"),
+    f"POST {LIVE_TEXT}/propose": Row("risk", "", "409", WHY),
+    f"POST {LIVE_TEXT}/publish": Row("risk", "", "409"),
+    f"POST {LIVE_TEXT}/shadow": Row("risk", "", "409", WHY),
+    f"POST {LIVE_TEXT}/retire": Row("risk", "", "409", WHY),
+    "GET /risk/policies/editor": Row("risk", "", "200"),
+    "POST /risk/policies/editor": Row("risk", "", "303", (("document", "{document}"), ("do", "keep"))),
+    "POST /risk/policies/editor/check": Row("risk", "", "200", (("document", "{document}"),)),
+    "GET /risk/policies/proposals/{proposal}": Row(READERS, "", "200"),
+    "POST /risk/policies/proposals/{proposal}/approve": Row("risk operator", "", "409", (("content_hash", "0" * 64),)),
+    "POST /risk/policies/proposals/{proposal}/reject": Row("risk operator", "", "422"),
+    "POST /risk/policies/proposals/{proposal}/withdraw": Row("risk", "", "409", WHY),
+    "POST /risk/policies/proposals/{proposal}/schedule": Row("risk", "", "409"),
+    "POST /risk/policies/proposals/{proposal}/canary": Row("risk", "", "409", (("percent", "5"),)),
+    "POST /risk/policies/proposals/{proposal}/publish": Row("risk", "", "409"),
     "GET /operations/audit": Row("auditor admin", "", "200"),
     "GET /operations/audit.csv": Row("auditor admin", "", "200"),
 }
@@ -97,8 +127,9 @@ TABLE = {
 def shape(operation: str) -> str:
     """Method and address template, as a handler declares them."""
     address = operation.partition("?")[0]
-    for name in ("ticket", "restriction", "refund", "task"):
+    for name in ("ticket", "restriction", "refund", "task", "proposal", "confirmation"):
         address = address.replace(f"{{{name}}}", f"{{{name}_id:uuid}}")
+    address = address.replace(f"{LIVE.id}/{LIVE.version}", "{policy_id:str}/{version:str}")
     return address.replace("/retry", "/{action:str}")
 
 
@@ -113,7 +144,8 @@ def declared(router: Router) -> dict[str, HTTPRouteHandler]:
 
 
 def test_the_table_names_every_page_and_form_and_each_of_them_takes_a_permission() -> None:
-    handlers = {**declared(buyer.ROUTER), **declared(merchant.ROUTER), **declared(operations.ROUTER)}
+    routers = (buyer.ROUTER, merchant.ROUTER, operations.ROUTER, risk.ROUTER)
+    handlers = {name: handler for router in routers for name, handler in declared(router).items()}
     assert {shape(operation) for operation in TABLE} == set(handlers)
     assert [name for name, handler in handlers.items() if permission_of(handler) is None] == []
 
@@ -134,6 +166,28 @@ async def restricted(market: Marketplace) -> str:
     row = Restriction(new_id(lane_of(buyer_id)), buyer_id, "Cancels in series.", begins, None, "li.na")
     await market.service.registry.restrict(row)
     return str(row.restriction_id)
+
+
+async def proposed(market: Marketplace) -> str:
+    """A proposal to lift a pause."""
+    await staffed(market)
+    service, now, place = market.service, market.service.clock(), (Scope.SHOP, "s-9")
+    await service.registry.set_pause(Pause(*place, "A drill.", "wang.wei", now))
+    by = Lifter("wang.wei", "operator")
+    done = await propose_lift(service.registry, service.proposals, place, by=by, now=now, reason="It is over.")
+    assert isinstance(done, Proposal)
+    return str(done.proposal_id)
+
+
+async def confirmed(market: Marketplace) -> str:
+    """What one person did and a second one has confirmed already."""
+    await staffed(market)
+    service, now = market.service, market.service.clock()
+    assert await service.policies.end_single_person(by="tests", now=now)
+    await service.registry.set_pause(Pause(Scope.SHOP, "s-9", "A drill.", "wang.wei", now))
+    (done,) = await service.confirmations.open(limit=9)
+    assert isinstance(await service.confirmations.confirm(done.confirmation_id, by="li.na", now=now), Confirmation)
+    return str(done.confirmation_id)
 
 
 async def outcome(visitor: Visitor, operation: str, row: Row, things: dict[str, str]) -> str:
@@ -171,8 +225,20 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
     if "{task}" in operation:
         things["task"] = str(await task_of(market, await failed(market, "A-3")))
 
+    if "{proposal}" in operation:
+        things["proposal"] = await proposed(market)
+    if "{confirmation}" in operation:
+        things["confirmation"] = await confirmed(market)
+    things["document"] = LIVE.text.replace(f'version: "{LIVE.version}"', 'version: "of a test"')
+
     async def state() -> list[object]:
-        found: list[object] = list(await market.service.appeals.list(AppealFilter()))
+        service = market.service
+        found: list[object] = list(await service.appeals.list(AppealFilter()))
+        found += await service.registry.pauses(service.clock())
+        found += await service.proposals.list(states=tuple(ProposalState), limit=9)
+        found += await service.policies.texts(limit=9)
+        found += await service.policies.log()
+        found += await service.confirmations.open(limit=9)
         found += await market.service.complaints.list(ComplaintFilter())
         found += [task.state for task in await market.service.tasks.list(TaskFilter())]
         found += [refund.state for refund in await market.service.queries.refunds(RefundFilter())]
@@ -193,7 +259,8 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
     assert allowed
     for who in allowed:
         assert (await outcome(visitors[who], operation, row, things), who) == (expected(row, who), who)
-    assert (await state() != before) == operation.startswith("POST")
+    done = operation.startswith("POST") and "303" in (row.own, row.other)
+    assert (await state() != before) == done
 
 
 ACCOUNT_TABLE = {
@@ -242,11 +309,11 @@ async def test_what_is_open_is_so_for_everybody(visitors: dict[str, Visitor], op
 
 def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> None:
     pages = next(one for one in console_handlers(one_click=True) if isinstance(one, Router) and one.path == "/")
-    files = ("/{page:str}", *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations")))
+    files = ("/{page:str}", *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations", "risk")))
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (50, 500)
+    assert (len(found), len(found) * len(VISITORS)) == (72, 720)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

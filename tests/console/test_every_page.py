@@ -21,6 +21,7 @@ from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, Marketplace
 from tests.console.operators import AUDITOR, LI, failed, refunding, staffed
 from tests.console.pages import Page, Visitor
+from tests.console.policies import ADA, BO, policies_at_work
 
 AFTERSALES = Path(catalogues.__file__).parents[2] / "aftersales"
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
@@ -36,6 +37,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     await market.contested(NEWCOMER, await market.restricted(NEWCOMER))
     await staffed(market)
     declined, queued = await failed(market, "A-3"), await refunding(market, "A-4")
+    texts = await policies_at_work(market)
     pages: list[tuple[Person | None, list[str]]] = [
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
         (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
@@ -70,6 +72,8 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
             ],
         ),
         (AUDITOR, ["/operations/audit", "/operations/audit?subject=nobody"]),
+        (ADA, ["/risk/policies", "/risk/policies/editor", *texts]),
+        (BO, texts),
     ]
     for person, paths in pages:
         visitor = await visit(person, language)

@@ -14,7 +14,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.console import account, buyer, merchant, openid, operations, published, start
+from jitui.entrypoints.console import account, buyer, merchant, openid, operations, published, risk, start
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
@@ -56,6 +56,7 @@ def console_handlers(*, one_click: bool = False, live_for: timedelta | None = No
             buyer.ROUTER,
             merchant.ROUTER,
             operations.ROUTER,
+            risk.ROUTER,
             no_such_page,
         ],
         dependencies={"visit": Provide(visit, sync_to_thread=False)},
@@ -105,7 +106,12 @@ def _files() -> frozenset[str]:
     return frozenset(str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file())
 
 
-@get(["/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}", "/operations/{rest:path}"])
+@get(
+    [
+        "/{page:str}",
+        *(f"/{part}/{{rest:path}}" for part in ("account", "buyer", "merchant", "operations", "risk")),
+    ]
+)
 async def no_such_page() -> None:
     """The 404 page in the reader's language."""
     raise NotFoundException

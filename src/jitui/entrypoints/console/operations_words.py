@@ -21,6 +21,7 @@ _LINKS = (
     ("/operations/tasks", _("Tasks"), Permission.TASKS_READ),
     ("/operations/refunds", _("Refunds"), Permission.REFUNDS_READ),
     ("/operations/reconciliation", _("Reconciliation"), Permission.TASKS_READ),
+    ("/risk/policies", _("Policies"), Permission.POLICIES_READ),
     ("/operations/audit", _("Audit log"), Permission.AUDIT_READ),
 )
 

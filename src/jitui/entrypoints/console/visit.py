@@ -41,6 +41,7 @@ ACCOUNT = "/account"
 _OWN_HOMES = {
     Role.BUYER: "/buyer/orders",
     Role.MERCHANT: "/merchant/tickets",
+    Role.RISK: "/risk/policies",
     Role.OPERATOR: "/operations/tasks",
     Role.AUDITOR: "/operations/tasks",
     Role.ADMIN: "/operations/audit",

@@ -19,6 +19,7 @@ from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketS
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.shipping_risks import RiskKind
 from jitui.entrypoints.console.operations_words import OPERATIONS_WORDS
+from jitui.entrypoints.console.policy_words import POLICY_WORDS
 from jitui.identity.access import Role
 from jitui.identity.people import SignInRefusal
 from jitui.policy import Verdict
@@ -233,6 +234,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.REQUEST_IN_FLIGHT: _("Your request is being worked on. Please look again in a moment."),
     },
     **OPERATIONS_WORDS,
+    **POLICY_WORDS,
 }
 
 WHY: Mapping[str, str] = {

@@ -61,4 +61,69 @@
       }
     });
   }
+
+  // Names are completed while somebody writes: the arrow keys choose one, Enter takes it, Escape leaves.
+  const most = 8;
+  for (const area of document.querySelectorAll("textarea[data-completions]")) {
+    const list = document.createElement("ul");
+    list.className = "completions";
+    list.id = `${area.id}-completions`;
+    list.setAttribute("role", "listbox");
+    list.setAttribute("aria-label", area.labels[0]?.textContent ?? "");
+    list.hidden = true;
+    area.after(list);
+    area.setAttribute("aria-controls", list.id);
+
+    const names = () =>
+      [...document.querySelectorAll(`#${area.dataset.completions} code`)].map((code) => code.textContent);
+    const begun = () => /[a-z][a-z0-9_.]+$/.exec(area.value.slice(0, area.selectionStart))?.[0] ?? "";
+    const chosen = () => list.querySelector('[aria-selected="true"]');
+
+    function close() {
+      list.hidden = true;
+      list.replaceChildren();
+      area.removeAttribute("aria-activedescendant");
+    }
+    function choose(item) {
+      chosen()?.setAttribute("aria-selected", "false");
+      item.setAttribute("aria-selected", "true");
+      area.setAttribute("aria-activedescendant", item.id);
+    }
+    function take(name) {
+      area.setRangeText(name, area.selectionStart - begun().length, area.selectionStart, "end");
+      close();
+      area.dispatchEvent(new Event("input", { bubbles: true }));
+      area.focus();
+    }
+    function offer() {
+      const start = begun();
+      const fitting = start.length < 3 ? [] : names().filter((name) => name.startsWith(start) && name !== start);
+      close();
+      for (const [place, name] of fitting.slice(0, most).entries()) {
+        const item = document.createElement("li");
+        item.id = `${list.id}-${place}`;
+        item.setAttribute("role", "option");
+        item.setAttribute("aria-selected", "false");
+        item.textContent = name;
+        item.addEventListener("mousedown", (event) => {
+          event.preventDefault();
+          take(name);
+        });
+        list.append(item);
+      }
+      list.hidden = !list.children.length;
+    }
+    area.addEventListener("input", offer);
+    area.addEventListener("blur", close);
+    area.addEventListener("keydown", (event) => {
+      if (list.hidden) return;
+      const now = chosen();
+      if (event.key === "Escape") close();
+      else if (event.key === "ArrowDown") choose(now?.nextElementSibling ?? list.firstElementChild);
+      else if (event.key === "ArrowUp") choose(now?.previousElementSibling ?? list.lastElementChild);
+      else if (event.key === "Enter" && now) take(now.textContent);
+      else return;
+      event.preventDefault();
+    });
+  }
 })();
