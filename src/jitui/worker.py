@@ -28,6 +28,8 @@ from jitui.aftersales.operations.provider_health import ProvidersHealth, Trouble
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
+from jitui.aftersales.refund_list import RefundList
+from jitui.aftersales.ticket_list import TicketList
 from jitui.bootstrap import Service
 from jitui.bootstrap_sending import notice_dispatcher, webhook_dispatcher
 from jitui.deadlines import apply_incident_deadlines, expire_due, remind_due
@@ -46,7 +48,7 @@ IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
 """How long a full worker lets calls end before it claims again: a claim costs the same for one refund as for many."""
 ROLL_UP_SECONDS = 1.0
-TICKET_LIST_SECONDS = 0.5
+LISTS_SECONDS = 0.5
 GATES_SECONDS = 10.0
 EXPIRY_SECONDS = 1.0
 REMINDERS_SECONDS = 5.0
@@ -102,7 +104,8 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
             repeat("reminders", stop, lambda: remind_due(service), every_seconds=REMINDERS_SECONDS),
             repeat("incidents", stop, lambda: apply_incident_deadlines(service), every_seconds=INCIDENTS_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
-            repeat("ticket_list", stop, lambda: _fill_ticket_list(service), every_seconds=TICKET_LIST_SECONDS),
+            repeat("ticket_list", stop, lambda: _fill(service.ticket_list), every_seconds=LISTS_SECONDS),
+            repeat("refund_list", stop, lambda: _fill(service.refund_list), every_seconds=LISTS_SECONDS),
             repeat("restrictions", stop, lambda: _restrict_by_rules(service), every_seconds=RESTRICTIONS_SECONDS),
             repeat("gates", stop, lambda: apply_gates(service), every_seconds=GATES_SECONDS),
             repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
@@ -354,8 +357,8 @@ async def _roll_up(service: Service) -> bool:
     return False
 
 
-async def _fill_ticket_list(service: Service) -> bool:
-    await service.ticket_list.fill()
+async def _fill(copy: TicketList | RefundList) -> bool:
+    await copy.fill()
     return False
 
 
