@@ -37,6 +37,7 @@ from jitui.adapters.postgres.proposals import PostgresProposals
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
 from jitui.adapters.postgres.receipts import PostgresReceipts
+from jitui.adapters.postgres.refund_list import PostgresRefundList
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.restrictions import PostgresRestrictionChecks
 from jitui.adapters.postgres.review_templates import PostgresReviewTemplates
@@ -80,6 +81,7 @@ from jitui.aftersales.queries import Queries, Receipts
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
+from jitui.aftersales.refund_list import RefundList
 from jitui.aftersales.shipping_risks import RiskTimes, ShippingRisks
 from jitui.aftersales.ticket_list import TicketList
 from jitui.encryption import Encryption
@@ -139,6 +141,7 @@ class Service:
     shipping_risks: ShippingRisks
     feed: Feed
     ticket_list: TicketList
+    refund_list: RefundList
     personal_data: PersonalData
     queries: Queries
     audit_log: AuditLog
@@ -275,6 +278,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             shipping_risks=PostgresShippingRisks(pool, RiskTimes(*settings.risk_spans)),
             feed=PostgresFeed(pool, time_zone),
             ticket_list=PostgresTicketList(pool),
+            refund_list=PostgresRefundList(pool),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),
             audit_log=PostgresAuditLog(pool),

@@ -46,7 +46,7 @@ IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
 """How long a full worker lets calls end before it claims again: a claim costs the same for one refund as for many."""
 ROLL_UP_SECONDS = 1.0
-TICKET_LIST_SECONDS = 0.5
+LISTS_SECONDS = 0.5
 GATES_SECONDS = 10.0
 EXPIRY_SECONDS = 1.0
 REMINDERS_SECONDS = 5.0
@@ -127,7 +127,8 @@ def _periodic_steps() -> tuple[tuple[str, Step, float], ...]:
         ("reminders", remind_due, REMINDERS_SECONDS),
         ("incidents", apply_incident_deadlines, INCIDENTS_SECONDS),
         ("roll_up", _roll_up, ROLL_UP_SECONDS),
-        ("ticket_list", _fill_ticket_list, TICKET_LIST_SECONDS),
+        ("ticket_list", _fill_ticket_list, LISTS_SECONDS),
+        ("refund_list", _fill_refund_list, LISTS_SECONDS),
         ("restrictions", _restrict_by_rules, RESTRICTIONS_SECONDS),
         ("gates", apply_gates, GATES_SECONDS),
         ("parked", _link_parked, PARKED_SECONDS),
@@ -358,6 +359,11 @@ async def _roll_up(service: Service) -> bool:
 
 async def _fill_ticket_list(service: Service) -> bool:
     await service.ticket_list.fill()
+    return False
+
+
+async def _fill_refund_list(service: Service) -> bool:
+    await service.refund_list.fill()
     return False
 
 

@@ -13,6 +13,7 @@ from jitui.aftersales.commands.incidents import (
     decide_incident,
     incident_of,
 )
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.model.incident import Incident, IncidentOutcome
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
@@ -41,7 +42,7 @@ async def an_incident(
     await market.ship(
         ref, status=ShipmentStatus.PICKED_UP, source=ShipmentSource.CARRIER, tracking_no=f"SF-{order_id}", now=LATER
     )
-    found = await market.queries.incidents(shop_id="shop-1", limit=100)
+    found = await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=100))
     incident = next(one for one in found if one.order_id == order_id)
     return ref, IncidentRef(lane_of_id(incident.incident_id), incident.incident_id)
 

@@ -15,6 +15,7 @@ from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.policies import PostgresPolicies
 from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
+from jitui.adapters.postgres.refund_list import PostgresRefundList
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.ticket_list import PostgresTicketList
@@ -84,6 +85,10 @@ class Market:
     @property
     def ticket_list(self) -> PostgresTicketList:
         return PostgresTicketList(self.pool)
+
+    @property
+    def refund_list(self) -> PostgresRefundList:
+        return PostgresRefundList(self.pool)
 
     async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
         """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""

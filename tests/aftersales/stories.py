@@ -37,6 +37,7 @@ from jitui.aftersales.commands.settle_refund import ManualPayout, confirm_settle
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
 from jitui.aftersales.commands.shipping_reminder import remind_of_risks
 from jitui.aftersales.commands.stop_ship import StopShipAnswer, StopShipOutcome, acknowledge_stop_ship
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.incident import IncidentOutcome
 from jitui.aftersales.model.order import (
     Dispute,
@@ -230,7 +231,7 @@ async def complete(story: Story) -> object:
 
 
 async def incident(story: Story, what: str) -> object:
-    found = await story.market.queries.incidents(shop_id="shop-1", limit=100)
+    found = await story.market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=100))
     known = next((one for one in found if one.order_id == story.orders[0].order_id), None)
     if known is None:
         return None

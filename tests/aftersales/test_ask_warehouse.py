@@ -18,6 +18,7 @@ from jitui.aftersales.commands.review import approve, expire, withdraw
 from jitui.aftersales.commands.stop_ship import StopShipAnswer, StopShipOutcome, acknowledge_stop_ship
 from jitui.aftersales.deciding import Canary
 from jitui.aftersales.governance.registry import Pause, Scope
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
@@ -141,7 +142,7 @@ async def test_gone_is_a_shipment_and_the_ticket_goes_the_ordinary_way(market: M
     assert await is_waiting(market, ref, ticket)
     snapshot = await snapshot_of(market, ref)
     assert snapshot.line("l1").scanned_quantity == 2 and snapshot.shipments[0].degree is ShipmentStatus.SHIPPED
-    assert await market.queries.incidents(shop_id="shop-1", limit=9) == [], "nothing was refunded"
+    assert await market.queries.incidents(IncidentFilter(shop_id="shop-1")) == [], "nothing was refunded"
     held = await said(market, ticket, HELD)
     assert isinstance(held, Refusal) and held.code is RefusalCode.STOP_SHIP_ANSWERED and "incident" not in held.message
     assert ticket.expires_at is not None
@@ -155,7 +156,7 @@ async def test_held_and_refunded_and_then_found_gone_is_an_incident(market: Mark
     _, ticket = await waiting(market)
     await said(market, ticket, HELD)
     assert isinstance(await said(market, ticket, GONE), Executed)
-    (incident,) = await market.queries.incidents(shop_id="shop-1", limit=9)
+    (incident,) = await market.queries.incidents(IncidentFilter(shop_id="shop-1"))
     assert incident.ticket_id == ticket.ticket_id
 
 
@@ -372,7 +373,7 @@ async def test_at_the_same_moment_the_first_one_wins(market: Market, other: str)
         pair = [said(market, ticket, HELD), _beside(market, other, ref, ticket)]
         await asyncio.gather(*(pair if number % 2 else reversed(pair)))
         snapshot = await snapshot_of(market, ref)
-        incidents = await market.queries.incidents(shop_id=None, limit=99)
+        incidents = await market.queries.incidents(IncidentFilter(limit=99))
         opened = [one for one in incidents if one.ticket_id == ticket.ticket_id]
         approved = snapshot.ticket(ticket.ticket_id).state is TicketState.REFUNDING
         assert len(snapshot.refunds) == approved

@@ -21,6 +21,7 @@ from jitui.aftersales.commands.incidents import (
     record_contact,
     record_recovery,
 )
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.ledger import cause_of
 from jitui.aftersales.model.incident import ContactChannel, EntryKind, IncidentOutcome, IncidentState
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
@@ -411,7 +412,7 @@ async def an_incident_of_one_line(market: Market) -> tuple[OrderRef, IncidentRef
         lines=[("l1", 1)],
         now=LATER,
     )
-    found = await market.queries.incidents(shop_id="shop-1", limit=10)
+    found = await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=10))
     incident = next(one for one in found if one.order_id == "o-2")
     return ref, IncidentRef(ref.lane, incident.incident_id)
 

@@ -13,6 +13,7 @@ from jitui.aftersales.commands.intake import put_order
 from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.order import (
     FulfillmentStatus,
     LineUnits,
@@ -94,7 +95,7 @@ async def test_a_scan_of_a_label_under_another_spelling_opens_no_incident_on_the
     ticket = await market.asked(buyer, "o-1", lines=[("l1", 1)])
     await say(market, ref, MERCHANT, LABEL, ("l2", 1), carrier="sf", number="sf1")
     await say(market, ref, CARRIER, DELIVERED, carrier="SF EXPRESS", number="sf1")
-    assert not await market.queries.incidents(shop_id="shop-1", limit=10)
+    assert not await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=10))
     assert left(await file_of(market, ref)) == {"l1": (0, 0), "l2": (1, 0)}
     assert ticket.order_id == "o-1"
 
@@ -135,9 +136,11 @@ async def test_a_larger_word_meets_the_conflict_that_a_new_parcel_would(market: 
     refused = await say(market, ref, MERCHANT, SHIPPED, ("l1", 2), number="sf1")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_REFUNDED
     assert isinstance(await say(market, ref, MERCHANT, DELIVERED), Executed), "what has left may arrive"
-    assert not await market.queries.incidents(shop_id="shop-1", limit=10)
+    assert not await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=10))
     await say(market, ref, CARRIER, DELIVERED, ("l1", 2))
-    assert len(await market.queries.incidents(shop_id="shop-1", limit=10)) == 1, "a carrier's larger word is a fact"
+    assert len(await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=10))) == 1, (
+        "a carrier's larger word is a fact"
+    )
     assert left(await file_of(market, ref)) == {"l1": (1, 1)}
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.stop_ship import StopShipAnswer, StopShipOutcome, acknowledge_stop_ship
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, ActorKind, Ticket
@@ -74,7 +75,7 @@ async def test_goods_that_are_gone_are_a_fact_and_an_incident(market: Market) ->
     )
     line = snapshot.line("l1")
     assert (line.claimed_quantity, line.shipped_quantity, line.scanned_quantity) == (2, 0, 2)
-    (incident,) = await market.queries.incidents(shop_id="shop-1", limit=9)
+    (incident,) = await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=9))
     assert (incident.ticket_id, incident.amount_minor) == (ticket.ticket_id, ticket.amount_minor)
     assert [item["tracking_no"] for item in incident.evidence] == ["SF1"]
     assert [one.why for one in snapshot.timeline_of(ticket.ticket_id)].count("stop_ship_already_gone") == 1
@@ -106,7 +107,7 @@ async def test_a_second_parcel_that_was_gone_is_evidence_too(market: Market) -> 
     await said(market, ticket, GONE)
     second = StopShipAnswer(StopShipOutcome.ALREADY_GONE, "SF2", "sf")
     assert isinstance(await said(market, ticket, second), Executed)
-    (incident,) = await market.queries.incidents(shop_id="shop-1", limit=9)
+    (incident,) = await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=9))
     assert [item["tracking_no"] for item in incident.evidence] == ["SF1", "SF2"]
     assert len((await snapshot_of(market, ref)).shipments) == 2
 
@@ -118,7 +119,7 @@ async def test_a_scan_before_the_answer_is_the_same_parcel(market: Market) -> No
     assert isinstance(await said(market, ticket, GONE), Executed)
     snapshot = await snapshot_of(market, ref)
     assert snapshot.line("l1").scanned_quantity == 2 and len(snapshot.shipments) == 1
-    (incident,) = await market.queries.incidents(shop_id="shop-1", limit=9)
+    (incident,) = await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=9))
     assert len(incident.evidence) == 1
 
 
@@ -130,7 +131,7 @@ async def test_evidence_with_another_buyers_number_is_refused_whole(market: Mark
     refused = await said(market, ticket, StopShipAnswer(StopShipOutcome.ALREADY_GONE, "SF9"))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.WAYBILL_OF_ANOTHER_BUYER
     assert await snapshot_of(market, ref) == before
-    assert await market.queries.incidents(shop_id="shop-1", limit=9) == []
+    assert await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=9)) == []
 
 
 @on_both_stores

@@ -15,10 +15,11 @@ from jitui.adapters.postgres.ticket_list import TICKET_LIST_LOCK, PostgresTicket
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.review import reject
-from jitui.aftersales.memory_store.ticket_list import list_tickets
+from jitui.aftersales.memory_store.lists import list_tickets
+from jitui.aftersales.model.sorting import SortOrder
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketFilter, TicketRef
-from jitui.aftersales.ticket_list import ListedTickets, SortOrder, TicketSort, place_of
+from jitui.aftersales.ticket_list import ListedTickets, TicketSort, place_of
 from jitui.errors import JituiError
 from tests.aftersales.market import NOW, Market, rejection
 from tests.race.locks import another, wait_for_a_lock

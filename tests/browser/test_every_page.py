@@ -9,7 +9,7 @@ import pytest
 from jitui.aftersales.model.order import ShipmentStatus
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask, TaskKind
-from jitui.aftersales.ports import RefundFilter
+from jitui.aftersales.refund_list import RefundFilter
 from jitui.entrypoints.console.catalogues import translations_in
 from jitui.identity.links import make_link
 from jitui.identity.people import Person
@@ -115,7 +115,7 @@ async def operations(market: Marketplace) -> list[tuple[Person | None, list[tupl
         [NewTask("difference", TaskKind.THEIRS_ONLY, "simulator", evidence, now, long_id, 12900, "CNY")]
     )
     for _ in range(400):  # until the worker has sent it
-        if await market.service.queries.refunds(RefundFilter(RefundState.FAILED)):
+        if (await market.service.queries.refunds(RefundFilter(RefundState.FAILED))).refunds:
             break
         await asyncio.sleep(0.05)
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
@@ -48,6 +49,7 @@ def refund_id(database_url: str) -> str:
             other = await market.premium_buyer("b-2", later)
             await market.paid_order(other, "o-2", amounts=(100,), shop_id="shop-2", now=later)
             await market.asked(other, "o-2", now=later)
+            await market.refund_list.fill()
             return str(claimed.refund.refund_id)
 
     return asyncio.run(prepare())
@@ -58,6 +60,10 @@ def test_refunds_are_listed_by_what_an_operator_asks_for(jitui: Jitui, refund_id
         return [row["order_id"] for row in jitui("refunds", "list", "--json", *words).json["refunds"]]
 
     assert orders() == ["o-2", "o-1"]
+    assert orders("--ascending") == orders("--sort", "amount") == ["o-1", "o-2"]
+    assert orders("--sort", "amount", "--ascending") == orders("--sort", "state", "--ascending")[::-1] == ["o-2", "o-1"]
+    assert orders("--approved-by", "instant_refund") == ["o-2", "o-1"] and orders("--approved-by", "merchant") == []
+    assert jitui("refunds", "list", "--sort", "shop").code == 2
     assert orders("--limit", "1") == ["o-2"]
     for words in (
         ("--state", "failed"),
@@ -69,6 +75,16 @@ def test_refunds_are_listed_by_what_an_operator_asks_for(jitui: Jitui, refund_id
         assert orders(*words) == ["o-1"], words
     assert orders("--provider", "stripe") == orders("--older-than", "2h") == []
     assert jitui("refunds", "list", "--state", "unknown").out == "There are no such refunds.\n"
+
+
+def test_a_list_that_no_worker_fills_says_how_late_it_is(jitui: Jitui, refund_id: str, database_url: str) -> None:
+    assert jitui("refunds", "list").err == ""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE roll_up SET as_of = as_of - interval '1 hour' WHERE name LIKE '%_list'")
+    for words in (("refunds", "list"), ("tickets", "list")):
+        said = jitui(*words).err
+        assert "The list is 36" in said and "seconds late" in said, words
+    assert jitui("refunds", "list", "--buyer", "b-1").err == ""
 
 
 def test_a_list_is_readable_and_foreign_text_is_only_text(jitui: Jitui, refund_id: str) -> None:

@@ -79,6 +79,9 @@ async def _prepare(database_url: str, home: Path) -> tuple[dict[str, str], tuple
 
 
 async def _refunds(api: Api) -> list[dict[str, str]]:
+    await api.market.refund_list.fill()
+    async with api.market.pool.connection() as connection:  # no worker works here, and the list is not to be late
+        await connection.execute("UPDATE roll_up SET as_of = as_of + interval '1 hour' WHERE name = 'refund_list'")
     rows: list[dict[str, str]] = (await api.get("/v1/refunds")).json()["refunds"]
     return rows
 

@@ -91,6 +91,7 @@ class Marketplace:
         assert isinstance(done, Executed), done
         assert done.ticket_id is not None
         await service.ticket_list.fill()
+        await service.refund_list.fill()
         return done.ticket_id
 
     async def restricted(self, person: Person, *, by: str = "li.na") -> UUID:

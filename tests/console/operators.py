@@ -50,6 +50,7 @@ async def hears(market: Marketplace, refund_id: UUID, result: RefundResult = DEC
         if claimed.refund.refund_id == refund_id:
             ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
             await confirm(store, ref, RefundUpdate(result), now=now)
+    await market.service.refund_list.fill()
 
 
 async def failed(market: Marketplace, order_id: str, minor: int = 12900) -> UUID:

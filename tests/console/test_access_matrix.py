@@ -22,7 +22,7 @@ from jitui.aftersales.governance.pauses import Lifter, propose_lift
 from jitui.aftersales.governance.proposals import Proposal, ProposalState
 from jitui.aftersales.governance.registry import Pause, Restriction, Scope
 from jitui.aftersales.model.task import TaskFilter
-from jitui.aftersales.ports import RefundFilter
+from jitui.aftersales.refund_list import RefundFilter
 from jitui.bootstrap import default_policy
 from jitui.entrypoints.console import buyer, merchant, operations, risk
 from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
@@ -241,7 +241,8 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
         found += await service.confirmations.open(limit=9)
         found += await market.service.complaints.list(ComplaintFilter())
         found += [task.state for task in await market.service.tasks.list(TaskFilter())]
-        found += [refund.state for refund in await market.service.queries.refunds(RefundFilter())]
+        refunds = await market.service.queries.refunds(RefundFilter(buyer_id=PREMIUM.subject_id))  # exact
+        found += [one.refund.state for one in refunds.refunds]
         for order_id in ("A-1", "A-2"):
             ref = await market.service.store.find_order(order_id)
             assert ref is not None
@@ -309,7 +310,10 @@ async def test_what_is_open_is_so_for_everybody(visitors: dict[str, Visitor], op
 
 def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> None:
     pages = next(one for one in console_handlers(one_click=True) if isinstance(one, Router) and one.path == "/")
-    files = ("/{page:str}", *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations", "risk")))
+    files = (
+        "/{page:str}",
+        *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations", "risk")),
+    )
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known

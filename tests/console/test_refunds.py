@@ -12,7 +12,7 @@ import pytest
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.model.order import Tender
 from jitui.aftersales.model.refund import Refund, RefundState
-from jitui.aftersales.ports import RefundFilter
+from jitui.aftersales.refund_list import RefundFilter
 from jitui.entrypoints.console.mount import console_app
 from jitui.entrypoints.console.refund_list import REFUNDS_PER_PAGE
 from tests.console.conftest import Visit
@@ -46,8 +46,8 @@ def page_of(refund_id: UUID) -> str:
 
 
 async def read(market: Marketplace, refund_id: UUID) -> Refund:
-    found = await market.service.queries.refunds(RefundFilter())
-    return next(one for one in found if one.refund_id == refund_id)
+    found = (await market.service.queries.refunds(RefundFilter(buyer_id=PREMIUM.subject_id))).refunds  # exact
+    return next(one.refund for one in found if one.refund.refund_id == refund_id)
 
 
 async def act(visitor: Visitor, refund_id: UUID, action: str, **fields: str) -> Page | None:

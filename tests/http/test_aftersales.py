@@ -9,7 +9,8 @@ from itertools import product
 import pytest
 
 from jitui.aftersales.governance.registry import Pause, Scope
-from jitui.aftersales.ticket_list import SortOrder, TicketSort
+from jitui.aftersales.model.sorting import SortOrder
+from jitui.aftersales.ticket_list import TicketSort
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from tests.http.api import BUYER, NO, SHOP, Api, shipment

@@ -101,3 +101,11 @@ async def test_tasks_are_paged_filtered_and_resolved_once(api: Api) -> None:
     assert (await api.post(path, {"note": "Another."})).json()["note"] == "Booked late."
     assert len((await api.get("/v1/tasks?state=open")).json()["tasks"]) == 2
     assert (await api.get("/v1/tasks?kind=paid_twice&provider=stripe")).json()["tasks"] == []
+    by_state = (await api.get("/v1/tasks?sort=state&limit=2")).json()
+    last = (await api.get(f"/v1/tasks?sort=state&limit=2&cursor={by_state['next']}")).json()
+    states = [task["state"] for page in (by_state, last) for task in page["tasks"]]
+    assert states == ["resolved", "open", "open"] and last["next"] is None
+    by_amount = (await api.get("/v1/tasks?sort=amount&order=asc&limit=2")).json()
+    assert len((await api.get(f"/v1/tasks?sort=amount&order=asc&cursor={by_amount['next']}")).json()["tasks"]) == 1
+    assert (await api.get("/v1/tasks?order_id=o-1")).json()["tasks"] == []
+    assert (await api.get("/v1/tasks?shop_id=shop-1&buyer_id=b-1")).json()["tasks"] == []

@@ -49,6 +49,7 @@ async def failed(api: Api) -> str:
 
 
 async def ids(api: Api, query: str = "", **more: Any) -> list[str]:
+    await api.market.refund_list.fill()
     got = await api.get(f"/v1/refunds{query}", **more)
     assert got.status_code == 200, got.text
     return [row["refund_id"] for row in got.json()["refunds"]]
@@ -79,6 +80,7 @@ async def test_refunds_are_found_by_what_an_operator_asks_for(api: Api) -> None:
 
 async def test_a_list_goes_on_where_the_page_before_ended(api: Api) -> None:
     all_of_them = list(reversed(await refunding(api, "o-1", "o-2", "o-3")))
+    await api.market.refund_list.fill()
     first = (await api.get("/v1/refunds?limit=2")).json()
     rest = (await api.get(f"/v1/refunds?limit=2&cursor={first['next']}")).json()
     assert [row["refund_id"] for page in (first, rest) for row in page["refunds"]] == all_of_them
@@ -87,9 +89,52 @@ async def test_a_list_goes_on_where_the_page_before_ended(api: Api) -> None:
     assert (await api.get("/v1/refunds?cursor=nonsense")).json()["path"] == "cursor"
 
 
+async def test_a_list_is_sorted_and_says_how_late_it_is(api: Api) -> None:
+    first, second, third = await refunding(api, "o-1", "o-2", "o-3")
+    (claimed,) = [one for one in await claim(api) if str(one.refund.refund_id) == second]
+    await tell(api, claimed)
+    assert await ids(api, "?sort=state") == [third, first, second]
+    assert await ids(api, "?sort=amount&order=asc") == sorted([first, second, third])
+    for sort in ("queued_at", "amount", "state"):
+        for key in (api.platform, api.shop):
+            walked, cursor = [], ""
+            while cursor is not None:
+                got = (await api.get(f"/v1/refunds?sort={sort}&order=asc&limit=1{cursor}", key=key)).json()
+                walked += [row["refund_id"] for row in got["refunds"]]
+                cursor = got["next"] and f"&cursor={got['next']}"
+            assert sorted(walked) == sorted([first, second, third]), (sort, walked)
+    page = (await api.get("/v1/refunds?sort=state&order=asc&limit=1")).json()
+    assert page["lag_ms"] > 0 and page["as_of"] < api.now().isoformat()
+    assert (page["refunds"][0]["shop_id"], page["refunds"][0]["approved_by"]) == (SHOP, "instant_refund")
+    for other in ("sort=amount&order=asc", "sort=state&order=desc", ""):
+        got = await api.get(f"/v1/refunds?{other}&cursor={page['next']}")
+        assert (got.status_code, got.json()["path"]) == (400, "cursor"), other
+    of_order = (await api.get("/v1/refunds?order_id=o-1")).json()
+    assert of_order["lag_ms"] == 0
+    assert await ids(api, "?approved_by=instant_refund") == [third, second, first]
+    assert await ids(api, "?approved_by=merchant") == []
+    moment = (await api.get(f"/v1/refunds/{second}")).json()["queued_at"]
+    assert await ids(api, f"?queued_from={moment}") == [third, second]
+
+
+async def test_no_sort_and_no_filter_shows_a_shop_anothers_refund(api: Api) -> None:
+    (own,) = await refunding(api, "o-1")
+    await refunding(api, "o-2", shop_id="shop-2")
+    for query in (
+        "?sort=amount",
+        "?sort=state",
+        "?approved_by=instant_refund",
+        f"?buyer_id={BUYER}",
+        "?provider=simulator",
+    ):
+        assert await ids(api, query, key=api.shop) == [own], query
+    assert await ids(api, "?order_id=o-2", key=api.shop) == []
+
+
 async def test_a_shop_and_a_buyer_list_their_own_without_reasons(api: Api) -> None:
     refund_id = await failed(api)
     await refunding(api, "o-2", shop_id="shop-2")
+    await api.market.refund_list.fill()
     assert (await api.get("/v1/refunds?state=failed")).json()["refunds"][0]["reason"] == "card closed"
     for key in (api.shop, api.buyer):
         got = (await api.get("/v1/refunds?state=failed", key=key)).json()["refunds"]

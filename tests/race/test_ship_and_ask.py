@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import APPROVED_STATES
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -107,7 +108,7 @@ async def test_a_carriers_scan_after_the_approval_is_recorded_and_opens_an_incid
     assert ticket.approved_by is not None, "a printed label alone is still unshipped"
     for status in (ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED, ShipmentStatus.SHIPPED):
         assert isinstance(await market.ship(ref, status=status, source=ShipmentSource.CARRIER), Executed)
-    (incident,) = await market.queries.incidents(shop_id="shop-1", limit=10)
+    (incident,) = await market.queries.incidents(IncidentFilter(shop_id="shop-1", limit=10))
     assert incident.ticket_id == ticket.ticket_id
     assert incident.amount_minor == ticket.amount_minor
     assert [item["degree"] for item in incident.evidence] == ["picked_up", "shipped"]

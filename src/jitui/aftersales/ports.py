@@ -12,12 +12,13 @@ from uuid import UUID
 from jitui.aftersales.changes import Change
 from jitui.aftersales.model.cluster import ClusterSeen
 from jitui.aftersales.model.order import Funding, Hold, OrderLine
-from jitui.aftersales.model.refund import Attempt, Refund, RefundState
+from jitui.aftersales.model.refund import Attempt, Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.sorting import Place, SortOrder
 from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.aftersales.model.usage import Usage, UsageBeside
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
-from jitui.aftersales.ticket_list import Place, SortOrder, TicketSort
+from jitui.aftersales.ticket_list import TicketSort
 from jitui.policy import PublicPolicy
 
 # References: how a command names the order that it works on -----------------------------------------------------
@@ -313,20 +314,6 @@ class OrderFilter:
     buyer_id: str | None = None
     shop_id: str | None = None
     after: tuple[datetime, str] | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class RefundFilter:
-    """A page of refunds, newest first; `after` is the last row of the page before."""
-
-    state: RefundState | None = None
-    provider: str | None = None
-    order_id: str | None = None
-    buyer_id: str | None = None
-    shop_id: str | None = None
-    queued_before: datetime | None = None
-    after: tuple[datetime, UUID] | None = None
     limit: int = 50
 
 

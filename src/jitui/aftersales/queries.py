@@ -9,21 +9,22 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.changes import LedgerEntry
-from jitui.aftersales.model.incident import Incident, IncidentEntry, IncidentState
+from jitui.aftersales.incident_list import IncidentFilter
+from jitui.aftersales.model.incident import Incident, IncidentEntry
 from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.receipt import Receipt
-from jitui.aftersales.model.refund import Refund, RefundState
+from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.ticket import Arm
 from jitui.aftersales.ports import (
     DecisionQuery,
     IncidentRef,
     OrderFilter,
     OrderRef,
-    RefundFilter,
     StoredDecision,
     TicketFilter,
     TicketRef,
 )
+from jitui.aftersales.refund_list import ListedRefunds, RefundFilter
 from jitui.aftersales.ticket_list import ListedTickets
 
 TIME_BOUNDS_SECONDS = (10, 60, 600, 3_600, 86_400, 259_200)
@@ -325,16 +326,11 @@ class Queries(Protocol):
 
     async def decision(self, ref: TicketRef) -> StoredDecision | None: ...
 
-    async def refunds(self, wanted: RefundFilter) -> Sequence[Refund]: ...
+    async def refunds(self, wanted: RefundFilter) -> ListedRefunds:
+        """A page; exact for a buyer or an order, otherwise at most a second late while a worker works."""
+        ...
 
-    async def incidents(
-        self,
-        *,
-        shop_id: str | None,
-        limit: int,
-        after: tuple[datetime, UUID] | None = None,
-        state: IncidentState | None = None,
-    ) -> Sequence[Incident]: ...
+    async def incidents(self, wanted: IncidentFilter) -> Sequence[Incident]: ...
 
     async def incident(self, ref: IncidentRef) -> IncidentDetails | None: ...
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from jitui.aftersales.model.sorting import Place
 from jitui.aftersales.model.ticket import Ticket
 
 
@@ -22,17 +23,6 @@ class TicketSort(StrEnum):
     EXPIRES_AT = "expires_at"
     AMOUNT = "amount"
     STATE = "state"
-
-
-class SortOrder(StrEnum):
-    """The direction of a list; one is exactly the other read from its end."""
-
-    ASC = "asc"
-    DESC = "desc"
-
-
-Place = tuple[object, ...]
-"""A row's values of what a list is sorted by, the ticket's id last."""
 
 
 def place_of(ticket: Ticket, sort: TicketSort) -> Place:

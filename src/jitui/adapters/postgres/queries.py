@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
-from uuid import UUID
 
 from jitui.adapters.postgres.benefits import EVERY_TICKET, read_benefit, read_dispute_rate
+from jitui.adapters.postgres.incident_list import read_incidents
 from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.reading import INCIDENT_ROW
+from jitui.adapters.postgres.refund_list import read_refunds
 from jitui.adapters.postgres.ticket_list import read_tickets
 from jitui.aftersales.changes import LedgerEntry
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.ledger import story
-from jitui.aftersales.model.incident import Incident, IncidentState
+from jitui.aftersales.model.incident import Incident
 from jitui.aftersales.model.order import Order
-from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.ports import (
     DecisionQuery,
     IncidentRef,
     OrderFilter,
     OrderRef,
-    RefundFilter,
     StoredDecision,
     TicketFilter,
     TicketRef,
@@ -40,6 +40,7 @@ from jitui.aftersales.queries import (
     ShadowReport,
     UnbalancedOrder,
 )
+from jitui.aftersales.refund_list import ListedRefunds, RefundFilter
 from jitui.aftersales.ticket_list import ListedTickets
 from jitui.ids import lane_of
 
@@ -59,21 +60,6 @@ WHERE (%(after_at)s::timestamptz IS NULL OR (x.answer_by, x.ticket_id) > (%(afte
 ORDER BY x.answer_by, x.ticket_id LIMIT %(limit)s
 """
 
-_REFUNDS: LiteralString = """
-SELECT to_json(r)::text FROM refund r
-WHERE (%(lane)s::smallint IS NULL OR r.lane = %(lane)s)
-  AND (%(state)s::text IS NULL OR r.state = %(state)s)
-  AND (%(provider)s::text IS NULL OR r.provider = %(provider)s)
-  AND (%(order_id)s::text IS NULL OR r.order_id = %(order_id)s)
-  AND (coalesce(%(buyer_id)s::text, %(shop_id)s::text) IS NULL OR EXISTS (
-      SELECT 1 FROM ticket t WHERE t.lane = r.lane AND t.ticket_id = r.ticket_id
-        AND (%(buyer_id)s::text IS NULL OR t.buyer_id = %(buyer_id)s)
-        AND (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)))
-  AND (%(queued_before)s::timestamptz IS NULL OR r.queued_at < %(queued_before)s)
-  AND (%(after_at)s::timestamptz IS NULL OR (r.queued_at, r.refund_id) < (%(after_at)s, %(after_id)s::uuid))
-ORDER BY r.queued_at DESC, r.refund_id DESC LIMIT %(limit)s
-"""
-
 _ORDERS: LiteralString = """
 SELECT to_json(o)::text FROM orders o
 WHERE (%(lane)s::smallint IS NULL OR o.lane = %(lane)s)
@@ -81,15 +67,6 @@ WHERE (%(lane)s::smallint IS NULL OR o.lane = %(lane)s)
   AND (%(shop_id)s::text IS NULL OR o.shop_id = %(shop_id)s)
   AND (%(after_at)s::timestamptz IS NULL OR (o.placed_at, o.order_id) < (%(after_at)s, %(after_id)s::text))
 ORDER BY o.placed_at DESC, o.order_id DESC LIMIT %(limit)s
-"""
-
-# By every state and every approver, so that the list's indexes find the tickets since a time.
-_INCIDENTS: LiteralString = f"""
-SELECT ({INCIDENT_ROW})::text FROM incident i
-WHERE (%(shop_id)s::text IS NULL OR shop_id = %(shop_id)s)
-  AND (%(state)s::text IS NULL OR state = %(state)s)
-  AND (%(after_at)s::timestamptz IS NULL OR (opened_at, incident_id) < (%(after_at)s, %(after_id)s::uuid))
-ORDER BY opened_at DESC, incident_id DESC LIMIT %(limit)s
 """
 
 _INCIDENT_DETAILS: LiteralString = f"""
@@ -165,6 +142,7 @@ SELECT json_build_object(
 )::text
 """
 
+# By every state and every approver, so that the list's indexes find the tickets since a time.
 _ARMS: LiteralString = """
 SELECT json_build_object('arm', arm, 'currency', currency, 'requests', count(*),
     'instant', count(*) FILTER (WHERE approved_by = 'instant_refund'),
@@ -299,35 +277,13 @@ class PostgresQueries:
         found = await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.ticket_id}, StoredDecision)
         return found[0] if found else None
 
-    async def refunds(self, wanted: RefundFilter) -> Sequence[Refund]:
+    async def refunds(self, wanted: RefundFilter) -> ListedRefunds:
         """A page of refunds."""
-        at, refund_id = wanted.after or (None, None)
-        params = {
-            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
-            "state": wanted.state,
-            "provider": wanted.provider,
-            "order_id": wanted.order_id,
-            "buyer_id": wanted.buyer_id,
-            "shop_id": wanted.shop_id,
-            "queued_before": wanted.queued_before,
-            "after_at": at,
-            "after_id": refund_id,
-            "limit": wanted.limit,
-        }
-        return await read_rows(self._pool, _REFUNDS, params, Refund)
+        return await read_refunds(self._pool, wanted)
 
-    async def incidents(
-        self,
-        *,
-        shop_id: str | None,
-        limit: int,
-        after: tuple[datetime, UUID] | None = None,
-        state: IncidentState | None = None,
-    ) -> Sequence[Incident]:
-        """Newest first; `after` is the last row of the page before."""
-        at, incident_id = after or (None, None)
-        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id, "state": state}
-        return await read_rows(self._pool, _INCIDENTS, params, Incident)
+    async def incidents(self, wanted: IncidentFilter) -> Sequence[Incident]:
+        """A page of incidents."""
+        return await read_incidents(self._pool, wanted)
 
     async def incident(self, ref: IncidentRef) -> IncidentDetails | None:
         """An incident and its log."""

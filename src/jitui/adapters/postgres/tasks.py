@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.adapters.postgres.task_list import read_tasks
 from jitui.adapters.postgres.task_log import log_ended, log_opened
 from jitui.aftersales.model.task import (
     BY_THE_SERVICE,
@@ -21,13 +22,18 @@ from jitui.aftersales.model.task import (
     TaskState,
 )
 
-_OPEN: LiteralString = """
+_SHOP: LiteralString = """(SELECT o.shop_id FROM order_directory d
+        JOIN orders o ON o.lane = d.lane AND o.order_id = d.order_id WHERE d.order_id = s.order_id)"""
+
+_OPEN: LiteralString = f"""
 WITH sent AS (
     SELECT r.place, t.* FROM jsonb_array_elements(%(rows)s::jsonb) WITH ORDINALITY AS r (task, place),
         jsonb_populate_record(NULL::task, r.task) t),
 opened AS (
-    INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition)
-    SELECT task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition FROM sent
+    INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition,
+        shop_id)
+    SELECT task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition, {_SHOP}
+    FROM sent s
     ON CONFLICT DO NOTHING)
 SELECT coalesce(k.state, 'open') FROM sent s LEFT JOIN task k ON k.task_id = s.task_id ORDER BY s.place
 """
@@ -38,8 +44,10 @@ _OBSERVE: LiteralString = f"""
 WITH standing AS MATERIALIZED (
     SELECT t.* FROM jsonb_array_elements(%(rows)s::jsonb) AS r (task), jsonb_populate_record(NULL::task, r.task) t),
 opened AS (
-    INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition)
-    SELECT task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition FROM standing
+    INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition,
+        shop_id)
+    SELECT task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition, {_SHOP}
+    FROM standing s
     ORDER BY condition
     ON CONFLICT DO NOTHING
     RETURNING *),
@@ -51,15 +59,6 @@ ended AS (
     RETURNING *)
 SELECT 'opened', to_json(o)::text FROM opened o
 UNION ALL SELECT 'ended', to_json(e)::text FROM ended e
-"""
-
-_LIST: LiteralString = """
-SELECT to_json(t)::text FROM task t
-WHERE (%(state)s::text IS NULL OR state = %(state)s)
-  AND (%(provider)s::text IS NULL OR provider = %(provider)s)
-  AND (%(kind)s::text IS NULL OR kind = %(kind)s)
-  AND (%(after_at)s::timestamptz IS NULL OR (opened_at, task_id) < (%(after_at)s, %(after_id)s::uuid))
-ORDER BY opened_at DESC, task_id DESC LIMIT %(limit)s
 """
 
 _RESOLVE: LiteralString = """
@@ -100,17 +99,8 @@ class PostgresTasks:
         return TasksObserved(opened, ended)
 
     async def list(self, wanted: TaskFilter) -> Sequence[OperatorTask]:
-        """A page, newest first."""
-        at, task_id = wanted.after or (None, None)
-        params = {
-            "state": wanted.state,
-            "provider": wanted.provider,
-            "kind": wanted.kind,
-            "after_at": at,
-            "after_id": task_id,
-            "limit": wanted.limit,
-        }
-        return await read_rows(self._pool, _LIST, params, OperatorTask)
+        """A page of tasks."""
+        return await read_tasks(self._pool, wanted)
 
     async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> OperatorTask | None:
         """Close an open task; one that is closed keeps its first note."""

@@ -171,9 +171,10 @@ _SQL: dict[type, LiteralString] = {
         ON CONFLICT (lane, order_id, posting) DO NOTHING
         """,
     c.OpenTask: f"""
-        INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition)
+        INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition,
+            shop_id)
         SELECT r.task_id, t.kind, t.provider, t.order_id, t.amount_minor, t.currency, t.evidence, t.opened_at,
-            t.condition
+            t.condition, (SELECT o.shop_id FROM orders o WHERE o.lane = %(lane)s AND o.order_id = t.order_id)
         FROM {_ROWS} AS r (task_id uuid, task jsonb), jsonb_populate_record(NULL::task, r.task) t
         ON CONFLICT DO NOTHING  -- known by its id, or one of its condition is open
         RETURNING task_id

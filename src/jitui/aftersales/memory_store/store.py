@@ -18,15 +18,16 @@ from jitui.aftersales import ledger
 from jitui.aftersales.changes import Change, ClaimRefund, LedgerEntry
 from jitui.aftersales.commands.claim import claimed, plan_claim
 from jitui.aftersales.commands.put_order import CategoryFlags, order_after, plan_order, standing_order
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.memory_store.inputs import decision_inputs
+from jitui.aftersales.memory_store.lists import list_incidents, list_refunds, list_tasks, list_tickets
 from jitui.aftersales.memory_store.registry import MemoryRegistry
 from jitui.aftersales.memory_store.restriction_checks import MemoryRestrictionChecks
 from jitui.aftersales.memory_store.tables import MemoryTables
-from jitui.aftersales.memory_store.ticket_list import list_tickets
 from jitui.aftersales.model.incident import Incident
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.task import OperatorTask
+from jitui.aftersales.model.task import OperatorTask, TaskFilter
 from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import (
@@ -44,6 +45,7 @@ from jitui.aftersales.ports import (
     TicketFilter,
     TicketRef,
 )
+from jitui.aftersales.refund_list import ListedRefunds, RefundFilter
 from jitui.aftersales.ticket_list import ListedTickets
 from jitui.errors import InvariantBroken
 from jitui.ids import lane_of_id, new_id
@@ -186,14 +188,21 @@ class MemoryStore:
         every = (ticket for snapshot in self._tables.snapshots.values() for ticket in snapshot.tickets)
         return list_tickets(every, wanted)
 
-    async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]:
-        """Incidents, newest first."""
-        found = (one for one in self._tables.incidents.values() if shop_id in (None, one.shop_id))
-        return sorted(found, key=lambda one: (one.opened_at, one.incident_id), reverse=True)[:limit]
+    async def refunds(self, wanted: RefundFilter) -> ListedRefunds:
+        """A page of refunds."""
+        snapshots = self._tables.snapshots.values()
+        every = ((refund, snapshot.ticket(refund.ticket_id)) for snapshot in snapshots for refund in snapshot.refunds)
+        return list_refunds(every, wanted)
 
-    async def tasks(self) -> Sequence[OperatorTask]:
-        """Tasks, newest first."""
-        return sorted(self._tables.tasks.values(), key=lambda task: (task.opened_at, task.task_id), reverse=True)
+    async def incidents(self, wanted: IncidentFilter) -> Sequence[Incident]:
+        """A page of incidents."""
+        snapshots = self._tables.snapshots
+        every = ((one, snapshots[one.order_id].order.buyer_id) for one in self._tables.incidents.values())
+        return list_incidents(every, wanted)
+
+    async def tasks(self, wanted: TaskFilter) -> Sequence[OperatorTask]:
+        """A page of tasks."""
+        return list_tasks(self._tables.tasks.values(), wanted, self._tables.snapshots)
 
     async def roll_up(self, now: datetime) -> None:
         """Roll up usage and shops' days as of `now`; every decision does so before it reads them."""

@@ -323,7 +323,23 @@ class MemoryTables:
         """Nothing new for a cause that is known, or while a task of the condition is open."""
         condition = told.task.condition
         if condition is None or self._open_task_of(condition) is None:
-            self.tasks.setdefault(told.task_id, _task(told.task))
+            self.tasks.setdefault(told.task_id, self._task(told.task))
+
+    def _task(self, new: NewTask) -> OperatorTask:
+        about = None if new.order_id is None else self.snapshots.get(new.order_id)
+        return OperatorTask(
+            task_id=new.task_id,
+            kind=new.kind,
+            provider=new.provider,
+            state=TaskState.OPEN,
+            evidence=new.evidence,
+            opened_at=new.opened_at,
+            order_id=new.order_id,
+            amount_minor=new.amount_minor,
+            currency=new.currency,
+            condition=new.condition,
+            shop_id=None if about is None else about.order.shop_id,
+        )
 
     def _close_task(self, told: CloseTask) -> None:
         known = self._open_task_of(told.condition)
@@ -400,18 +416,3 @@ def _pseudonym(buyer_id: str) -> str:
 
 def _either(line: bool | None, category: bool) -> bool:
     return category if line is None else line
-
-
-def _task(new: NewTask) -> OperatorTask:
-    return OperatorTask(
-        task_id=new.task_id,
-        kind=new.kind,
-        provider=new.provider,
-        state=TaskState.OPEN,
-        evidence=new.evidence,
-        opened_at=new.opened_at,
-        order_id=new.order_id,
-        amount_minor=new.amount_minor,
-        currency=new.currency,
-        condition=new.condition,
-    )

@@ -14,6 +14,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID, uuid5
 
+from jitui.aftersales.model.sorting import Place, SortOrder
+
 _NAMES = UUID("6a697475-6900-5000-8000-7461736b7300")
 
 
@@ -84,7 +86,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class OperatorTask:
-    """A task's row; `amount_minor` is the amount in question, if known."""
+    """A task's row; `amount_minor` is the amount in question, if known, and `shop_id` the shop of the order."""
 
     task_id: UUID
     kind: TaskKind
@@ -99,6 +101,7 @@ class OperatorTask:
     resolved_by: str | None = None
     note: str | None = None
     condition: str | None = None
+    shop_id: str | None = None
 
 
 BY_THE_SERVICE = "jitui"
@@ -130,15 +133,46 @@ def task_of_condition(
     )
 
 
+class TaskSort(StrEnum):
+    """What a list of tasks is sorted by; equal ones by the task's id, and those in one state by their time first.
+
+    A task without an amount counts as one of 0. Amounts of different currencies do not compare: they are sorted by the
+    currency's code first, and those without one before all.
+    """
+
+    OPENED_AT = "opened_at"
+    AMOUNT = "amount"
+    STATE = "state"
+
+
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """A page of tasks, newest first; `after` is the last row of the previous page."""
+    """A page of tasks; `after` is the place of the previous page's last row in this order (`place_of_task`).
+
+    `shop_id`, `buyer_id`: of the order that the task is about.
+    """
 
     state: TaskState | None = None
     provider: str | None = None
     kind: TaskKind | None = None
-    after: tuple[datetime, UUID] | None = None
+    order_id: str | None = None
+    shop_id: str | None = None
+    buyer_id: str | None = None
+    sort: TaskSort = TaskSort.OPENED_AT
+    order: SortOrder = SortOrder.DESC
+    after: Place | None = None
     limit: int = 50
+
+
+def place_of_task(task: OperatorTask, sort: TaskSort) -> Place:
+    """Where a task stands in a list with this order."""
+    match sort:
+        case TaskSort.OPENED_AT:
+            return task.opened_at, task.task_id
+        case TaskSort.AMOUNT:
+            return task.currency or "", task.amount_minor or 0, task.task_id
+        case TaskSort.STATE:
+            return task.state, task.opened_at, task.task_id
 
 
 @dataclass(frozen=True, slots=True)

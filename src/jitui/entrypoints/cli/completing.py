@@ -28,6 +28,7 @@ def begun(words: Iterable[str], incomplete: str) -> list[str]:
 
 TICKET_STATES = words_of("jitui.aftersales.model.ticket:TicketState")
 REJECTION_CODES = words_of("jitui.aftersales.model.review:RejectionCode")
+APPROVERS = words_of("jitui.aftersales.model.ticket:ApprovedBy")
 REFUND_STATES = words_of("jitui.aftersales.model.refund:RefundState")
 DELIVERY_STATES = words_of("jitui.webhooks.model:DeliveryState")
 APPEAL_STATES = one_of("open", "upheld", "rejected", "all")

@@ -10,6 +10,7 @@ import typer
 from jitui.entrypoints.cli.completing import one_of, words_of
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.incident_lines import show_lines
+from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Shop, direction
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -59,24 +60,43 @@ def list_incidents(
             autocompletion=words_of("jitui.aftersales.model.incident:IncidentState"),
         ),
     ] = None,
-    shop: Annotated[str | None, typer.Option(help="Of one shop.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 50,
+    shop: Shop = None,
+    buyer: Buyer = None,
+    order: Order = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            help="opened_at, due_at (the next reminder or deadline), amount or state.",
+            autocompletion=words_of("jitui.aftersales.incident_list:IncidentSort"),
+        ),
+    ] = "opened_at",
+    ascending: Ascending = False,
+    limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """Incidents, newest first."""
+    """Incidents, newest first unless --sort says otherwise."""
+    from jitui.aftersales.incident_list import IncidentFilter, IncidentSort
     from jitui.aftersales.model.incident import IncidentState
     from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import word_of
 
-    wanted = None if state is None else word_of(state, tuple(IncidentState), "the state")
+    wanted = IncidentFilter(
+        shop_id=shop,
+        buyer_id=buyer,
+        order_id=order,
+        state=None if state is None else word_of(state, tuple(IncidentState), "the state"),
+        sort=word_of(sort, tuple(IncidentSort), "--sort"),
+        order=direction(ascending),
+        limit=limit,
+    )
 
     def work(service: Service) -> Awaitable[Sequence[Incident]]:
-        return service.queries.incidents(shop_id=shop, limit=limit, state=wanted)
+        return service.queries.incidents(wanted)
 
     def remote(client: Client) -> Sequence[Incident]:
         from jitui.entrypoints.cli import remote_incidents
 
-        return remote_incidents.incidents(client, shop, wanted, limit)
+        return remote_incidents.incidents(client, wanted)
 
     found = on_service(work, remote)
     if as_json:

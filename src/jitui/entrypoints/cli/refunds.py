@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.completing import REFUND_STATES
+from jitui.entrypoints.cli.completing import APPROVERS, REFUND_STATES, words_of
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Shop, direction, say_late
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from jitui.aftersales.model.ticket import Actor
     from jitui.aftersales.operations.refunds import RefundDetails
     from jitui.aftersales.ports import RefundRef
+    from jitui.aftersales.refund_list import ListedRefunds
     from jitui.bootstrap import Service
     from jitui.client import Client
 
@@ -48,44 +51,69 @@ def list_refunds(
         ),
     ] = None,
     provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
-    order: Annotated[str | None, typer.Option(help="Of one order.", show_default=False)] = None,
-    buyer: Annotated[str | None, typer.Option(help="Of one buyer.", show_default=False)] = None,
-    shop: Annotated[str | None, typer.Option(help="Of one shop.", show_default=False)] = None,
+    order: Order = None,
+    buyer: Buyer = None,
+    shop: Shop = None,
+    approved_by: Annotated[
+        str | None,
+        typer.Option(help="Of tickets that were approved so.", show_default=False, autocompletion=APPROVERS),
+    ] = None,
     older_than: Annotated[
         str | None, typer.Option(metavar="AGE", help="Queued longer ago: 30m, 2h or 3d.", show_default=False)
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 50,
+    sort: Annotated[
+        str,
+        typer.Option(
+            help="queued_at, amount or state.", autocompletion=words_of("jitui.aftersales.refund_list:RefundSort")
+        ),
+    ] = "queued_at",
+    ascending: Ascending = False,
+    limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """Refunds, newest first. Those that need a person: --state failed."""
+    """Refunds, newest first unless --sort says otherwise. Those that need a person: --state failed."""
     from jitui.aftersales.model.refund import RefundState
-    from jitui.aftersales.ports import RefundFilter
+    from jitui.aftersales.model.ticket import ApprovedBy
+    from jitui.aftersales.refund_list import RefundFilter, RefundSort
     from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import word_of
 
     wanted = None if state is None else word_of(state, tuple(RefundState), "the state")
     age = None if older_than is None else _age(older_than)
+    fixed = RefundFilter(
+        state=wanted,
+        provider=provider,
+        order_id=order,
+        buyer_id=buyer,
+        shop_id=shop,
+        approved_by=None if approved_by is None else word_of(approved_by, tuple(ApprovedBy), "--approved-by"),
+        sort=word_of(sort, tuple(RefundSort), "--sort"),
+        order=direction(ascending),
+        limit=limit,
+    )
 
     def asked(now: datetime) -> RefundFilter:
-        before = None if age is None else now - age
-        return RefundFilter(wanted, provider, order, buyer, shop, before, limit=limit)
+        return fixed if age is None else replace(fixed, queued_before=now - age)
 
-    def work(service: Service) -> Awaitable[Sequence[Refund]]:
+    def work(service: Service) -> Awaitable[ListedRefunds]:
         return service.queries.refunds(asked(service.clock()))
 
-    def remote(client: Client) -> Sequence[Refund]:
+    def remote(client: Client) -> ListedRefunds:
         from datetime import UTC, datetime
 
         from jitui.entrypoints.cli import remote_refunds
 
         return remote_refunds.refunds(client, asked(datetime.now(UTC)))
 
-    found = on_service(work, remote)
+    page = on_service(work, remote)
+    found = page.refunds
+    say_late(page.lag_ms)
     if as_json:
-        print_json({"refunds": [_document(refund) for refund in found]})
+        of_ticket = ("shop_id", "approved_by")
+        print_json({"refunds": [{**_document(row.refund), **_fields(row, *of_ticket)} for row in found]})
         return
-    for refund in found:
-        _show(refund)
+    for row in found:
+        _show(row.refund)
     if not found:
         echo("There are no such refunds.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jitui.aftersales.commands.incidents import BuyerContact, ContestAnswer, Evidence, OutcomeTold, RecoveryTried
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.incident import (
     Contest,
     EntryKind,
@@ -20,11 +21,18 @@ from jitui.entrypoints.cli.remote import LARGEST_PAGE, found_or_none, our_code, 
 from jitui.errors import BadInput
 
 
-def incidents(client: Client, shop: str | None, state: IncidentState | None, limit: int) -> Sequence[Incident]:
-    """The newest incidents."""
-    wanted = None if state is None else api.IncidentState(state.value)
-    call = api.list_incidents(shop_id=shop, state=wanted, limit=min(limit, LARGEST_PAGE))
-    return [_incident(row, None) for row in up_to(client, call, limit)]
+def incidents(client: Client, wanted: IncidentFilter) -> Sequence[Incident]:
+    """Incidents, in the order that is asked for."""
+    call = api.list_incidents(
+        shop_id=wanted.shop_id,
+        buyer_id=wanted.buyer_id,
+        order_id=wanted.order_id,
+        state=None if wanted.state is None else api.IncidentState(wanted.state),
+        sort=wanted.sort.value,
+        order=wanted.order.value,
+        limit=min(wanted.limit, LARGEST_PAGE),
+    )
+    return [_incident(row, None) for row in up_to(client, call, wanted.limit)]
 
 
 def details(client: Client, ref: IncidentRef) -> IncidentDetails:
@@ -108,6 +116,7 @@ def _incident(row: api.IncidentAnswer, contest: api.ContestAnswerView | None) ->
         currency=row.amount.currency,
         evidence=row.evidence,
         opened_at=row.opened_at,
+        due_at=row.due_at,
         version=row.version,
         outcome=None if row.outcome is None else our_code(IncidentOutcome, row.outcome),
         returned_minor=row.returned.amount_minor,

@@ -8,26 +8,31 @@ from uuid import UUID
 import msgspec
 
 from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement, SettlementProposal
-from jitui.aftersales.model.ticket import TicketEvent, TicketState
+from jitui.aftersales.model.ticket import ApprovedBy, TicketEvent, TicketState
 from jitui.aftersales.operations.refunds import RefundAction, RefundDetails
-from jitui.aftersales.ports import RefundFilter
+from jitui.aftersales.refund_list import ListedRefund, ListedRefunds, RefundFilter
 from jitui.client import Client, api
 from jitui.entrypoints.cli.remote import LARGEST_PAGE, found_or_none, our_code, our_value, up_to
 from jitui.errors import BadInput
 
 
-def refunds(client: Client, wanted: RefundFilter) -> list[Refund]:
-    """Refunds, newest first."""
+def refunds(client: Client, wanted: RefundFilter) -> ListedRefunds:
+    """Refunds, in the order that is asked for, and how late the first page was."""
     call = api.list_refunds(
         state=None if wanted.state is None else api.RefundState(wanted.state),
         provider=wanted.provider,
         order_id=wanted.order_id,
         buyer_id=wanted.buyer_id,
         shop_id=wanted.shop_id,
+        approved_by=None if wanted.approved_by is None else api.ApprovedBy(wanted.approved_by),
         queued_before=wanted.queued_before,
+        sort=wanted.sort.value,
+        order=wanted.order.value,
         limit=min(wanted.limit, LARGEST_PAGE),
     )
-    return [_refund(row) for row in up_to(client, call, wanted.limit)]
+    first = client.send(call)
+    rows = first.refunds if wanted.limit <= LARGEST_PAGE else up_to(client, call, wanted.limit)
+    return ListedRefunds([_listed(row) for row in rows], first.lag_ms)
 
 
 def details(client: Client, refund_id: UUID) -> RefundDetails:
@@ -73,6 +78,11 @@ def reject(client: Client, refund_id: UUID, note: str) -> Refund:
     details(client, refund_id)
     client.send(api.reject_refund_settlement(refund_id, api.SettlementRejectionSent(note=note)))
     return details(client, refund_id).refund
+
+
+def _listed(row: api.RefundRow) -> ListedRefund:
+    approved_by = None if row.approved_by is None else our_code(ApprovedBy, row.approved_by)
+    return ListedRefund(_refund(row), row.shop_id, approved_by, our_code(RefundState, row.state))
 
 
 def _refund(row: api.RefundRow | api.RefundAnswer) -> Refund:

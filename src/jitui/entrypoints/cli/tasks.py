@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jitui.entrypoints.cli.completing import words_of
+from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Shop, direction
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from jitui.aftersales.model.task import OperatorTask
+    from jitui.aftersales.model.task import OperatorTask, TaskFilter
     from jitui.bootstrap import Service
     from jitui.client import Client
     from jitui.client.api import TaskAnswer
@@ -21,34 +23,62 @@ if TYPE_CHECKING:
 def tasks(
     everything: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
     provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most tasks to list, newest first.")] = 50,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="About one thing, such as refund_failed.",
+            show_default=False,
+            autocompletion=words_of("jitui.aftersales.model.task:TaskKind"),
+        ),
+    ] = None,
+    order: Order = None,
+    shop: Shop = None,
+    buyer: Buyer = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            help="opened_at, amount or state.", autocompletion=words_of("jitui.aftersales.model.task:TaskSort")
+        ),
+    ] = "opened_at",
+    ascending: Ascending = False,
+    limit: Limit = 50,
     resolve: Annotated[str | None, typer.Option(metavar="TASK", help="Close a task.", show_default=False)] = None,
     note: Annotated[str, typer.Option(help="How it was resolved; needed to close a task.")] = "",
     by: Annotated[str, typer.Option(help="Who does this, for the record.")] = "command line",
     as_json: Json = False,
 ) -> None:
-    """List differences from statements and double payments for people to look at, newest first; no money moves.
+    """List differences from statements and double payments for people to look at; no money moves.
 
     A task that was resolved keeps its first note.
     """
+    from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskSort, TaskState
     from jitui.entrypoints.cli.remote import only_by_key
     from jitui.entrypoints.cli.running import on_service
+    from jitui.entrypoints.cli.words import word_of
 
     chosen = _chosen(resolve, note)
+    wanted = TaskFilter(
+        state=None if everything else TaskState.OPEN,
+        provider=provider,
+        kind=None if kind is None else word_of(kind, tuple(TaskKind), "--kind"),
+        order_id=order,
+        shop_id=shop,
+        buyer_id=buyer,
+        sort=word_of(sort, tuple(TaskSort), "--sort"),
+        order=direction(ascending),
+        limit=limit,
+    )
 
     async def work(service: Service) -> Sequence[OperatorTask]:
-        from jitui.aftersales.model.task import TaskFilter, TaskState
-
         if chosen is not None:
             return [await _resolve(service, chosen, note, by)]
-        state = None if everything else TaskState.OPEN
-        return await service.tasks.list(TaskFilter(state, provider, limit=limit))
+        return await service.tasks.list(wanted)
 
     def remote(client: Client) -> Sequence[OperatorTask]:
         only_by_key(by)
         if chosen is not None:
             return [_resolve_remotely(client, chosen, note)]
-        return _tasks(client, provider, limit, everything=everything)
+        return _tasks(client, wanted)
 
     found = on_service(work, remote)
     if as_json:
@@ -84,13 +114,22 @@ async def _resolve(service: Service, task_id: UUID, note: str, by: str) -> Opera
     return task
 
 
-def _tasks(client: Client, provider: str | None, limit: int, *, everything: bool) -> list[OperatorTask]:
+def _tasks(client: Client, wanted: TaskFilter) -> list[OperatorTask]:
     from jitui.client import api
     from jitui.entrypoints.cli.remote import LARGEST_PAGE, up_to
 
-    state = None if everything else api.TaskState.OPEN
-    call = api.list_tasks(state=state, provider=provider, limit=min(limit, LARGEST_PAGE))
-    return [_task(row) for row in up_to(client, call, limit)]
+    call = api.list_tasks(
+        state=None if wanted.state is None else api.TaskState(wanted.state),
+        provider=wanted.provider,
+        kind=None if wanted.kind is None else api.TaskKind(wanted.kind),
+        order_id=wanted.order_id,
+        shop_id=wanted.shop_id,
+        buyer_id=wanted.buyer_id,
+        sort=wanted.sort.value,
+        order=wanted.order.value,
+        limit=min(wanted.limit, LARGEST_PAGE),
+    )
+    return [_task(row) for row in up_to(client, call, wanted.limit)]
 
 
 def _resolve_remotely(client: Client, task_id: UUID, note: str) -> OperatorTask:
@@ -122,6 +161,7 @@ def _task(row: TaskAnswer) -> OperatorTask:
         row.resolved_by,
         row.note,
         row.condition,
+        row.shop_id,
     )
 
 

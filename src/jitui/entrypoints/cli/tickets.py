@@ -9,6 +9,7 @@ import typer
 
 from jitui.entrypoints.cli.completing import REJECTION_CODES, TICKET_STATES, one_of
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.list_options import say_late
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def list_tickets(
 
     wanted = None if state is None else word_of(state, tuple(TicketState), "--state")
     asked = TicketFilter(shop_id=shop, buyer_id=buyer, order_id=order, state=wanted, limit=limit)
-    found = with_app(lambda service: service.queries.tickets(asked)).tickets
+    page = with_app(lambda service: service.queries.tickets(asked))
+    say_late(page.lag_ms)
+    found = page.tickets
     if as_json:
         print_json({"tickets": found})
         return

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from litestar.exceptions import ValidationException
 
+from jitui.aftersales.model.sorting import Place, SortOrder
 from jitui.entrypoints.cursor import from_cursor
+from jitui.entrypoints.list_cursor import ListCursors
+
+_Sort = TypeVar("_Sort", bound=StrEnum)
+
+
+def begins(cursors: ListCursors[_Sort], cursor: str, sort: _Sort, order: SortOrder) -> Place | None:
+    """Where the page of a sorted list begins. Raises ValidationException for a damaged link."""
+    if not cursor:
+        return None
+    try:
+        return cursors.place(cursor, sort, order)
+    except ValueError as error:
+        raise ValidationException from error
 
 
 def read_place(text: str) -> tuple[datetime, str]:

@@ -16,9 +16,8 @@ from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, Task
 from jitui.aftersales.reconciliation.match import DIFFERENCES
 from jitui.entrypoints.console.access import may, needs
 from jitui.entrypoints.console.task_words import WHAT_TO_DO
-from jitui.entrypoints.console.tasks import begins
+from jitui.entrypoints.console.tasks import begins_tasks, cursor_after
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, show
-from jitui.entrypoints.cursor import to_cursor
 from jitui.identity.access import Permission
 
 PATH = "/operations/reconciliation"
@@ -76,7 +75,7 @@ async def reconciliation(visit: Visiting, request: ConsoleRequest) -> Page:
     counted = (await service.queries.operations(now)).open_tasks
     counts = {kind: counted.get(kind.value, 0) for kind in KINDS}
     kind = query.kind or next((kind for kind, count in counts.items() if count), KINDS[0])
-    wanted = TaskFilter(TaskState.OPEN, None, kind, begins(query.after), PER_PAGE + 1)
+    wanted = TaskFilter(TaskState.OPEN, None, kind, after=begins_tasks(query.after), limit=PER_PAGE + 1)
     found = await service.tasks.list(wanted)
     last = found[PER_PAGE - 1] if len(found) > PER_PAGE else None
     days = _days(visit, query)
@@ -89,7 +88,7 @@ async def reconciliation(visit: Visiting, request: ConsoleRequest) -> Page:
         what_to_do=WHAT_TO_DO[kind],
         differences=[(task, _side(task, "ours"), _side(task, "theirs")) for task in found[:PER_PAGE]],
         movements=MOVEMENTS,
-        next_page=to_cursor(last.opened_at, last.task_id) if last else "",
+        next_page=cursor_after(last) if last else "",
         days=days,
         clearing=await _clearing(visit, days) if may(visit, Permission.FINANCE_READ) else None,
         now=now,

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from urllib.parse import urlencode
-from uuid import UUID
 
 from litestar import get
 from litestar.exceptions import ValidationException
 from litestar.response import Stream
 
 from jitui.aftersales.model.refund import Refund, RefundState
-from jitui.aftersales.ports import RefundFilter
+from jitui.aftersales.model.sorting import Place
+from jitui.aftersales.refund_list import ListedRefund, RefundFilter, place_of_refund
 from jitui.entrypoints.console.access import needs
 from jitui.entrypoints.console.csv_file import BATCH, CsvRow, csv_file
-from jitui.entrypoints.console.cursor import read_place
+from jitui.entrypoints.console.cursor import begins
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, show
-from jitui.entrypoints.cursor import to_cursor
+from jitui.entrypoints.list_cursor import REFUNDS
 from jitui.identity.access import Permission
 from jitui.money import to_decimal_text
 from jitui.text import why_no_id
@@ -83,15 +83,16 @@ TABS = (
 async def refunds(visit: Visiting, request: ConsoleRequest) -> Page:
     """Money on its way back, and what is held up."""
     query = read_query(request.query_params)
-    found = await visit.service.queries.refunds(replace(_filter(visit, query), limit=REFUNDS_PER_PAGE + 1))
+    wanted = replace(_filter(visit, query), limit=REFUNDS_PER_PAGE + 1)
+    found = (await visit.service.queries.refunds(wanted)).refunds
     shown = found[:REFUNDS_PER_PAGE]
     return show(
         visit,
         "operations/refunds.html",
         query=query,
         tabs=TABS,
-        refunds=shown,
-        next_page=to_cursor(*_place(shown[-1])) if len(found) > len(shown) else "",
+        refunds=[one.refund for one in shown],
+        next_page=REFUNDS.after(_place(shown[-1]), wanted.sort, wanted.order) if len(found) > len(shown) else "",
         states=tuple(RefundState),
         ages=AGE_WORDS,
         providers=sorted(visit.service.providers),
@@ -130,28 +131,18 @@ def _filter(visit: Visit, query: RefundQuery) -> RefundFilter:
         buyer_id=query.buyer or None,
         shop_id=query.shop or None,
         queued_before=visit.service.clock() - AGES[query.older] if query.older else None,
-        after=_begins(query.after),
+        after=begins(REFUNDS, query.after, RefundFilter().sort, RefundFilter().order),
     )
 
 
-def _begins(cursor: str) -> tuple[datetime, UUID] | None:
-    if not cursor:
-        return None
-    at, row_id = read_place(cursor)
-    try:
-        return at, UUID(row_id)
-    except ValueError as error:
-        raise ValidationException from error
-
-
-def _place(refund: Refund) -> tuple[datetime, UUID]:
-    return refund.queued_at, refund.refund_id
+def _place(listed: ListedRefund) -> Place:
+    return place_of_refund(listed, RefundFilter().sort)
 
 
 async def _batches(visit: Visit, wanted: RefundFilter) -> AsyncIterator[Iterable[CsvRow]]:
     wanted = replace(wanted, limit=BATCH)
-    while batch := await visit.service.queries.refunds(wanted):
-        yield [_csv_row(visit.speech, refund) for refund in batch]
+    while batch := (await visit.service.queries.refunds(wanted)).refunds:
+        yield [_csv_row(visit.speech, one.refund) for one in batch]
         wanted = replace(wanted, after=_place(batch[-1]))
 
 

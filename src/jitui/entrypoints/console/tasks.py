@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
@@ -14,15 +13,16 @@ from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
-from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskState
+from jitui.aftersales.model.sorting import Place, SortOrder
+from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskSort, TaskState, place_of_task
 from jitui.entrypoints.console.access import may, needs
 from jitui.entrypoints.console.csv_file import BATCH, CsvRow, csv_file
-from jitui.entrypoints.console.cursor import read_place
+from jitui.entrypoints.console.cursor import begins
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.start import Form
 from jitui.entrypoints.console.task_words import WHAT_TO_DO
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
-from jitui.entrypoints.cursor import to_cursor
+from jitui.entrypoints.list_cursor import TASKS
 from jitui.identity.access import Permission
 from jitui.money import to_decimal_text
 from jitui.text import why_no_id
@@ -119,18 +119,17 @@ def read_query(params: Mapping[str, str]) -> TaskQuery:
 
 
 def _filter(query: TaskQuery) -> TaskFilter:
-    return TaskFilter(query.state, query.provider or None, query.kind, begins(query.after))
+    return TaskFilter(query.state, query.provider or None, query.kind, after=begins_tasks(query.after))
 
 
-def begins(cursor: str) -> tuple[datetime, UUID] | None:
-    """The last row before a page of tasks. Raises ValidationException for a damaged link."""
-    if not cursor:
-        return None
-    at, row_id = read_place(cursor)
-    try:
-        return at, UUID(row_id)
-    except ValueError as error:
-        raise ValidationException from error
+def begins_tasks(cursor: str) -> Place | None:
+    """Where a page of tasks begins. Raises ValidationException for a damaged link."""
+    return begins(TASKS, cursor, TaskSort.OPENED_AT, SortOrder.DESC)
+
+
+def cursor_after(task: OperatorTask) -> str:
+    """The cursor of the page of tasks that begins after this one."""
+    return TASKS.after(place_of_task(task, TaskSort.OPENED_AT), TaskSort.OPENED_AT, SortOrder.DESC)
 
 
 async def _page(visit: Visit, query: TaskQuery, *, ending: Ending | None = None, status_code: int = 200) -> Page:
@@ -146,7 +145,7 @@ async def _page(visit: Visit, query: TaskQuery, *, ending: Ending | None = None,
         query=query,
         tabs=TABS,
         tasks=shown,
-        next_page=to_cursor(last.opened_at, last.task_id) if last and len(found) > len(shown) else "",
+        next_page=cursor_after(last) if last and len(found) > len(shown) else "",
         open_kinds={kind: count for kind in TaskKind if (count := state.open_tasks.get(kind.value, 0))},
         kinds=tuple(TaskKind),
         states=tuple(TaskState),
@@ -173,7 +172,7 @@ async def _batches(visit: Visit, wanted: TaskFilter) -> AsyncIterator[Iterable[C
     wanted = replace(wanted, limit=BATCH)
     while batch := await visit.service.tasks.list(wanted):
         yield [_csv_row(visit.speech, task) for task in batch]
-        wanted = replace(wanted, after=(batch[-1].opened_at, batch[-1].task_id))
+        wanted = replace(wanted, after=place_of_task(batch[-1], wanted.sort))
 
 
 def _headings(speech: Speech) -> Sequence[str]:

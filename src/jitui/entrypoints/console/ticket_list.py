@@ -11,12 +11,13 @@ from urllib.parse import urlencode
 
 from litestar.exceptions import ValidationException
 
+from jitui.aftersales.model.sorting import Place, SortOrder
 from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketFilter
-from jitui.aftersales.ticket_list import Place, SortOrder, TicketSort, place_of
+from jitui.aftersales.ticket_list import TicketSort, place_of
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.visit import Visit
-from jitui.entrypoints.ticket_cursor import place_in, ticket_cursor
+from jitui.entrypoints.list_cursor import TICKETS
 from jitui.money import to_decimal_text
 from jitui.text import for_spreadsheet
 
@@ -103,7 +104,9 @@ async def page_of(visit: Visit, query: ListQuery) -> tuple[Sequence[Ticket], str
     wanted = replace(_filter(visit, query), limit=TICKETS_PER_PAGE + 1)
     found = (await visit.service.queries.tickets(wanted)).tickets
     shown = found[:TICKETS_PER_PAGE]
-    return shown, ticket_cursor(shown[-1], wanted) if len(found) > len(shown) else ""
+    if len(found) == len(shown):
+        return shown, ""
+    return shown, TICKETS.after(place_of(shown[-1], wanted.sort), wanted.sort, wanted.order)
 
 
 async def csv_of(visit: Visit, query: ListQuery) -> AsyncIterator[bytes]:
@@ -135,7 +138,7 @@ def _midnight(visit: Visit, day: date) -> datetime:
 
 def _begins(query: ListQuery) -> Place:
     try:
-        return place_in(query.after, query.sort, query.direction)
+        return TICKETS.place(query.after, query.sort, query.direction)
     except ValueError as error:
         raise ValidationException from error
 

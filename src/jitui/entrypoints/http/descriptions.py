@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from jitui.entrypoints.http.descriptions_caps import CAP_FIELDS
 from jitui.entrypoints.http.descriptions_incidents import INCIDENT_FIELDS
+from jitui.entrypoints.http.descriptions_lists import LIST_FIELDS
 from jitui.entrypoints.http.descriptions_notices import NOTICE_FIELDS
 from jitui.entrypoints.http.descriptions_policies import POLICY_FIELDS
 from jitui.entrypoints.http.descriptions_reviews import REVIEW_FIELDS
@@ -47,9 +48,7 @@ FIELDS: dict[str, str] = {
     "answered_at": "When it was answered; null until then.",
     "answered_by": "Who answered; only for the platform.",
     "approved_at": "When it was approved; null until then.",
-    "TicketQuery.approved_by": "Only tickets with this approval.",
     "approved_by": "Which automation or person approved; null until then.",
-    "TicketPage.as_of": "Up to when the list is complete.",
     "at": "When it happened.",
     "attempt_id": "The id of the attempt; the provider sees it as the key of the refund.",
     "attempt_no": "Counts the attempts of a refund from 1.",
@@ -158,13 +157,12 @@ FIELDS: dict[str, str] = {
     "CloudEventSent.id": "The event's id within its source.",
     "EventResult.id": "The event's id, as it was sent.",
     "incident_id": "The id of the incident.",
-    "incidents": "The incidents, newest first.",
+    "incidents": "The incidents, in the order that was asked for.",
     "instant": "Requests that were refunded at once.",
     "instant_median_seconds": "The median time of instant refunds in seconds; null when there are none.",
     "instant_p99_seconds": "The time in seconds in which 99 of 100 instant refunds arrived; null without one.",
     "item_id": "The platform's id of the item.",
     "kind": "The kind.",
-    "lag_ms": "How many milliseconds ago `as_of` was; 0 for a list that is exact.",
     "ChangeAnswer.kind": "What happened, such as `stop_ship`.",
     "DeliveryAnswer.kind": "What happened, such as `stop_ship`.",
     "EventSent.kind": "The kind of event, such as `order_completed`.",
@@ -213,7 +211,6 @@ FIELDS: dict[str, str] = {
     "PolicyAnswer.notice": "The sentence that merchants read on an instant refund, by language.",
     "opened_at": "When it was opened.",
     "opened_by": "Who opened it: `buyer`, or who did it for the buyer; of staff, only the platform reads the name.",
-    "order": "The direction: `asc` or `desc`. One is exactly the other read from its end.",
     "order_id": "The platform's id of the order.",
     "order_ids": "Orders of the buyer, by the platform's ids.",
     "EventSent.order_id": "The order that the event is about.",
@@ -256,7 +253,6 @@ FIELDS: dict[str, str] = {
     "quantity": "How many units.",
     "queued_at": "When the refund was queued.",
     "DeliveryAnswer.queued_at": "When it was queued; from here on the time until it is dead is counted.",
-    "queued_before": "Only refunds that were queued before this time.",
     "ready": "Whether requests can be served.",
     "reason": "The reason, for people who ask later.",
     "AttemptAnswer.reason": "What the provider said of a failure.",
@@ -284,7 +280,6 @@ FIELDS: dict[str, str] = {
     "refunded": "What went back.",
     "BenefitAnswer.refunded": "Requests that were refunded.",
     "refunds": "What goes back to each payment.",
-    "RefundPage.refunds": "The refunds, newest first.",
     "refused": "Events that were refused; the others were taken all the same.",
     "region": "The buyer's region.",
     "registered_at": "When the buyer registered at the platform; null: unknown.",
@@ -345,7 +340,6 @@ FIELDS: dict[str, str] = {
     "started_at": "When the provider was called.",
     "starts_at": "When the restriction begins.",
     "RestrictionSent.starts_at": "When the restriction begins; not given: now.",
-    "sort": "What the list is sorted by. Equal ones are in order of their ids.",
     "state": "The state that it is in.",
     "AppealQuery.state": "Only appeals in this state.",
     "DeliveryQuery.state": "Only deliveries in this state.",
@@ -358,7 +352,7 @@ FIELDS: dict[str, str] = {
     "GateView.status": "`in`: the gate lets it stay; `notice`: it leaves on `leaves_on`; `out`: it is not covered.",
     "subject": "The order that the event is about.",
     "task_id": "The id of the task.",
-    "tasks": "The tasks, newest first.",
+    "tasks": "The tasks, in the order that was asked for.",
     "tender_id": "The platform's id of the payment within its order.",
     "tenders": "The order's payments; empty for a shop.",
     "text": "The condition as it is published, by language.",
@@ -370,7 +364,7 @@ FIELDS: dict[str, str] = {
     "ticket_id": "The id of the ticket.",
     "ChangeData.ticket_id": "The ticket that the event is about; null where there is none.",
     "ticket_ids": "The tickets on the order.",
-    "tickets": "The tickets, newest first.",
+    "tickets": "The tickets, in the order that was asked for.",
     "ErasureAnswer.tickets": "How many tickets now stand under a random id.",
     "time": "When it happened.",
     "timeline": "What happened to the ticket, oldest first.",
@@ -433,6 +427,7 @@ FIELDS: dict[str, str] = {
     **INCIDENT_FIELDS,
     **SHIPPING_FIELDS,
     **NOTICE_FIELDS,
+    **LIST_FIELDS,
 }
 
 

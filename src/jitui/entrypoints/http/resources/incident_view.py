@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from jitui.aftersales.commands.execute import Executed
@@ -35,6 +35,7 @@ class IncidentAnswer(Shown, frozen=True, kw_only=True):
     amount: Amount
     evidence: tuple[Mapping[str, object], ...]
     opened_at: datetime
+    due_at: datetime | None
     version: int
     outcome: IncidentOutcome | None
     reason: str
@@ -137,6 +138,7 @@ INCIDENT = IncidentAnswer(
     amount=sample.FULL,
     evidence=({"carrier": "sf", "tracking_no": "SF1000000001", "degree": "picked_up", "lines": ["l1"]},),
     opened_at=sample.REFUNDED_AT,
+    due_at=sample.REFUNDED_AT + timedelta(days=87),
     version=2,
     outcome=IncidentOutcome.BORNE_BY_SHOP,
     reason="The stop-ship signal was an hour old when the carrier took the parcel.",

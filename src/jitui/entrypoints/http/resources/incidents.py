@@ -25,6 +25,7 @@ from jitui.aftersales.commands.incidents import (
 )
 from jitui.aftersales.governance.complaint import ContestOutcome
 from jitui.aftersales.governance.loss_terms import loss_terms
+from jitui.aftersales.incident_list import IncidentFilter, IncidentSort, place_of_incident
 from jitui.aftersales.model.incident import (
     LONGEST_REFERENCE,
     LONGEST_TEXT,
@@ -33,9 +34,10 @@ from jitui.aftersales.model.incident import (
     IncidentOutcome,
     IncidentState,
 )
+from jitui.aftersales.model.sorting import SortOrder
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import IncidentRef
-from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
+from jitui.entrypoints.http.cursors import place_in, sorted_page
 from jitui.entrypoints.http.fields import (
     AmountMinor,
     Cursor,
@@ -47,6 +49,7 @@ from jitui.entrypoints.http.fields import (
     WordsOrNone,
     read_uuid,
 )
+from jitui.entrypoints.http.mapping import taken
 from jitui.entrypoints.http.operation import get, operation, post
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
@@ -56,6 +59,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import incident_view, sample
 from jitui.entrypoints.http.resources.incident_view import IncidentAnswer, IncidentDetailsAnswer
 from jitui.entrypoints.http.resources.shared import ActingSent, Sent, Shown
+from jitui.entrypoints.list_cursor import INCIDENTS
 from jitui.identity.access import Permission
 from jitui.ids import lane_of_id
 
@@ -65,11 +69,18 @@ Reference = Annotated[Words, Meta(max_length=LONGEST_REFERENCE)]
 ReferenceOrNone = Annotated[WordsOrNone, Meta(max_length=LONGEST_REFERENCE)]
 
 
+_SORTS = "In one state by time. An incident that is never due is the last. Amounts are sorted by currency first."
+
+
 class IncidentQuery(Sent, frozen=True, kw_only=True):
     """Filters of the list of incidents."""
 
     shop_id: Id | None = None
+    buyer_id: Id | None = None
+    order_id: Id | None = None
     state: IncidentState | None = None
+    sort: Annotated[IncidentSort, Meta(description=_SORTS)] = IncidentSort.OPENED_AT
+    order: SortOrder = SortOrder.DESC
     cursor: Cursor | None = None
     limit: PageLimit = 50
 
@@ -131,7 +142,7 @@ class IncidentContestAnswerSent(Sent, frozen=True, kw_only=True):
 
 
 class IncidentPage(Shown, frozen=True, kw_only=True):
-    """A page of incidents, newest first; `next` is null on the last one."""
+    """A page of incidents; `next` is null on the last one."""
 
     incidents: tuple[IncidentAnswer, ...]
     next: str | None
@@ -149,22 +160,19 @@ _OUTCOME_REFUSALS = (
     "/v1/incidents",
     tags=_TAG,
     summary="List incidents",
-    description="Newest first. A shop key lists its own.",
+    description="Newest first, unless `sort` and `order` say otherwise. A shop key lists its own.",
     opt=operation({200: IncidentPage}, Permission.INCIDENTS_READ, query=IncidentQuery),
 )
 async def list_incidents(request: RequestContext) -> Reply:
-    """Return the incidents, newest first."""
+    """Return incidents in the order that is asked for."""
     query = read_query(request, IncidentQuery)
     if not request.may_filter(shop_id=query.shop_id, buyer_id=None):
         return not_found()
-    place = read_cursor(query.cursor, TimePlace)
-    found = await request.service.queries.incidents(
-        shop_id=request.own_shop or query.shop_id,
-        limit=query.limit + 1,
-        after=(place.at, place.id) if place is not None else None,
-        state=query.state,
-    )
-    rows, following = page_of(found, query.limit, lambda row: (row.opened_at, row.incident_id))
+    after = place_in(INCIDENTS, query.cursor, query.sort, query.order)
+    shop_id = request.own_shop or query.shop_id
+    wanted = taken(IncidentFilter, query, shop_id=shop_id, after=after, limit=query.limit + 1)
+    found = await request.service.queries.incidents(wanted)
+    rows, following = sorted_page(INCIDENTS, found, query.limit, query.sort, query.order, place_of_incident)
     shown_rows = tuple(incident_view.incident_answer(request, row) for row in rows)
     return answer(IncidentPage(incidents=shown_rows, next=following))
 

@@ -20,14 +20,17 @@ from jitui.aftersales.commands.settle_refund import (
     retry,
     settle,
 )
-from jitui.aftersales.model.refund import AttemptState, Refund, RefundState
+from jitui.aftersales.model.refund import AttemptState, RefundState
+from jitui.aftersales.model.sorting import SortOrder
+from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.operations.refunds import RefundAction, RefundDetails, read_refund
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.ports import RefundFilter, RefundRef
-from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
+from jitui.aftersales.ports import RefundRef
+from jitui.aftersales.refund_list import ListedRefund, RefundFilter, RefundSort, place_of_refund
+from jitui.entrypoints.http.cursors import place_in, sorted_page
 from jitui.entrypoints.http.fields import Code, Cursor, Id, Kind, PageLimit, PositiveMoney, Time, Why, read_uuid
-from jitui.entrypoints.http.mapping import shown
+from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import NOTHING, PLATFORM, get, operation, post
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
@@ -37,6 +40,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.entrypoints.http.resources.ticket_view import headers_of_ticket, ticket_answer
+from jitui.entrypoints.list_cursor import REFUNDS
 from jitui.identity.access import Permission
 from jitui.ids import lane_of_id
 
@@ -51,7 +55,13 @@ class RefundQuery(Sent, frozen=True, kw_only=True):
     order_id: Id | None = None
     buyer_id: Id | None = None
     shop_id: Id | None = None
+    approved_by: Annotated[ApprovedBy | None, Meta(description="Who approved the ticket.")] = None
+    queued_from: Time | None = None
     queued_before: Time | None = None
+    sort: Annotated[RefundSort, Meta(description="In one state by time. Amounts are sorted by currency first.")] = (
+        RefundSort.QUEUED_AT
+    )
+    order: SortOrder = SortOrder.DESC
     cursor: Cursor | None = None
     limit: PageLimit = 50
 
@@ -94,10 +104,12 @@ class RefundRow(Shown, frozen=True, kw_only=True):
     refund_id: UUID
     ticket_id: UUID
     order_id: str
+    shop_id: str
     tender_id: str
     provider: str
     state: RefundState
     amount: Amount
+    approved_by: ApprovedBy | None
     queued_at: datetime
     closed_at: datetime | None
     reason: str
@@ -105,10 +117,12 @@ class RefundRow(Shown, frozen=True, kw_only=True):
 
 
 class RefundPage(Shown, frozen=True, kw_only=True):
-    """A page of refunds, newest first; `next` is null on the last one."""
+    """A page of refunds; `next` is null on the last one. Everything that was committed at `as_of` is in it."""
 
     refunds: tuple[RefundRow, ...]
     next: str | None
+    as_of: datetime
+    lag_ms: int
 
 
 class AttemptAnswer(Shown, frozen=True, kw_only=True):
@@ -162,38 +176,45 @@ _TAG = ["Refunds"]
     "/v1/refunds",
     tags=_TAG,
     summary="List refunds",
-    description="Newest first. `queued_before`: those that are older. A shop's or buyer's key lists its own, without "
-    "reasons.",
+    description="Newest first, unless `sort` and `order` say otherwise. `queued_before`: those that are older. A "
+    "shop's or buyer's key lists its own, without reasons. The list of a buyer or of an order is exact; in any other, "
+    "what changed since `as_of` may be missing or stand where it was. Each row is shown as it is now.",
     opt=operation({200: RefundPage}, Permission.REFUNDS_READ, query=RefundQuery),
 )
 async def list_refunds(request: RequestContext) -> Reply:
     """Money on its way back, and what is held up."""
     query = read_query(request, RefundQuery)
     faults = FaultCollector()
+    faults.time("queued_from", query.queued_from)
     faults.time("queued_before", query.queued_before)
     faults.settle()
     if not request.may_filter(shop_id=query.shop_id, buyer_id=query.buyer_id):
         return not_found()
-    place = read_cursor(query.cursor, TimePlace)
-    wanted = RefundFilter(
-        state=query.state,
-        provider=query.provider,
-        order_id=query.order_id,
+    wanted = taken(
+        RefundFilter,
+        query,
         buyer_id=request.own_buyer or query.buyer_id,
         shop_id=request.own_shop or query.shop_id,
-        queued_before=query.queued_before,
-        after=(place.at, place.id) if place is not None else None,
+        after=place_in(REFUNDS, query.cursor, query.sort, query.order),
         limit=query.limit + 1,
     )
     found = await request.service.queries.refunds(wanted)
-    rows, following = page_of(found, query.limit, lambda refund: (refund.queued_at, refund.refund_id))
-    return answer(RefundPage(refunds=tuple(_row(request, refund) for refund in rows), next=following))
+    rows, following = sorted_page(REFUNDS, found.refunds, query.limit, query.sort, query.order, place_of_refund)
+    return answer(
+        RefundPage(
+            refunds=tuple(_row(request, row) for row in rows),
+            next=following,
+            as_of=found.as_of(request.service.clock()),
+            lag_ms=found.lag_ms,
+        )
+    )
 
 
-def _row(request: RequestContext, refund: Refund) -> RefundRow:
+def _row(request: RequestContext, row: ListedRefund) -> RefundRow:
+    of_ticket = {"shop_id": row.shop_id, "approved_by": row.approved_by}
     if request.key_scope is PLATFORM:
-        return shown(RefundRow, refund)
-    return shown(RefundRow, refund, reason="", proposal=None)
+        return shown(RefundRow, row.refund, **of_ticket)
+    return shown(RefundRow, row.refund, reason="", proposal=None, **of_ticket)
 
 
 @get(
@@ -410,5 +431,18 @@ EXAMPLES = (
     ConfirmationSent(reference="BANK-20260601-0042"),
     SettlementRejectionSent(note="The bank knows no such transfer."),
     _SUCCEEDED,
-    RefundPage(refunds=(shown(RefundRow, _SUCCEEDED, amount=sample.FULL),), next=None),
+    RefundPage(
+        refunds=(
+            shown(
+                RefundRow,
+                _SUCCEEDED,
+                amount=sample.FULL,
+                shop_id="s-1",
+                approved_by=ApprovedBy.INSTANT_REFUND,
+            ),
+        ),
+        next=None,
+        as_of=sample.REFUNDED_AT,
+        lag_ms=400,
+    ),
 )

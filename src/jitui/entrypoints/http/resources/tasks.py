@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from litestar.params import FromPath
+from msgspec import Meta
 
-from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskState
+from jitui.aftersales.model.sorting import SortOrder
+from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskSort, TaskState, place_of_task
 from jitui.aftersales.model.view import Amount
-from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
-from jitui.entrypoints.http.fields import Cursor, Kind, PageLimit, Why, read_uuid
-from jitui.entrypoints.http.mapping import shown
+from jitui.entrypoints.http.cursors import place_in, sorted_page
+from jitui.entrypoints.http.fields import Cursor, Id, Kind, PageLimit, Why, read_uuid
+from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import get, operation, post
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_body import read_body
@@ -21,15 +24,27 @@ from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
+from jitui.entrypoints.list_cursor import TASKS
 from jitui.identity.access import Permission
 
 
 class TaskQuery(Sent, frozen=True, kw_only=True):
-    """A page of tasks, newest first."""
+    """Filters of the list of tasks."""
 
     state: TaskState | None = None
     provider: Kind | None = None
     kind: TaskKind | None = None
+    order_id: Id | None = None
+    shop_id: Annotated[Id | None, Meta(description="Of the order that the task is about.")] = None
+    buyer_id: Annotated[Id | None, Meta(description="Of the order that the task is about.")] = None
+    sort: Annotated[
+        TaskSort,
+        Meta(
+            description="In one state by time. Amounts are sorted by currency first; a task without an amount counts "
+            "as one of 0."
+        ),
+    ] = TaskSort.OPENED_AT
+    order: SortOrder = SortOrder.DESC
     cursor: Cursor | None = None
     limit: PageLimit = 50
 
@@ -48,6 +63,7 @@ class TaskAnswer(Shown, frozen=True, kw_only=True):
     provider: str
     state: TaskState
     order_id: str | None
+    shop_id: str | None
     amount: Amount | None
     evidence: Mapping[str, object]
     condition: str | None
@@ -58,7 +74,7 @@ class TaskAnswer(Shown, frozen=True, kw_only=True):
 
 
 class TaskPage(Shown, frozen=True, kw_only=True):
-    """A page of tasks, newest first; `next` is null on the last one."""
+    """A page of tasks; `next` is null on the last one."""
 
     tasks: tuple[TaskAnswer, ...]
     next: str | None
@@ -69,17 +85,17 @@ class TaskPage(Shown, frozen=True, kw_only=True):
     tags=["Books"],
     summary="List tasks",
     description="Differences from statements, double payments, refunds that failed, and what goes wrong in the "
-    "service, newest first. A task with a `condition` closes itself when that has ended.",
+    "service. Newest first, unless `sort` and `order` say otherwise. A task with a `condition` closes itself when that "
+    "has ended.",
     opt=operation({200: TaskPage}, Permission.TASKS_READ, query=TaskQuery),
 )
 async def list_tasks(request: RequestContext) -> Reply:
     """Return the tasks."""
     query = read_query(request, TaskQuery)
-    place = read_cursor(query.cursor, TimePlace)
-    after = (place.at, place.id) if place is not None else None
-    wanted = TaskFilter(query.state, query.provider, query.kind, after, query.limit + 1)
+    after = place_in(TASKS, query.cursor, query.sort, query.order)
+    wanted = taken(TaskFilter, query, after=after, limit=query.limit + 1)
     found = await request.service.tasks.list(wanted)
-    rows, following = page_of(found, query.limit, lambda task: (task.opened_at, task.task_id))
+    rows, following = sorted_page(TASKS, found, query.limit, query.sort, query.order, place_of_task)
     return answer(TaskPage(tasks=tuple(map(_task, rows)), next=following))
 
 
@@ -114,6 +130,7 @@ _TASK = TaskAnswer(
     provider="simulator",
     state=TaskState.OPEN,
     order_id="o-1001",
+    shop_id="s-1",
     amount=sample.FULL,
     evidence={
         "refund_id": str(sample.REFUND_ID),

@@ -13,15 +13,17 @@ from msgspec import Meta
 
 from jitui.aftersales.commands.on_ticket import Acting, Done
 from jitui.aftersales.commands.review import approve, reject, withdraw
+from jitui.aftersales.model.sorting import SortOrder
 from jitui.aftersales.model.ticket import ApprovedBy, Reason, TicketState
 from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import TicketFilter, TicketRef
-from jitui.aftersales.ticket_list import Place, SortOrder, TicketSort
+from jitui.aftersales.ticket_list import TicketSort, place_of
+from jitui.entrypoints.http.cursors import place_in, sorted_page
 from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, Time
 from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import NOTHING, get, operation, post
-from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, not_found, refuse
+from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
@@ -37,7 +39,7 @@ from jitui.entrypoints.http.resources.ticket_commands import (
     sent_version,
 )
 from jitui.entrypoints.http.resources.ticket_view import TICKET_EXAMPLE, TICKET_TAG, find_ticket, ticket_answer
-from jitui.entrypoints.ticket_cursor import place_in, ticket_cursor
+from jitui.entrypoints.list_cursor import TICKETS
 from jitui.identity.access import Permission
 
 # Sent ------------------------------------------------------------------------------------------------------------
@@ -126,28 +128,19 @@ async def list_tickets(request: RequestContext) -> Reply:
         query,
         shop_id=request.own_shop or query.shop_id,
         buyer_id=request.own_buyer or query.buyer_id,
-        after=_begins(query),
+        after=place_in(TICKETS, query.cursor, query.sort, query.order),
         limit=query.limit + 1,
     )
     found = await request.service.queries.tickets(wanted)
-    rows = found.tickets[: query.limit]
+    rows, following = sorted_page(TICKETS, found.tickets, query.limit, query.sort, query.order, place_of)
     return answer(
         TicketPage(
             tickets=tuple(shown(TicketRow, ticket) for ticket in rows),
-            next=ticket_cursor(rows[-1], wanted) if len(found.tickets) > len(rows) else None,
+            next=following,
             as_of=found.as_of(request.service.clock()),
             lag_ms=found.lag_ms,
         )
     )
-
-
-def _begins(query: TicketQuery) -> Place | None:
-    if query.cursor is None:
-        return None
-    try:
-        return place_in(query.cursor, query.sort, query.order)
-    except ValueError:
-        raise refuse("cursor", "This is not a cursor of this list in this order.") from None
 
 
 @get(
