@@ -256,9 +256,8 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
     """The service on a migrated database. It publishes no policy."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
-        time_zone = settings.time_zone.key
+        time_zone, seen = settings.time_zone.key, SeenLog()
         policies = PostgresPolicies(pool)
-        seen = SeenLog()
         yield Service(
             settings=settings,
             store=PostgresStore(pool, time_zone, seen),

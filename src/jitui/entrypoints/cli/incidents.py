@@ -38,38 +38,41 @@ Reason = Annotated[str, typer.Option(help="Why; the shop reads it.", show_defaul
 Version = Annotated[int | None, typer.Option(min=1, help="As it was read; left out: as it is now.", show_default=False)]
 Repaid = Annotated[str | None, typer.Option(help="What the buyer paid again; left out: all of it.", show_default=False)]
 Reference = Annotated[str, typer.Option(help="The payment's own number.", show_default=False)]
-_OUTCOMES = words_of("jitui.aftersales.model.incident:IncidentOutcome")
 OutcomeWord = Annotated[
     str,
     typer.Argument(
         metavar="OUTCOME",
         help="returned, repaid, borne_by_platform, borne_by_shop or borne_by_both.",
-        autocompletion=_OUTCOMES,
+        autocompletion=words_of("jitui.aftersales.model.incident:IncidentOutcome"),
         show_default=False,
+    ),
+]
+
+
+State = Annotated[
+    str | None,
+    typer.Option(
+        help="open, contested, recovering, decided or settled.",
+        show_default=False,
+        autocompletion=words_of("jitui.aftersales.model.incident:IncidentState"),
+    ),
+]
+Sort = Annotated[
+    str,
+    typer.Option(
+        help="opened_at, due_at (the next reminder or deadline), amount or state.",
+        autocompletion=words_of("jitui.aftersales.incident_list:IncidentSort"),
     ),
 ]
 
 
 @incidents.command("list")
 def list_incidents(
-    state: Annotated[
-        str | None,
-        typer.Option(
-            help="open, contested, recovering, decided or settled.",
-            show_default=False,
-            autocompletion=words_of("jitui.aftersales.model.incident:IncidentState"),
-        ),
-    ] = None,
+    state: State = None,
     shop: Shop = None,
     buyer: Buyer = None,
     order: Order = None,
-    sort: Annotated[
-        str,
-        typer.Option(
-            help="opened_at, due_at (the next reminder or deadline), amount or state.",
-            autocompletion=words_of("jitui.aftersales.incident_list:IncidentSort"),
-        ),
-    ] = "opened_at",
+    sort: Sort = "opened_at",
     ascending: Ascending = False,
     limit: Limit = 50,
     as_json: Json = False,
@@ -290,7 +293,11 @@ def answer(
     words: Annotated[str, typer.Option(help="The answer, as the shop reads it.", show_default=False)],
     outcome: Annotated[
         str | None,
-        typer.Option(help="With upheld: the outcome from now on.", show_default=False, autocompletion=_OUTCOMES),
+        typer.Option(
+            help="With upheld: the outcome from now on.",
+            show_default=False,
+            autocompletion=words_of("jitui.aftersales.model.incident:IncidentOutcome"),
+        ),
     ] = None,
     repaid: Repaid = None,
     reference: Reference = "",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Shop = Annotated[str | None, typer.Option(help="Of one shop.", show_default=False)]
 Buyer = Annotated[str | None, typer.Option(help="Of one buyer.", show_default=False)]
 Order = Annotated[str | None, typer.Option(help="Of one order.", show_default=False)]
+Provider = Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)]
 Ascending = Annotated[bool, typer.Option("--ascending", help="The other way round: the oldest or lowest first.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
 

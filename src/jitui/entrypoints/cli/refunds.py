@@ -10,7 +10,7 @@ import typer
 
 from jitui.entrypoints.cli.completing import APPROVERS, REFUND_STATES, words_of
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Shop, direction, say_late
+from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Provider, Shop, direction, say_late
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
@@ -34,6 +34,24 @@ refunds = typer.Typer(
 )
 
 RefundId = Annotated[str, typer.Argument(metavar="REFUND", help="The refund's id.", show_default=False)]
+State = Annotated[
+    str | None,
+    typer.Option(
+        help="queued, sending, pending, unknown, succeeded or failed.", show_default=False, autocompletion=REFUND_STATES
+    ),
+]
+ApprovedSo = Annotated[
+    str | None, typer.Option(help="Of tickets that were approved so.", show_default=False, autocompletion=APPROVERS)
+]
+OlderThan = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Queued longer ago: 30m, 2h or 3d.", show_default=False)
+]
+Sort = Annotated[
+    str,
+    typer.Option(
+        help="queued_at, amount or state.", autocompletion=words_of("jitui.aftersales.refund_list:RefundSort")
+    ),
+]
 By = Annotated[str, typer.Option(help="Who does this; needed, except over HTTP.", show_default=False)]
 
 
@@ -42,31 +60,14 @@ By = Annotated[str, typer.Option(help="Who does this; needed, except over HTTP."
 
 @refunds.command("list")
 def list_refunds(
-    state: Annotated[
-        str | None,
-        typer.Option(
-            help="queued, sending, pending, unknown, succeeded or failed.",
-            show_default=False,
-            autocompletion=REFUND_STATES,
-        ),
-    ] = None,
-    provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
+    state: State = None,
+    provider: Provider = None,
     order: Order = None,
     buyer: Buyer = None,
     shop: Shop = None,
-    approved_by: Annotated[
-        str | None,
-        typer.Option(help="Of tickets that were approved so.", show_default=False, autocompletion=APPROVERS),
-    ] = None,
-    older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Queued longer ago: 30m, 2h or 3d.", show_default=False)
-    ] = None,
-    sort: Annotated[
-        str,
-        typer.Option(
-            help="queued_at, amount or state.", autocompletion=words_of("jitui.aftersales.refund_list:RefundSort")
-        ),
-    ] = "queued_at",
+    approved_by: ApprovedSo = None,
+    older_than: OlderThan = None,
+    sort: Sort = "queued_at",
     ascending: Ascending = False,
     limit: Limit = 50,
     as_json: Json = False,
@@ -105,7 +106,10 @@ def list_refunds(
 
         return remote_refunds.refunds(client, asked(datetime.now(UTC)))
 
-    page = on_service(work, remote)
+    _print_list(on_service(work, remote), as_json)
+
+
+def _print_list(page: ListedRefunds, as_json: bool) -> None:
     found = page.refunds
     say_late(page.lag_ms)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.completing import words_of
-from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Shop, direction
+from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Provider, Shop, direction
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
@@ -20,26 +20,28 @@ if TYPE_CHECKING:
     from jitui.client.api import TaskAnswer
 
 
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        help="About one thing, such as refund_failed.",
+        show_default=False,
+        autocompletion=words_of("jitui.aftersales.model.task:TaskKind"),
+    ),
+]
+Sort = Annotated[
+    str,
+    typer.Option(help="opened_at, amount or state.", autocompletion=words_of("jitui.aftersales.model.task:TaskSort")),
+]
+
+
 def tasks(
     everything: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
-    provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            help="About one thing, such as refund_failed.",
-            show_default=False,
-            autocompletion=words_of("jitui.aftersales.model.task:TaskKind"),
-        ),
-    ] = None,
+    provider: Provider = None,
+    kind: Kind = None,
     order: Order = None,
     shop: Shop = None,
     buyer: Buyer = None,
-    sort: Annotated[
-        str,
-        typer.Option(
-            help="opened_at, amount or state.", autocompletion=words_of("jitui.aftersales.model.task:TaskSort")
-        ),
-    ] = "opened_at",
+    sort: Sort = "opened_at",
     ascending: Ascending = False,
     limit: Limit = 50,
     resolve: Annotated[str | None, typer.Option(metavar="TASK", help="Close a task.", show_default=False)] = None,
@@ -80,14 +82,17 @@ def tasks(
             return [_resolve_remotely(client, chosen, note)]
         return _tasks(client, wanted)
 
-    found = on_service(work, remote)
+    _print_list(on_service(work, remote), as_json, open_ones=not everything)
+
+
+def _print_list(found: Sequence[OperatorTask], as_json: bool, *, open_ones: bool) -> None:
     if as_json:
         print_json({"tasks": found})
         return
     for task in found:
         _show(task)
     if not found:
-        echo("There are no tasks." if everything else "There are no open tasks.")
+        echo("There are no open tasks." if open_ones else "There are no tasks.")
 
 
 def _chosen(resolve: str | None, note: str) -> UUID | None:
