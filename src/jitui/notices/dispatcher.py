@@ -34,6 +34,7 @@ from jitui.notices.model import (
     NoticeQueue,
     NoticeState,
     Preferences,
+    RecipientKind,
 )
 from jitui.notices.render import mail_of
 
@@ -188,14 +189,19 @@ class NoticeDispatcher:
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
+    # Of a notice to an operator there is none: the task that it is about is open, and a task about a lost mail would be
+    # told by mail again.
+
     async def _tell_dead(self, notice: Notice, closed: Closed) -> None:
-        await self._tasks.open([_task(TaskKind.NOTICE_DEAD, notice, closed.failure, closed.at)])
+        if notice.recipient is not RecipientKind.OPERATOR:
+            await self._tasks.open([_task(TaskKind.NOTICE_DEAD, notice, closed.failure, closed.at)])
         log.error("notice_given_up", **_about(notice), reason=closed.failure)
 
     async def _tell_unknown(self, notices: Sequence[Notice]) -> None:
         now = self._clock()
         for notice in notices:
-            await self._tasks.open([_task(TaskKind.NOTICE_UNKNOWN, notice, LOST, now)])
+            if notice.recipient is not RecipientKind.OPERATOR:
+                await self._tasks.open([_task(TaskKind.NOTICE_UNKNOWN, notice, LOST, now)])
             log.error("notice_unknown", **_about(notice))
 
 

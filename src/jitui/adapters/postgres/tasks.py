@@ -62,6 +62,8 @@ WHERE (%(state)s::text IS NULL OR state = %(state)s)
 ORDER BY opened_at DESC, task_id DESC LIMIT %(limit)s
 """
 
+_ONE: LiteralString = "SELECT to_json(t)::text FROM task t WHERE task_id = %(task_id)s"
+
 _RESOLVE: LiteralString = """
 WITH resolved AS (
     UPDATE task SET state = 'resolved', resolved_at = %(now)s, resolved_by = %(by)s, note = %(note)s
@@ -111,6 +113,11 @@ class PostgresTasks:
             "limit": wanted.limit,
         }
         return await read_rows(self._pool, _LIST, params, OperatorTask)
+
+    async def get(self, task_id: UUID) -> OperatorTask | None:
+        """One task."""
+        found = await read_rows(self._pool, _ONE, {"task_id": task_id}, OperatorTask)
+        return found[0] if found else None
 
     async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> OperatorTask | None:
         """Close an open task; one that is closed keeps its first note."""
