@@ -63,8 +63,8 @@ def permission_of(handler: BaseRouteHandler) -> Permission | None:
     return found if isinstance(found, Permission) else None
 
 
-def pages_of(role: Role) -> Guard:
-    """Keeps a router for one role and what it may do: others get 403, and who is not signed in is asked to."""
+def pages_of(*roles: Role) -> Guard:
+    """Keeps a router for its roles and what they may do: others get 403, and who is not signed in is asked to."""
 
     def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
         if connection.scope.get("method") == "OPTIONS":  # says what an address takes; no session is looked for
@@ -73,7 +73,7 @@ def pages_of(role: Role) -> Guard:
         if person is None:
             raise NotAuthorizedException
         needed = permission_of(handler)
-        if person.role is not role or needed is None or needed not in ROLE_GRANTS[role]:
+        if person.role not in roles or needed is None or needed not in ROLE_GRANTS[person.role]:
             raise PermissionDeniedException
         if lacks_factor(connection):
             raise SecondFactorNeeded
