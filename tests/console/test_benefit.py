@@ -22,6 +22,7 @@ async def test_the_page_of_benefits_says_what_the_api_says_of_the_shop_alone(mar
     assert "Nothing was refunded in this period." in text
     assert "Disputes before shipment per 1,000 orders 0 0 of 2 orders" in text
     assert "jitui experiment report" not in text, "a merchant has no command line here"
+    assert "无需人工处理 1" in (await (await visit(SHOP, "zh-CN")).see("/merchant/benefit")).text
     empty = (await (await visit(OTHER_SHOP)).see("/merchant/benefit")).text
     assert "No requests in this period" in empty and "How these figures are made" in empty
     assert "Handled without touch 1" not in empty
