@@ -33,10 +33,7 @@ LABELS: Mapping[str, Words] = {
     "why": both("处理理由", "Statement of reasons"),
     "answer_by": both("商家答复期限", "Answer due by"),
     "sha256": both("内容校验值（SHA-256）", "SHA-256 of the content"),
-    "deadline": both("处理期限", "Deadline"),
-    "waybill": both("运单号", "Tracking number"),
     "kept": both("请保存本回执。", "Please keep this receipt."),
-    "page": both("查看售后单", "Open the ticket"),
 }
 
 BASES: Mapping[str, Words] = {
