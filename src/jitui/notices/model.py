@@ -83,6 +83,10 @@ KINDS_OF = {
 }
 
 
+LOST = "A worker ended after the mail server had been given the text: nobody knows whether it was sent."
+"""Why a notice is unknown that a worker had handed over and never closed."""
+
+
 class NoticeState(StrEnum):
     """What became of a notice.
 

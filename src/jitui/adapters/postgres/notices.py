@@ -15,6 +15,7 @@ from jitui.adapters.postgres.pool import Connection, Pool, fetch, read_rows
 from jitui.identity.access import ROLE_GRANTS, Permission
 from jitui.ids import lane_of
 from jitui.notices.model import (
+    LOST,
     SHARED_MAILBOX,
     ClaimedNotice,
     Closed,
@@ -222,7 +223,6 @@ SET off = excluded.off, language = excluded.language, changed_at = excluded.chan
 
 _TOLD_OF_TASKS = [role.value for role, grants in ROLE_GRANTS.items() if Permission.TASKS_WRITE in grants]
 _DECODER = msgspec.json.Decoder(Notice)
-LOST = "A worker ended after the mail server had been given the text."
 
 
 class PostgresNoticeQueue:
