@@ -110,10 +110,13 @@ async def test_what_was_resolved_before_it_is_sent_and_who_left_meanwhile_are_sk
 
 
 async def test_who_is_disabled_is_not_told(chen: World) -> None:
-    await chen.service.people.set_disabled("chen.jie", True, by="admin", now=chen.now())
     await chen.service.tasks.open([failed_refund(chen)])
+    await chen.dispatcher().fan_out()
+    await chen.service.people.set_disabled("chen.jie", True, by="admin", now=chen.now())
+    await chen.service.tasks.open([failed_refund(chen, 2)])
     await chen.sent()
-    assert await chen.service.notices.queue.list(NoticeFilter()) == []
+    (found,) = await chen.service.notices.queue.list(NoticeFilter())
+    assert (found.state, chen.mail.messages) == (NoticeState.SKIPPED, []), "neither who was to be told, nor anew"
 
 
 async def test_of_one_kind_a_bounded_number_is_told_in_an_hour(chen: World) -> None:
