@@ -298,7 +298,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
             receipts=PostgresReceipts(pool),
-            notices=Notices(PostgresNoticeQueue(pool), PostgresNoticePreferences(pool)),
+            notices=Notices(PostgresNoticeQueue(pool, settings.operator_mail), PostgresNoticePreferences(pool)),
             pool_figures=pool.get_stats,
             clock=clock,
         )

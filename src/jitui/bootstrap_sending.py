@@ -12,9 +12,11 @@ from jitui.adapters.smtp import SmtpMailer, SmtpServer, Tls
 from jitui.adapters.webhooks import HttpSender
 from jitui.bootstrap import Service, address_rules, utc_now
 from jitui.errors import NotConfigured
-from jitui.notices.contents import Sources
+from jitui.notices.contents import Sources, content_of
 from jitui.notices.dispatcher import NoticeDispatcher, NoticeRules
-from jitui.notices.model import MailLanguage
+from jitui.notices.model import AddressBook, Mail, MailLanguage, Notice
+from jitui.notices.operators import AddressesOfOperators
+from jitui.notices.render import mail_of
 from jitui.settings import Language, Settings, read_secret_file
 from jitui.webhooks.dispatcher import Dispatcher, DispatchRules
 
@@ -78,6 +80,11 @@ def address_book(settings: Settings) -> HttpAddressBook:
     )
 
 
+def addresses_of(service: Service, book: AddressBook) -> AddressesOfOperators:
+    """The platform's address book, with operators beside it."""
+    return AddressesOfOperators(book, service.people, service.settings.operator_mail)
+
+
 def sources_of(service: Service) -> Sources:
     """Where notices read what they say."""
     settings = service.settings
@@ -87,8 +94,11 @@ def sources_of(service: Service) -> Sources:
         registry=service.registry,
         appeals=service.appeals,
         complaints=service.complaints,
+        queries=service.queries,
+        tasks=service.tasks,
         time_zone=settings.time_zone,
         appeal_answer_days=settings.appeal_answer_days,
+        complaint_answer_days=settings.complaints_answer_days,
         console_url=settings.public_url,
     )
 
@@ -104,6 +114,16 @@ def notice_rules(settings: Settings) -> NoticeRules:
     )
 
 
+async def preview(service: Service, notice: Notice, language: MailLanguage | None) -> Mail | None:
+    """What a notice would say now; None when there is nothing to say any more. Nobody is asked for an address."""
+    says = await content_of(sources_of(service), notice)
+    if says is None:
+        return None
+    spoken = language or notice_rules(service.settings).language
+    to, domain = "recipient@preview.invalid", "preview.invalid"
+    return mail_of(notice.kind, notice.notice_id, says(spoken), spoken, to=to, domain=domain)
+
+
 @asynccontextmanager
 async def notice_dispatcher(service: Service) -> AsyncIterator[NoticeDispatcher | None]:
     """What sends notices in a worker; None where they are off."""
@@ -112,11 +132,11 @@ async def notice_dispatcher(service: Service) -> AsyncIterator[NoticeDispatcher 
         return
     async with AsyncExitStack() as stack:
         mailer = await stack.enter_async_context(smtp_mailer(service.settings))
-        addresses = await stack.enter_async_context(address_book(service.settings))
+        book = await stack.enter_async_context(address_book(service.settings))
         yield NoticeDispatcher(
             service.notices,
             sources_of(service),
-            addresses,
+            addresses_of(service, book),
             mailer,
             service.tasks,
             clock=service.clock,

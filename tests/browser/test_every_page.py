@@ -85,6 +85,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
                 ("to-review", f"/merchant/tickets/{reviewed}", 200),
                 ("shipping", "/merchant/shipping", 200),
                 ("coverage", "/merchant/coverage", 200),
+                ("benefit", "/merchant/benefit", 200),
             ],
         ),
         (

@@ -22,7 +22,7 @@ from jitui.entrypoints.cli.main import COMMANDS, SpeaksTo
 from jitui.entrypoints.cli.remote import taken_from
 from tests.cli.conftest import Result, in_a_process
 from tests.client.service import answering_examples, serving
-from tests.http.api import Api, open_api
+from tests.http.api import NO, Api, open_api
 from tests.provider_simulator.server import SIMULATOR_AWAY
 
 
@@ -38,6 +38,8 @@ class World:
     ticket_id: str
     refund_id: str
     queued_refund_id: str
+    case_id: str
+    notice_id: str
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def world(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
         yield World(address, home / "platform", home / "buyer", here, elsewhere, *ids)
 
 
-async def _prepare(database_url: str, home: Path) -> tuple[dict[str, str], tuple[str, str, str]]:
+async def _prepare(database_url: str, home: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     async with open_api(database_url, home=home) as api:
         ticket = await api.reviewed("o-reviewed")
         for order_id in ("o-failed", "o-queued"):
@@ -75,7 +77,33 @@ async def _prepare(database_url: str, home: Path) -> tuple[dict[str, str], tuple
         contested = {"restriction_id": set_.json()["restriction_id"], "buyer_id": "b-9", "text": "It was the shop."}
         await api.post("/v1/appeals", contested)
         await api.post("/v1/webhook-endpoints", {"url": "https://shop.example/hooks"})
-        return {"platform": api.platform, "buyer": api.buyer}, (ticket["ticket_id"], failed, queued)
+        case, notice = await _case(api), await _notice(api, ticket["ticket_id"])
+        ids = (ticket["ticket_id"], failed, queued, case, notice)
+        return {"platform": api.platform, "buyer": api.buyer}, ids
+
+
+async def _case(api: Api) -> str:
+    """A rejected ticket on which the platform is asked to decide; the list of tickets knows of everything."""
+    case = await api.reviewed("o-case")
+    path = f"/v1/after-sales/{case['ticket_id']}"
+    await api.post(f"{path}/reject", NO, headers={"if-match": '"1"'}, key=api.shop)
+    await api.post(f"{path}/arbitration", {"reason": "Nothing was shipped.", "evidence": [{"text": "A chat."}]})
+    await api.service.ticket_list.fill()
+    return str(case["ticket_id"])
+
+
+async def _notice(api: Api, ticket_id: str) -> str:
+    """A notice to the shop that was given up."""
+    async with api.market.pool.connection() as connection:
+        made = await connection.execute(
+            "INSERT INTO notice (lane, recipient, recipient_id, kind, subject, state, tries, queued_at, closed_at, "
+            "failure) SELECT lane, 'shop', shop_id, 'review_asked', ticket_id::text, 'dead', 3, requested_at, "
+            "requested_at, 'The mail server answered 550.' FROM ticket WHERE ticket_id = %(id)s RETURNING notice_id",
+            {"id": ticket_id},
+        )
+        row = await made.fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 async def _refunds(api: Api) -> list[dict[str, str]]:
@@ -95,7 +123,12 @@ def remotely(world: World, *words: str, key: Path | None = None) -> Result:
 
 
 def ids_of(world: World) -> dict[str, str]:
-    return {"TICKET": world.ticket_id, "REFUND": world.refund_id}
+    return {
+        "TICKET": world.ticket_id,
+        "REFUND": world.refund_id,
+        "CASE": world.case_id,
+        "NOTICE": world.notice_id,
+    }
 
 
 READING = [
@@ -116,6 +149,12 @@ READING = [
     "coverage show shop-1",
     "webhooks list",
     "webhooks list --shop shop-1",
+    "tickets list --state awaiting_merchant --shop shop-1 --limit 1",
+    "tickets show CASE",
+    "tickets arbitrations --shop shop-1 --limit 1",
+    "notices list --state dead --shop shop-1 --limit 1",
+    "notices preview NOTICE",
+    "notices preferences --shop shop-1",
     "shipments risks",
     "shipments risks --shop shop-1 --kind scan_without_tracking --limit 1",
 ]
@@ -141,6 +180,10 @@ def test_a_reading_command_says_the_same_from_elsewhere(world: World, line: str,
         ("explain 3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c", 2, "There is no ticket"),
         ("ledger o-none", 2, "There is no order 'o-none'"),
         ("webhooks show 3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c", 2, "There is no webhook endpoint"),
+        ("tickets show 3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c", 2, "There is no ticket"),
+        ("tickets approve TICKET --by li.na", 2, "the API key says who does this"),
+        ("notices preview 3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c", 2, "There is no notice"),
+        ("notices retry 3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c", 1, "There is no notice"),
         ("pause shop s-1 --reason x --by li.na", 2, "the API key says who does this"),
         ("refunds retry REFUND --by li.na", 2, "the API key says who does this"),
         ("explain TICKET --audience buyer", 2, "the API key says who reads"),
@@ -174,9 +217,11 @@ NEWER = "00000000-0000-4000-8000-000000000001"
         ("pause --list", '"scope":"shop"', '"scope":"warehouse"'),
         ("coverage show s-1", '"scope":"category"', '"scope":"warehouse"'),
         ("webhooks list", '"state":"active"', '"state":"drained"'),
+        ("tickets list", '"state":"refunded"', '"state":"arbitrated"'),
+        ("notices list", '"state":"dead"', '"state":"bounced"'),
         (f"explain {NEWER}", '"state":"refunded"', '"state":"arbitrated"'),
     ],
-    ids=["refunds", "refund", "tasks", "pauses", "coverage", "webhooks", "explain"],
+    ids=["refunds", "refund", "tasks", "pauses", "coverage", "webhooks", "tickets", "notices", "explain"],
 )
 def test_a_code_of_a_newer_service_is_one_sentence(tmp_path: Path, words: str, known: str, newer: str) -> None:
     settings = {"JITUI_HOME": str(tmp_path / "home"), "JITUI_API_KEY": "jt_0123456789_abc"}
@@ -219,6 +264,42 @@ def test_a_buyer_is_restricted_and_listed(world: World) -> None:
     assert remotely(world, "coverage", "set", "item", "i-7", "--not-covered", "--reason", "Fragile.").code == 0
     assert remotely(world, "coverage", "set", "item", "i-7", "--covered", "--json").json["reason"] == ""
     assert remotely(world, "coverage", "set", "item", "i-7", "--not-covered").code == 2
+
+
+def test_tickets_are_decided_as_they_are_now_and_what_was_refused_is_named(world: World) -> None:
+    nobody = "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c"
+    done = remotely(world, "tickets", "approve", world.case_id, nobody, "--json")
+    here = in_a_process("tickets", "approve", world.case_id, nobody, "--by", "x", "--json", settings=world.here)
+    assert done == here and done.code == 1, "a rejected one and one that does not exist"
+    assert [row["done"] for row in done.json["tickets"]] == [False, False]
+    assert remotely(world, "tickets", "assign", world.ticket_id).out == f"{world.ticket_id}  awaiting_merchant\n"
+    reject = ("--code", "made_to_order", "--reason", "It is made.", "--evidence", "a photo")
+    told = remotely(world, "tickets", "reject", world.ticket_id, *reject)
+    assert (told.code, told.out) == (0, f"{world.ticket_id}  rejected\n")
+    shown = in_a_process("tickets", "show", world.ticket_id, settings=world.here)
+    assert "rejected (made_to_order): It is made.\n  a photo" in shown.out
+    decide = ("decide", world.case_id, "approve", "--borne-by", "merchant", "--fault", "merchant", "--reason", "So.")
+    decided = remotely(world, "tickets", *decide)
+    assert (decided.code, decided.out) == (0, f"{world.case_id}  refunding\n")
+    again = remotely(world, "tickets", *decide, "--json")
+    here = in_a_process("tickets", *decide, "--by", "x", "--json", settings=world.here)
+    assert again == here and again.code == 1
+
+
+def test_a_notice_is_sent_again_and_preferences_are_kept(world: World) -> None:
+    changed = ("--off", "review_asked", "--language", "en", "--json")
+    done = remotely(world, "notices", "preferences", "--shop", "shop-1", *changed).json
+    assert (done["off"], done["language"]) == (["review_asked"], "en")
+    here = in_a_process(
+        "notices", "preferences", "--shop", "shop-1", "--on", "review_asked", "--json", settings=world.here
+    ).json
+    assert (here["off"], here["language"]) == ([], "en"), "what was not named stays"
+    assert remotely(world, "notices", "preferences", "--operator", "*", "--off", "task_opened").code == 0
+    assert remotely(world, "notices", "preferences", "--shop", "shop-1", "--off", "incident_opened").code == 2
+    assert remotely(world, "notices", "preferences").code == 2
+    assert remotely(world, "notices", "retry", world.notice_id).err == f"Notice {world.notice_id} is sent again.\n"
+    assert remotely(world, "notices", "list", "--state", "pending", "--json").json["notices"][0]["tries"] == 0
+    assert remotely(world, "notices", "retry", world.notice_id).code == 1
 
 
 def test_a_webhook_endpoint_lives_and_dies(world: World) -> None:

@@ -24,7 +24,7 @@ from jitui.aftersales.governance.registry import Pause, Restriction, Scope
 from jitui.aftersales.model.task import TaskFilter
 from jitui.aftersales.refund_list import RefundFilter
 from jitui.bootstrap import default_policy
-from jitui.entrypoints.console import buyer, merchant, operations, risk
+from jitui.entrypoints.console import benefit, buyer, merchant, operations, risk
 from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
 from jitui.entrypoints.console.mount import console_app, console_handlers
 from jitui.identity.access import Permission, Role
@@ -85,6 +85,8 @@ TABLE = {
     "POST /merchant/tickets/{ticket}/approve": Row("merchant", "303", HIDDEN, (("version", "1"),)),
     "POST /merchant/tickets/{ticket}/reject": Row("merchant", "303", HIDDEN, NO),
     "GET /merchant/shipping": Row("merchant", "200", "200"),
+    "GET /merchant/benefit": Row("merchant", "200", "200"),
+    "GET /platform/benefit": Row(ANSWERING, "200", "200"),
     "GET /merchant/coverage": Row("merchant", "200", "200"),
     "POST /merchant/coverage/complaints": Row("merchant", "303", "303", (("reason", "The strike."),)),
     "GET /operations/refunds": Row(ANSWERING, "", "200"),
@@ -144,7 +146,7 @@ def declared(router: Router) -> dict[str, HTTPRouteHandler]:
 
 
 def test_the_table_names_every_page_and_form_and_each_of_them_takes_a_permission() -> None:
-    routers = (buyer.ROUTER, merchant.ROUTER, operations.ROUTER, risk.ROUTER)
+    routers = (benefit.ROUTER, buyer.ROUTER, merchant.ROUTER, operations.ROUTER, risk.ROUTER)
     handlers = {name: handler for router in routers for name, handler in declared(router).items()}
     assert {shape(operation) for operation in TABLE} == set(handlers)
     assert [name for name, handler in handlers.items() if permission_of(handler) is None] == []
@@ -312,12 +314,12 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     pages = next(one for one in console_handlers(one_click=True) if isinstance(one, Router) and one.path == "/")
     files = (
         "/{page:str}",
-        *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations", "risk")),
+        *(f"/{area}/{{rest:path}}" for area in ("account", "buyer", "merchant", "operations", "platform", "risk")),
     )
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (72, 720)
+    assert (len(found), len(found) * len(VISITORS)) == (74, 740)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

@@ -53,6 +53,8 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 f"/merchant/tickets/{reviewed}",
                 "/merchant/shipping",
                 "/merchant/coverage",
+                "/merchant/benefit",
+                "/merchant/benefit?days=7",
                 "/policy?publication=1",
                 "/account",
                 "/account/nothing",

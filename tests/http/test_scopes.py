@@ -117,6 +117,11 @@ TABLE: dict[str, Row] = {
     "get_statement_of_reasons": Row("/v1/after-sales/{rejected}/statement-of-reasons", {P, S, B}),
     "get_buyer_notice_preferences": Row("/v1/buyers/{buyer}/notice-preferences", {P, B}),
     "put_buyer_notice_preferences": Row("/v1/buyers/{buyer}/notice-preferences", {P, B}, {"off": ["refunded"]}),
+    "list_notices": Row("/v1/notices", {P}),
+    "preview_notice": Row("/v1/notices/{notice}/preview", {P}),
+    "retry_notice": Row("/v1/notices/{notice}/retry", {P}),
+    "get_operator_notice_preferences": Row("/v1/operators/chen.jie/notice-preferences", {P}),
+    "put_operator_notice_preferences": Row("/v1/operators/chen.jie/notice-preferences", {P}, {"off": ["task_opened"]}),
     "get_shop_notice_preferences": Row("/v1/shops/{shop}/notice-preferences", {P, S}),
     "put_shop_notice_preferences": Row("/v1/shops/{shop}/notice-preferences", {P, S}, {"off": ["stop_ship"]}),
     "get_decision": Row("/v1/after-sales/{ticket}/decision", {P, S, B}),
@@ -307,6 +312,19 @@ class Market:
         return {table: await self.api.count(table) for table in TABLES}
 
 
+async def given_up(api: Api, ticket_id: str) -> str:
+    """A notice to the shop that a mail server refused."""
+    async with api.market.pool.connection() as connection:
+        made = await connection.execute(
+            "INSERT INTO notice (lane, recipient, recipient_id, kind, subject, state, queued_at, closed_at) SELECT "
+            "lane, 'shop', shop_id, 'review_asked', ticket_id::text, 'dead', requested_at, requested_at FROM ticket "
+            "WHERE ticket_id = %(id)s RETURNING notice_id",
+            {"id": ticket_id},
+        )
+        (notice_id,) = await made.fetchone() or ("",)
+    return str(notice_id)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
     home: Path = tmp_path_factory.mktemp("home")
@@ -347,6 +365,7 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
         hook = await api.post("/v1/webhook-endpoints", {**HOOK, "url": "https://shop.example/old"})
         complaint = await api.post("/v1/shops/shop-9/complaints", {"reason": "The strike."})
         things = {
+            "notice": await given_up(api, waiting["ticket_id"]),
             "complaint": complaint.json()["complaint_id"],
             "endpoint": hook.json()["endpoint"]["endpoint_id"],
             "incident": incident["incident_id"],
@@ -479,6 +498,7 @@ def missing(things: dict[str, str]) -> dict[str, str]:
         "order": "o-404",
         "buyer": "buyer-404",
         "shop": "shop-404",
+        "notice": str(new_id(nobody)),
         "ticket": str(new_id(nobody)),
         "rejected": str(new_id(nobody)),
         "task": str(new_id(nobody)),

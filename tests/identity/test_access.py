@@ -66,6 +66,8 @@ buyer_notices:read      o     -        -       -    a        a       -       a  
 buyer_notices:write     o     -        -       -    a        -       -       a        -    o
 shop_notices:read       -     o        -       -    a        a       -       a        o    -
 shop_notices:write      -     o        -       -    a        -       -       a        o    -
+notices:read            -     -        -       -    a        a       -       a        -    -
+notices:write           -     -        -       -    a        -       -       a        -    -
 webhooks:read           -     o        -       -    a        a       -       a        o    -
 webhooks:write          -     o        -       -    a        -       -       a        o    -
 pauses:read             -     -        a       a    a        a       -       a        -    -

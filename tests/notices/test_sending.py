@@ -17,8 +17,9 @@ from jitui.aftersales.model.ticket import Actor, ActorKind, Basis, Ticket
 from jitui.aftersales.ports import TicketRef
 from jitui.deadlines import remind_due
 from jitui.ids import lane_of, new_id
-from jitui.notices.dispatcher import LOST, NOTHING_LEFT, OFF
+from jitui.notices.dispatcher import NOTHING_LEFT, OFF
 from jitui.notices.model import (
+    LOST,
     HandOver,
     Mail,
     MailLanguage,
@@ -235,7 +236,9 @@ async def test_a_connection_that_breaks_after_the_text_is_unknown_and_not_sent_a
     world.now.later(hours=48)
     await world.sent()
     assert len(world.mail.got) == 1, "the server has it once"
-    assert [task.kind for task in await world.tasks()] == [TaskKind.NOTICE_UNKNOWN]
+    (task,) = await world.tasks()
+    assert (task.kind, task.evidence["failure"]) == (TaskKind.NOTICE_UNKNOWN, found.failure)
+    assert found.failure != LOST, "no worker ended"
 
 
 class Dying:

@@ -14,6 +14,7 @@ from jitui.bootstrap import Service, open_service
 from jitui.bootstrap_sending import notice_rules, sources_of
 from jitui.notices.dispatcher import NoticeDispatcher
 from jitui.notices.model import Mailer, Notice, NoticeFilter, NoticeKind
+from jitui.notices.operators import AddressesOfOperators
 from jitui.settings import Settings
 from jitui.settings.values import MailSender
 from tests.aftersales.market import Market, open_market
@@ -22,6 +23,7 @@ from tests.notices.mail_server import MailServer, Platform, mail_server, platfor
 
 KEY = "a-key-of-the-platforms"
 BUYER_ADDRESS = "planted.buyer.7c1f@mail.example"
+OPERATORS_ADDRESS = "planted.operators.4b0a@market.example"
 SHOP_ADDRESS = "planted.shop.9d2e@shop.example"
 
 
@@ -42,7 +44,7 @@ class World:
         return NoticeDispatcher(
             self.service.notices,
             sources_of(self.service),
-            self.addresses,
+            AddressesOfOperators(self.addresses, self.service.people, OPERATORS_ADDRESS),
             mailer or self.mailer,
             self.service.tasks,
             clock=self.now,

@@ -93,6 +93,8 @@ class Permission(StrEnum):
     BUYER_NOTICES_WRITE = "buyer_notices:write"
     SHOP_NOTICES_READ = "shop_notices:read"
     SHOP_NOTICES_WRITE = "shop_notices:write"
+    NOTICES_READ = "notices:read"
+    NOTICES_WRITE = "notices:write"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
     PAUSES_READ = "pauses:read"
@@ -236,6 +238,8 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.BUYER_NOTICES_WRITE,
             Permission.SHOP_NOTICES_READ,
             Permission.SHOP_NOTICES_WRITE,
+            Permission.NOTICES_READ,
+            Permission.NOTICES_WRITE,
             Permission.CHANGES_READ,
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,

@@ -1,1 +1,1 @@
-"""Notices: messages to buyers and shops about what happened to them, each at most once."""
+"""Notices: messages to buyers, shops and operators about what happened to them, each at most once."""

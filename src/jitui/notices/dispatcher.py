@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,6 +34,7 @@ from jitui.notices.model import (
     NoticeQueue,
     NoticeState,
     Preferences,
+    RecipientKind,
 )
 from jitui.notices.render import mail_of
 
@@ -41,7 +42,6 @@ PLACES = 8
 """Notices on their way at once, of this worker."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=4)
 OFF, NOTHING_LEFT = "It is switched off.", "There is nothing to say any more."
-LOST = "A worker ended after the mail server had been given the text: nobody knows whether it was sent."
 PROVIDER = "notices"
 """Where tasks name a payment provider."""
 
@@ -104,7 +104,8 @@ class NoticeDispatcher:
 
     async def look_after(self) -> bool:
         """Find what a worker had handed over and never closed: a person decides."""
-        await self._tell_unknown(await self._queue.lost(self._clock()))
+        for notice in await self._queue.lost(self._clock()):
+            await self._tell_unknown(notice, notice.failure)
         return False
 
     async def purge(self) -> bool:
@@ -121,7 +122,7 @@ class NoticeDispatcher:
                 # Told before it is written: a worker that dies in between tells it again, and the task is the same.
                 await self._tell_dead(claimed.notice, closed)
             elif closed.state is NoticeState.UNKNOWN:
-                await self._tell_unknown([claimed.notice])
+                await self._tell_unknown(claimed.notice, closed.failure)
             await self._queue.close(claimed, closed)
         except Exception as error:
             tell_failure(log, "notice_not_recorded", error, notice=str(claimed.notice.notice_id))
@@ -188,15 +189,18 @@ class NoticeDispatcher:
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
+    # Of a notice to an operator there is none: the task that it is about is open, and a task about a lost mail would be
+    # told by mail again.
+
     async def _tell_dead(self, notice: Notice, closed: Closed) -> None:
-        await self._tasks.open([_task(TaskKind.NOTICE_DEAD, notice, closed.failure, closed.at)])
+        if notice.recipient is not RecipientKind.OPERATOR:
+            await self._tasks.open([_task(TaskKind.NOTICE_DEAD, notice, closed.failure, closed.at)])
         log.error("notice_given_up", **_about(notice), reason=closed.failure)
 
-    async def _tell_unknown(self, notices: Sequence[Notice]) -> None:
-        now = self._clock()
-        for notice in notices:
-            await self._tasks.open([_task(TaskKind.NOTICE_UNKNOWN, notice, LOST, now)])
-            log.error("notice_unknown", **_about(notice))
+    async def _tell_unknown(self, notice: Notice, failure: str) -> None:
+        if notice.recipient is not RecipientKind.OPERATOR:
+            await self._tasks.open([_task(TaskKind.NOTICE_UNKNOWN, notice, failure, self._clock())])
+        log.error("notice_unknown", **_about(notice))
 
 
 def _about(notice: Notice) -> dict[str, str]:

@@ -19,11 +19,16 @@ class NoticeKind(StrEnum):
     REFUNDED = "refunded"
     RESTRICTED = "restricted"
     APPEAL_ANSWERED = "appeal_answered"
+    ARBITRATION_OPENED = "arbitration_opened"
+    ARBITRATION_DECIDED = "arbitration_decided"
     REVIEW_ASKED = "review_asked"
     REVIEW_REMINDER = "review_reminder"
     STOP_SHIP = "stop_ship"
+    EVIDENCE_ASKED = "evidence_asked"
     INCIDENT_OPENED = "incident_opened"
+    INCIDENT_DECIDED = "incident_decided"
     COMPLAINT_ANSWERED = "complaint_answered"
+    TASK_OPENED = "task_opened"
 
 
 REQUIRED = frozenset(
@@ -32,11 +37,14 @@ REQUIRED = frozenset(
         NoticeKind.REQUEST_REJECTED,
         NoticeKind.RESTRICTED,
         NoticeKind.APPEAL_ANSWERED,
+        NoticeKind.ARBITRATION_DECIDED,
+        NoticeKind.EVIDENCE_ASKED,
         NoticeKind.INCIDENT_OPENED,
+        NoticeKind.INCIDENT_DECIDED,
         NoticeKind.COMPLAINT_ANSWERED,
     }
 )
-"""What nobody can switch off: a receipt, a statement of reasons, the answer to an appeal or a complaint."""
+"""What nobody can switch off: a receipt, a statement of reasons, evidence that is asked for, and answers."""
 
 
 class RecipientKind(StrEnum):
@@ -44,7 +52,11 @@ class RecipientKind(StrEnum):
 
     BUYER = "buyer"
     SHOP = "shop"
+    OPERATOR = "operator"
 
+
+SHARED_MAILBOX = "*"
+"""The id of the recipient that is the operators' mailbox of the settings; no person has such a name."""
 
 KINDS_OF = {
     RecipientKind.BUYER: (
@@ -54,15 +66,25 @@ KINDS_OF = {
         NoticeKind.REFUNDED,
         NoticeKind.RESTRICTED,
         NoticeKind.APPEAL_ANSWERED,
+        NoticeKind.ARBITRATION_OPENED,
+        NoticeKind.ARBITRATION_DECIDED,
     ),
     RecipientKind.SHOP: (
         NoticeKind.REVIEW_ASKED,
         NoticeKind.REVIEW_REMINDER,
         NoticeKind.STOP_SHIP,
+        NoticeKind.EVIDENCE_ASKED,
+        NoticeKind.ARBITRATION_DECIDED,
         NoticeKind.INCIDENT_OPENED,
+        NoticeKind.INCIDENT_DECIDED,
         NoticeKind.COMPLAINT_ANSWERED,
     ),
+    RecipientKind.OPERATOR: (NoticeKind.TASK_OPENED,),
 }
+
+
+LOST = "A worker ended after the mail server had been given the text: nobody knows whether it was sent."
+"""Why a notice is unknown that a worker had handed over and never closed."""
 
 
 class NoticeState(StrEnum):
@@ -89,7 +111,7 @@ class MailLanguage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A buyer or a shop, by the platform's id."""
+    """A buyer or a shop, by the platform's id; an operator, by name."""
 
     kind: RecipientKind
     id: str
@@ -99,7 +121,8 @@ class Recipient:
 class Notice:
     """A notice's row: to whom, about what, and how it fares. It has no text and no address.
 
-    `subject` is the id of the ticket, restriction, appeal or complaint; of one subject somebody gets a kind once.
+    `subject` is the id of the ticket, restriction, appeal, complaint, incident or task; of what can happen to it again,
+    as an arbitration or the outcome of an incident can, `id@moment`. Of one subject somebody gets a kind once.
     `handed_over_at`: from here on the mail server may have it.
     """
 
@@ -123,6 +146,17 @@ class Notice:
         """Who gets it."""
         return Recipient(self.recipient, self.recipient_id)
 
+    @property
+    def subject_id(self) -> UUID:
+        """The id in the subject."""
+        return UUID(self.subject.partition("@")[0])
+
+    @property
+    def subject_at(self) -> datetime | None:
+        """The moment in the subject, if it has one."""
+        moment = self.subject.partition("@")[2]
+        return datetime.fromisoformat(moment) if moment else None
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedNotice:
@@ -145,11 +179,12 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class NoticeFilter:
-    """A page of notices, newest first."""
+    """A page of notices, newest first; `after` is the last row of the page before."""
 
     state: NoticeState | None = None
     recipient: Recipient | None = None
     limit: int = 50
+    after: tuple[datetime, UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +263,8 @@ class NoAddress(StrEnum):
     """Why there is no address."""
 
     UNKNOWN = "The platform has no address for this recipient."
-    NOT_VALID = "The platform's answer is not a mail address that can be written to."
+    NOT_VALID = "What is known is not a mail address that can be written to."
+    NO_OPERATOR = "No operator of this name has an address here, or the shared mailbox is not set."
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +297,19 @@ class Mail:
     html: str
     language: MailLanguage
     message_id: str
+
+
+class MailPreview(Protocol):
+    """What a notice would say, as a person reads it."""
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def html(self) -> str: ...
 
 
 class MailOutcome(StrEnum):

@@ -17,15 +17,16 @@ def mail_of(
     """The mail. `domain`: ours, which makes the id of the message unique in the world."""
     words = environment().get_template(f"kinds/{kind.value}.{language.value}.txt").render(**content.values)
     subject, *paragraphs = [" ".join(part.split()) for part in words.split("\n\n") if part.strip()]
+    told = visible(subject)
     values = {
-        "subject": visible(subject),
+        "subject": told,
         "paragraphs": paragraphs,
         "receipt": None if content.receipt is None else view_receipt(content.receipt, language),
         "code": CODES[language],
     }
     return Mail(
         to=to,
-        subject=values["subject"] if isinstance(values["subject"], str) else "",
+        subject=told,
         text=environment().get_template("mail.txt").render(**values),
         html=environment().get_template("mail.html").render(**values),
         language=language,

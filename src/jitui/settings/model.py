@@ -79,6 +79,7 @@ class Settings:
     smtp_password_file: Path | None = _setting(values.secret_file, None)
     smtp_timeout_seconds: int = _setting(values.whole(1, 60), 30)
     mail_from: MailSender | None = _setting(values.mail_sender, None)
+    operator_mail: str | None = _setting(values.mail_address, None)
     address_book_url: str | None = _setting(values.http_url, None)
     address_book_key_file: Path | None = _setting(values.secret_file, None)
     notice_dead_after_hours: int = _setting(values.whole(1, 720), 72)

@@ -229,3 +229,10 @@ def mail_sender(text: str) -> MailSender:
     if not (whole and local and "." in domain and text.isprintable() and address.isascii() and " " not in address):
         raise ExpectedValue("a mail address, such as Shop help <help@shop.example>")
     return MailSender(address, name)
+
+
+def mail_address(text: str) -> str:
+    sender = mail_sender(text)
+    if sender.name:
+        raise ExpectedValue("a mail address without a name, such as operators@shop.example")
+    return sender.address

@@ -12,8 +12,11 @@ from uuid_utils.compat import uuid7
 
 from jitui.adapters.postgres.feed import publish_changes
 from jitui.adapters.postgres.pool import Connection, Pool, fetch, read_rows
+from jitui.identity.access import ROLE_GRANTS, Permission
 from jitui.ids import lane_of
 from jitui.notices.model import (
+    LOST,
+    SHARED_MAILBOX,
     ClaimedNotice,
     Closed,
     Notice,
@@ -26,6 +29,8 @@ from jitui.notices.model import (
 
 NOTICES_LOCK = 7405133
 """Held while notices are queued, so that one worker at a time reads on."""
+MOST_TASKS_AN_HOUR = 20
+"""Of one kind, by mail; the list of tasks has them all."""
 OVERLAP = timedelta(hours=1)
 """How far a look at what is not on the feed goes back: a row may be committed after later ones were seen."""
 
@@ -54,22 +59,31 @@ INSERT INTO notice (lane, recipient, recipient_id, kind, subject, queued_at, due
 _ONCE: LiteralString = " ON CONFLICT ON CONSTRAINT notice_once DO NOTHING"
 
 # Who is told of an event. An approval that comes with its request is told with it; a request that needs no review is
-# not the shop's to answer, and a shop that approved knows what not to ship.
+# not the shop's to answer, and a shop that approved knows what not to ship. An approval by arbitration is told with the
+# decision. What can happen to a subject again has the moment in its name, so that it is told again (`Notice.subject`).
 _OF_THE_FEED: LiteralString = (
     _QUEUE
     + """
 SELECT c.lane, n.recipient, CASE n.recipient WHEN 'buyer' THEN t.buyer_id ELSE t.shop_id END, n.kind,
-    c.ticket_id::text, %(now)s::timestamptz, %(now)s::timestamptz
+    CASE n.about WHEN 'ticket' THEN c.ticket_id::text WHEN 'case' THEN c.ticket_id::text || m.moment
+        ELSE c.body ->> 'incident_id' || m.moment END, %(now)s::timestamptz, %(now)s::timestamptz
 FROM change c JOIN ticket t ON t.lane = c.lane AND t.ticket_id = c.ticket_id
+CROSS JOIN LATERAL (SELECT to_char(c.at AT TIME ZONE 'UTC', '"@"YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) AS m (moment)
 CROSS JOIN LATERAL (VALUES
-    ('ticket.requested', 'buyer', 'request_received', true),
-    ('ticket.requested', 'shop', 'review_asked', c.body ->> 'state' = 'awaiting_merchant'),
-    ('ticket.review_due', 'shop', 'review_reminder', true),
-    ('ticket.approved', 'buyer', 'request_approved', c.body ->> 'approved_by' NOT IN ('instant_refund', 'withdrawal')),
-    ('ticket.rejected', 'buyer', 'request_rejected', true),
-    ('ticket.refunded', 'buyer', 'refunded', true),
-    ('stop_ship', 'shop', 'stop_ship', t.approved_by <> 'merchant'),
-    ('incident.opened', 'shop', 'incident_opened', true)) AS n (event, recipient, kind, wanted)
+    ('ticket.requested', 'buyer', 'request_received', 'ticket', true),
+    ('ticket.requested', 'shop', 'review_asked', 'ticket', c.body ->> 'state' = 'awaiting_merchant'),
+    ('ticket.review_due', 'shop', 'review_reminder', 'ticket', true),
+    ('ticket.approved', 'buyer', 'request_approved', 'ticket',
+        c.body ->> 'approved_by' NOT IN ('instant_refund', 'withdrawal', 'arbitration')),
+    ('ticket.rejected', 'buyer', 'request_rejected', 'ticket', true),
+    ('ticket.refunded', 'buyer', 'refunded', 'ticket', true),
+    ('stop_ship', 'shop', 'stop_ship', 'ticket', t.approved_by <> 'merchant'),
+    ('arbitration.opened', 'buyer', 'arbitration_opened', 'case', true),
+    ('arbitration.opened', 'shop', 'evidence_asked', 'case', true),
+    ('arbitration.decided', 'buyer', 'arbitration_decided', 'case', true),
+    ('arbitration.decided', 'shop', 'arbitration_decided', 'case', true),
+    ('incident.opened', 'shop', 'incident_opened', 'ticket', true),
+    ('incident.decided', 'shop', 'incident_decided', 'incident', true)) AS n (event, recipient, kind, about, wanted)
 WHERE c.position > %(after)s AND c.position <= %(upto)s AND c.kind = n.event AND n.wanted
 """
     + _ONCE
@@ -94,13 +108,28 @@ FROM appeal a WHERE a.decided_at > %(since)s AND a.decided_at <= %(now)s
 )
 
 _ANSWERED: LiteralString = """
-SELECT c.shop_id, c.complaint_id::text FROM complaint c WHERE c.answered_at > %(since)s AND c.answered_at <= %(now)s
+SELECT 'shop', c.shop_id, 'complaint_answered', c.complaint_id::text
+FROM complaint c WHERE c.answered_at > %(since)s AND c.answered_at <= %(now)s
 """
 
-_COMPLAINT: LiteralString = (
+# To the shared mailbox, and to operators of whom an address is known. Of one kind of task not more than `most` of an
+# hour: when a thousand refunds fail, people are told, and other notices still go out.
+_TASKS: LiteralString = f"""
+SELECT 'operator', p.name, 'task_opened', t.task_id::text
+FROM task t CROSS JOIN LATERAL (
+    SELECT '{SHARED_MAILBOX}' AS name WHERE %(mailbox)s
+    UNION ALL
+    SELECT name FROM console_person WHERE role = ANY (%(roles)s) AND disabled_at IS NULL AND email IS NOT NULL) p
+WHERE t.opened_at > %(since)s AND t.opened_at <= %(now)s AND t.state = 'open' AND (
+    SELECT count(*) FROM task o
+    WHERE o.kind = t.kind AND o.opened_at > t.opened_at - interval '1 hour'
+      AND (o.opened_at, o.task_id) < (t.opened_at, t.task_id)) < %(most)s
+"""
+
+_TO_ONE: LiteralString = (
     _QUEUE
     + """
-VALUES (%(lane)s, 'shop', %(shop_id)s, 'complaint_answered', %(subject)s, %(now)s::timestamptz, %(now)s::timestamptz)
+VALUES (%(lane)s, %(recipient)s, %(recipient_id)s, %(kind)s, %(subject)s, %(now)s::timestamptz, %(now)s::timestamptz)
 """
     + _ONCE
 )
@@ -160,6 +189,7 @@ _LIST: LiteralString = f"""
 SELECT ({_NOTICE})::text FROM notice n
 WHERE (%(state)s::text IS NULL OR n.state = %(state)s)
   AND (%(recipient)s::text IS NULL OR (n.recipient = %(recipient)s AND n.recipient_id = %(recipient_id)s))
+  AND (%(after_at)s::timestamptz IS NULL OR (n.queued_at, n.notice_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY n.queued_at DESC, n.notice_id DESC LIMIT %(limit)s
 """
 
@@ -191,15 +221,16 @@ ON CONFLICT (lane, recipient, recipient_id) DO UPDATE
 SET off = excluded.off, language = excluded.language, changed_at = excluded.changed_at
 """
 
+_TOLD_OF_TASKS = [role.value for role, grants in ROLE_GRANTS.items() if Permission.TASKS_WRITE in grants]
 _DECODER = msgspec.json.Decoder(Notice)
-LOST = "A worker ended after the mail server had been given the text."
 
 
 class PostgresNoticeQueue:
-    """Rows that wait, claimed lane by lane."""
+    """Rows that wait, claimed lane by lane. `mailbox`: the operators' own, which hears of tasks too."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, mailbox: str | None = None) -> None:
         self._pool = pool
+        self._of_tasks = {"mailbox": mailbox is not None, "roles": _TOLD_OF_TASKS, "most": MOST_TASKS_AN_HOUR}
 
     async def fan_out(self, now: datetime, limit: int = 5_000) -> int:
         """One worker at a time; the others go on."""
@@ -214,7 +245,8 @@ class PostgresNoticeQueue:
             params = {"now": now, "after": after, "upto": max(after, upto), "since": since}
             for made in (_OF_THE_FEED, _RESTRICTIONS, _APPEALS):
                 await connection.execute(made, params)
-            await _queue_complaints(connection, params)
+            for found in (_ANSWERED, _TASKS):
+                await _queue_found(connection, found, {**params, **self._of_tasks})
             await connection.execute(_REACHED, params)
             return max(after, upto) - after
 
@@ -260,7 +292,10 @@ class PostgresNoticeQueue:
 
     async def list(self, wanted: NoticeFilter) -> Sequence[Notice]:
         """Newest first."""
+        at, notice_id = wanted.after or (None, None)
         params = {
+            "after_at": at,
+            "after_id": notice_id,
             "state": wanted.state,
             "recipient": None if wanted.recipient is None else wanted.recipient.kind.value,
             "recipient_id": None if wanted.recipient is None else wanted.recipient.id,
@@ -305,11 +340,11 @@ class PostgresNoticePreferences:
             await connection.execute(_PUT_PREFERENCES, params)
 
 
-async def _queue_complaints(connection: Connection, params: Mapping[str, object]) -> None:
-    """Of the lane of the shop's id, which SQL does not know."""
-    for shop_id, subject in await (await connection.execute(_ANSWERED, params)).fetchall():
-        named = {"lane": lane_of(str(shop_id)), "shop_id": shop_id, "subject": subject, "now": params["now"]}
-        await connection.execute(_COMPLAINT, named)
+async def _queue_found(connection: Connection, query: LiteralString, params: Mapping[str, object]) -> None:
+    """What the query finds, in the lane of the recipient's id, which SQL does not know."""
+    for recipient, recipient_id, kind, subject in await (await connection.execute(query, params)).fetchall():
+        to = {"lane": lane_of(str(recipient_id)), "recipient": recipient, "recipient_id": recipient_id}
+        await connection.execute(_TO_ONE, {**to, "kind": kind, "subject": subject, "now": params["now"]})
 
 
 def _named(claimed: ClaimedNotice) -> dict[str, object]:

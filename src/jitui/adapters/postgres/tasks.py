@@ -61,6 +61,8 @@ SELECT 'opened', to_json(o)::text FROM opened o
 UNION ALL SELECT 'ended', to_json(e)::text FROM ended e
 """
 
+_ONE: LiteralString = "SELECT to_json(t)::text FROM task t WHERE task_id = %(task_id)s"
+
 _RESOLVE: LiteralString = """
 WITH resolved AS (
     UPDATE task SET state = 'resolved', resolved_at = %(now)s, resolved_by = %(by)s, note = %(note)s
@@ -101,6 +103,11 @@ class PostgresTasks:
     async def list(self, wanted: TaskFilter) -> Sequence[OperatorTask]:
         """A page of tasks."""
         return await read_tasks(self._pool, wanted)
+
+    async def get(self, task_id: UUID) -> OperatorTask | None:
+        """One task."""
+        found = await read_rows(self._pool, _ONE, {"task_id": task_id}, OperatorTask)
+        return found[0] if found else None
 
     async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> OperatorTask | None:
         """Close an open task; one that is closed keeps its first note."""

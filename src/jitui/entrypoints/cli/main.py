@@ -81,7 +81,7 @@ COMMANDS = {
     "audit": Slot("audit:audit", "Who did what; and whether the log is whole."),
     "secrets": Slot("secrets:secrets", "The keys that encrypt stored secrets."),
     "webhooks": Slot("webhooks:webhooks", "Addresses that get events as they happen."),
-    "notices": Slot("notices:notices", "Messages to buyers and shops: what waits, what was given up."),
+    "notices": Slot("notices:notices", "Messages to buyers, shops and operators: what waits."),
     "replay": Slot("replay:replay", "Drive real invoices through the service.", SpeaksTo.INSTALLATION),
     "history": Slot("history:history", "Bring real sets of orders to a back-test.", SpeaksTo.NOTHING),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history.", SpeaksTo.NOTHING),

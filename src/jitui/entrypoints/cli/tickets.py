@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from jitui.aftersales.commands.arbitration import ArbitrationDecision
     from jitui.aftersales.commands.on_ticket import Acting, Done
     from jitui.aftersales.commands.review import Rejection
-    from jitui.aftersales.model.ticket import TicketState
+    from jitui.aftersales.model.ticket import Ticket, TicketState
     from jitui.aftersales.model.view import TicketView
     from jitui.aftersales.ports import Store, TicketRef
+    from jitui.aftersales.queries import OpenArbitration
+    from jitui.aftersales.ticket_list import ListedTickets
     from jitui.bootstrap import Service
+    from jitui.client import Client
+
+    Rows = list[dict[str, object]]
 
 tickets = typer.Typer(
     help="Tickets: list, read, review for a shop; decide what buyers ask the platform to decide.",
@@ -33,7 +38,7 @@ tickets = typer.Typer(
 
 TicketId = Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's id.", show_default=False)]
 TicketIds = Annotated[list[str], typer.Argument(metavar="TICKET", help="The tickets' ids.", show_default=False)]
-By = Annotated[str, typer.Option(help="Who does this, for the platform.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who does this, for the platform; needed, except over HTTP.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
 
 
@@ -54,16 +59,25 @@ def list_tickets(
     """Tickets, newest first. Those that wait for a shop: --state awaiting_merchant."""
     from jitui.aftersales.model.ticket import TicketState
     from jitui.aftersales.ports import TicketFilter
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import word_of
 
     wanted = None if state is None else word_of(state, tuple(TicketState), "--state")
     asked = TicketFilter(shop_id=shop, buyer_id=buyer, order_id=order, state=wanted, limit=limit)
-    page = with_app(lambda service: service.queries.tickets(asked))
+
+    async def work(service: Service) -> ListedTickets:
+        return await service.queries.tickets(asked)
+
+    def remote(client: Client) -> ListedTickets:
+        from jitui.entrypoints.cli import remote_tickets
+
+        return remote_tickets.tickets(client, asked)
+
+    page = on_service(work, remote)
     say_late(page.lag_ms)
     found = page.tickets
     if as_json:
-        print_json({"tickets": found})
+        print_json({"tickets": [_document(ticket) for ticket in found]})
         return
     for ticket in found:
         _line(
@@ -78,9 +92,16 @@ def list_tickets(
 @tickets.command("show")
 def show_ticket(ticket: TicketId, as_json: Json = False) -> None:
     """One ticket: what was asked for, what its review has come to, its timeline."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
 
-    view = with_app(lambda service: _view(service, _ref(ticket)))
+    ref = _ref(ticket)
+
+    def remote(client: Client) -> TicketView:
+        from jitui.entrypoints.cli import remote_tickets
+
+        return remote_tickets.view(client, ref.ticket_id)
+
+    view = on_service(lambda service: _view(service, ref), remote)
     if as_json:
         print_json(view)
         return
@@ -95,10 +116,17 @@ def list_arbitrations(
 ) -> None:
     """Open arbitrations, those first whose answer is due first."""
     from jitui.aftersales.queries import ArbitrationFilter
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.speaking import amount, moment
 
-    found = with_app(lambda service: service.queries.arbitrations(ArbitrationFilter(shop_id=shop, limit=limit)))
+    wanted = ArbitrationFilter(shop_id=shop, limit=limit)
+
+    def remote(client: Client) -> Sequence[OpenArbitration]:
+        from jitui.entrypoints.cli import remote_tickets
+
+        return remote_tickets.arbitrations(client, wanted)
+
+    found = on_service(lambda service: service.queries.arbitrations(wanted), remote)
     if as_json:
         print_json({"arbitrations": found})
         return
@@ -118,7 +146,12 @@ def approve_tickets(ticket: TicketIds, by: By = "", as_json: Json = False) -> No
     """Approve tickets for their shops; each is a transaction of its own."""
     from jitui.aftersales.commands.review import approve
 
-    _each(ticket, by, approve, as_json=as_json)
+    def remote(client: Client, ids: Sequence[UUID]) -> Rows:
+        from jitui.entrypoints.cli import remote_tickets
+
+        return remote_tickets.approve(client, ids)
+
+    _each(ticket, by, approve, remote, as_json=as_json)
 
 
 @tickets.command("reject")
@@ -141,7 +174,12 @@ def reject_tickets(
     def rejecting(store: Store, ref: TicketRef, acting: Acting) -> Awaitable[Done]:
         return reject(store, ref, rejection, acting)
 
-    _each(ticket, by, rejecting, as_json=as_json)
+    def remote(client: Client, ids: Sequence[UUID]) -> Rows:
+        from jitui.entrypoints.cli import remote_tickets
+
+        return remote_tickets.reject(client, ids, rejection)
+
+    _each(ticket, by, rejecting, remote, as_json=as_json)
 
 
 @tickets.command("assign")
@@ -156,7 +194,12 @@ def assign_tickets(
 
     from jitui.aftersales.commands.assignment import assign
 
-    _each(ticket, by, partial(assign, take_over=take_over), as_json=as_json)
+    def remote(client: Client, ids: Sequence[UUID]) -> Rows:
+        from jitui.entrypoints.cli import remote_tickets
+
+        return remote_tickets.assign(client, ids, take_over=take_over)
+
+    _each(ticket, by, partial(assign, take_over=take_over), remote, as_json=as_json)
 
 
 @tickets.command("decide")
@@ -196,7 +239,12 @@ def decide_ticket(
     def deciding(store: Store, ref: TicketRef, acting: Acting) -> Awaitable[Done]:
         return decide_arbitration(store, ref, decision, acting)
 
-    _each([ticket], by, deciding, as_json=as_json)
+    def remote(client: Client, ids: Sequence[UUID]) -> Rows:
+        from jitui.entrypoints.cli import remote_tickets
+
+        return [remote_tickets.decide(client, ticket_id, decision) for ticket_id in ids]
+
+    _each([ticket], by, deciding, remote, as_json=as_json)
 
 
 def _decision(verdict: str, fault: str, borne_by: str | None, reason: str) -> ArbitrationDecision:
@@ -216,20 +264,30 @@ def _decision(verdict: str, fault: str, borne_by: str | None, reason: str) -> Ar
 
 
 def _each(
-    ids: Sequence[str], by: str, command: Callable[[Store, TicketRef, Acting], Awaitable[Done]], *, as_json: bool
+    ids: Sequence[str],
+    by: str,
+    command: Callable[[Store, TicketRef, Acting], Awaitable[Done]],
+    remote: Callable[[Client, Sequence[UUID]], Rows],
+    *,
+    as_json: bool,
 ) -> None:
     """Run a command on each ticket; those that were refused are named, and the exit code is 1."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.remote import only_by_key, remote_url
+    from jitui.entrypoints.cli.running import on_service
     from jitui.errors import BadInput
 
-    if not by.strip():
+    if remote_url() is None and not by.strip():
         raise BadInput("Who does this? Give --by.", path="--by")
-    refs = [_ref(one) for one in ids]
+    refs = list(dict.fromkeys(_ref(one) for one in ids))
 
-    async def work(service: Service) -> list[dict[str, object]]:
+    async def work(service: Service) -> Rows:
         return [await _one(service, ref, by, command) for ref in refs]
 
-    rows = with_app(work)
+    def elsewhere(client: Client) -> Rows:
+        only_by_key(by)
+        return remote(client, [ref.ticket_id for ref in refs])
+
+    rows = on_service(work, elsewhere)
     if as_json:
         print_json({"tickets": rows})
     else:
@@ -255,6 +313,29 @@ async def _one(
 
 
 # Showing -----------------------------------------------------------------------------------------------------------
+
+_SHOWN = (
+    "ticket_id",
+    "order_id",
+    "buyer_id",
+    "shop_id",
+    "state",
+    "version",
+    "reason",
+    "amount_minor",
+    "currency",
+    "approved_by",
+    "notice",
+    "requested_at",
+    "expires_at",
+    "approved_at",
+    "closed_at",
+)
+"""What a list tells of a ticket, here and elsewhere; the rest is on the ticket itself."""
+
+
+def _document(ticket: Ticket) -> dict[str, object]:
+    return {name: getattr(ticket, name) for name in _SHOWN}
 
 
 def _ref(text: str) -> TicketRef:

@@ -22,6 +22,7 @@ from jitui.aftersales.model.view import view_ticket, without_staff
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
 from jitui.entrypoints.console.access import needs, own_ticket, pages_of
+from jitui.entrypoints.console.benefit import shop_benefit
 from jitui.entrypoints.console.coverage import complain, coverage
 from jitui.entrypoints.console.progress import steps_of
 from jitui.entrypoints.console.shipping import shipping
@@ -216,6 +217,16 @@ def _clean(text: str) -> str:
 
 ROUTER = Router(
     "/merchant",
-    route_handlers=[tickets, tickets_csv, ticket_page, approve_ticket, reject_ticket, shipping, coverage, complain],
+    route_handlers=[
+        tickets,
+        tickets_csv,
+        ticket_page,
+        approve_ticket,
+        reject_ticket,
+        shipping,
+        coverage,
+        complain,
+        shop_benefit,
+    ],
     guards=[pages_of(Role.MERCHANT)],
 )

@@ -14,7 +14,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.console import account, buyer, merchant, openid, operations, published, risk, start
+from jitui.entrypoints.console import account, benefit, buyer, merchant, openid, operations, published, risk, start
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
@@ -57,6 +57,7 @@ def console_handlers(*, one_click: bool = False, live_for: timedelta | None = No
             merchant.ROUTER,
             operations.ROUTER,
             risk.ROUTER,
+            benefit.ROUTER,
             no_such_page,
         ],
         dependencies={"visit": Provide(visit, sync_to_thread=False)},
@@ -109,7 +110,7 @@ def _files() -> frozenset[str]:
 @get(
     [
         "/{page:str}",
-        *(f"/{part}/{{rest:path}}" for part in ("account", "buyer", "merchant", "operations", "risk")),
+        *(f"/{part}/{{rest:path}}" for part in ("account", "buyer", "merchant", "operations", "platform", "risk")),
     ]
 )
 async def no_such_page() -> None:

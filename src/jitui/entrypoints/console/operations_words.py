@@ -22,6 +22,7 @@ _LINKS = (
     ("/operations/refunds", _("Refunds"), Permission.REFUNDS_READ),
     ("/operations/reconciliation", _("Reconciliation"), Permission.TASKS_READ),
     ("/risk/policies", _("Policies"), Permission.POLICIES_READ),
+    ("/platform/benefit", _("Benefit"), Permission.SHOPS_READ),
     ("/operations/audit", _("Audit log"), Permission.AUDIT_READ),
 )
 

@@ -219,7 +219,7 @@ def _content(media_type: str, kind: type[Any], example: object) -> Json:
 
 _UUIDS = frozenset(
     {"ticket_id", "refund_id", "restriction_id", "appeal_id", "task_id", "endpoint_id", "proposal_id"}
-    | {"confirmation_id", "complaint_id", "incident_id", "announcement_id", "opinion_id", "selection_id"}
+    | {"confirmation_id", "complaint_id", "incident_id", "announcement_id", "opinion_id", "selection_id", "notice_id"}
 )
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
@@ -246,6 +246,8 @@ _PATH_EXAMPLES = {
     "version": "2",
     "endpoint_id": "0197312a-7800-7a16-8355-b4c5d6e7f809",
     "template_name": "on-its-way",
+    "notice_id": "5c0f6f43-5a5e-4d0a-9d52-6c1f1c1a2b3c",
+    "operator": "chen.jie",
 }
 
 
@@ -395,10 +397,7 @@ def _edge_problems(handler: HTTPRouteHandler, operation: Operation) -> Sequence[
         found += [RATE_LIMITED]
     if operation.takes_body:
         found += [INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE]
-    if operation.signed:
-        found += [BODY_TOO_LARGE]
-    else:
-        found += [UNAUTHENTICATED]
+    found += [BODY_TOO_LARGE] if operation.signed else [UNAUTHENTICATED]
     if operation.scopes:
         found += [SCOPE_NOT_ALLOWED, PERMISSION_MISSING]
     if not _is_status(handler):

@@ -25,10 +25,10 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.queries import ArbitrationFilter
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
-from jitui.entrypoints.http.fields import Cursor, PageLimit, Why, Words
+from jitui.entrypoints.http.fields import Cursor, Id, PageLimit, Why, Words
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import NOTHING, get, operation, post
-from jitui.entrypoints.http.problems import VERSION_REQUIRED, refuse
+from jitui.entrypoints.http.problems import VERSION_REQUIRED, not_found, refuse
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
@@ -77,6 +77,7 @@ class ArbitrationDecisionSent(Sent, frozen=True, kw_only=True):
 class ArbitrationQuery(Sent, frozen=True, kw_only=True):
     """A page of open arbitrations, those first whose answer is due first."""
 
+    shop_id: Id | None = None
     cursor: Cursor | None = None
     limit: PageLimit = 50
 
@@ -111,9 +112,11 @@ class ArbitrationPage(Shown, frozen=True, kw_only=True):
 async def list_arbitrations(request: RequestContext) -> Reply:
     """Return open arbitrations."""
     query = read_query(request, ArbitrationQuery)
+    if not request.may_filter(shop_id=query.shop_id, buyer_id=None):
+        return not_found()
     place = read_cursor(query.cursor, TimePlace)
     after = (place.at, place.id) if place is not None else None
-    wanted = ArbitrationFilter(request.own_shop, request.own_buyer, after, query.limit + 1)
+    wanted = ArbitrationFilter(request.own_shop or query.shop_id, request.own_buyer, after, query.limit + 1)
     found = await request.service.queries.arbitrations(wanted)
     rows, following = page_of(found, query.limit, lambda row: (row.answer_by, row.ticket_id))
     shown_rows = tuple(shown(ArbitrationRow, row, amount=Amount(row.amount_minor, row.currency)) for row in rows)

@@ -1,4 +1,4 @@
-"""Which notices a buyer or a shop gets, and in which language."""
+"""Which notices a buyer, a shop or an operator gets, and in which language."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from jitui.identity.access import Permission
 from jitui.notices.model import (
     KINDS_OF,
     REQUIRED,
+    SHARED_MAILBOX,
     MailLanguage,
     NoticeKind,
     Preferences,
@@ -45,6 +46,7 @@ class NoticePreferencesAnswer(Shown, frozen=True, kw_only=True):
 
 
 _TAG = ["Notices"]
+_NAMED_BY = {RecipientKind.BUYER: "buyer_id", RecipientKind.SHOP: "shop_id", RecipientKind.OPERATOR: "operator"}
 _ABOUT = (
     "A receipt, a statement of reasons and the answer to an appeal or complaint have to be told: they are `required`, "
     "and switching one off is refused."
@@ -60,9 +62,7 @@ _ABOUT = (
 )
 async def get_buyer_notice_preferences(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     """Return what a buyer wants."""
-    if not request.may_see(buyer_id=buyer_id) or not may_name(buyer_id):
-        return not_found()
-    return await _read(request, Recipient(RecipientKind.BUYER, buyer_id))
+    return await _read(request, RecipientKind.BUYER, buyer_id)
 
 
 @put(
@@ -74,10 +74,7 @@ async def get_buyer_notice_preferences(request: RequestContext, buyer_id: FromPa
 )
 async def put_buyer_notice_preferences(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     """Write what a buyer wants."""
-    sent = await read_body(request, NoticePreferencesSent)
-    if not request.may_see(buyer_id=buyer_id):
-        return not_found()
-    return await _write(request, Recipient(RecipientKind.BUYER, id_of_address("buyer_id", buyer_id)), sent)
+    return await _write(request, RecipientKind.BUYER, buyer_id)
 
 
 @get(
@@ -89,9 +86,7 @@ async def put_buyer_notice_preferences(request: RequestContext, buyer_id: FromPa
 )
 async def get_shop_notice_preferences(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     """Return what a shop wants."""
-    if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
-        return not_found()
-    return await _read(request, Recipient(RecipientKind.SHOP, shop_id))
+    return await _read(request, RecipientKind.SHOP, shop_id)
 
 
 @put(
@@ -103,28 +98,66 @@ async def get_shop_notice_preferences(request: RequestContext, shop_id: FromPath
 )
 async def put_shop_notice_preferences(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     """Write what a shop wants."""
-    sent = await read_body(request, NoticePreferencesSent)
-    if not request.may_see(shop_id=shop_id):
+    return await _write(request, RecipientKind.SHOP, shop_id)
+
+
+@get(
+    "/v1/operators/{operator:str}/notice-preferences",
+    tags=_TAG,
+    summary="Read which notices an operator gets",
+    description=f"By the name at sign-in; `{SHARED_MAILBOX}` is the operators' mailbox. {_ABOUT}",
+    opt=operation({200: NoticePreferencesAnswer}, Permission.NOTICES_READ),
+)
+async def get_operator_notice_preferences(request: RequestContext, operator: FromPath[str]) -> Reply:
+    """Return what an operator wants."""
+    return await _read(request, RecipientKind.OPERATOR, operator)
+
+
+@put(
+    "/v1/operators/{operator:str}/notice-preferences",
+    tags=_TAG,
+    summary="Choose which notices an operator gets",
+    description=f"By the name at sign-in; `{SHARED_MAILBOX}` is the operators' mailbox. {_ABOUT}",
+    opt=operation({200: NoticePreferencesAnswer}, Permission.NOTICES_WRITE, body=NoticePreferencesSent),
+)
+async def put_operator_notice_preferences(request: RequestContext, operator: FromPath[str]) -> Reply:
+    """Write what an operator wants."""
+    return await _write(request, RecipientKind.OPERATOR, operator)
+
+
+async def _read(request: RequestContext, kind: RecipientKind, named: str) -> Reply:
+    recipient = Recipient(kind, named)
+    if not _may_see(request, recipient) or not may_name(named):
         return not_found()
-    return await _write(request, Recipient(RecipientKind.SHOP, id_of_address("shop_id", shop_id)), sent)
-
-
-async def _read(request: RequestContext, recipient: Recipient) -> Reply:
     return _shown(recipient, await request.service.notices.preferences.get(recipient))
 
 
-async def _write(request: RequestContext, recipient: Recipient, sent: NoticePreferencesSent) -> Reply:
+async def _write(request: RequestContext, kind: RecipientKind, named: str) -> Reply:
+    sent = await read_body(request, NoticePreferencesSent)
+    if not _may_see(request, Recipient(kind, named)):
+        return not_found()
+    recipient = Recipient(kind, id_of_address(_NAMED_BY[kind], named))
     faults = FaultCollector()
     own = KINDS_OF[recipient.kind]
-    for index, kind in enumerate(sent.off):
-        if kind in REQUIRED:
-            faults.add(f"off[{index}]", f"{kind.value} has to be told: it cannot be switched off.")
-        elif kind not in own:
-            faults.add(f"off[{index}]", f"A {recipient.kind.value} gets no {kind.value}.")
+    for index, off in enumerate(sent.off):
+        if off in REQUIRED:
+            faults.add(f"off[{index}]", f"{off.value} has to be told: it cannot be switched off.")
+        elif off not in own:
+            faults.add(f"off[{index}]", f"No {recipient.kind.value} gets {off.value}.")
     faults.settle()
     preferences = Preferences(frozenset(sent.off), sent.language)
     await request.service.notices.preferences.put(recipient, preferences, request.service.clock())
     return _shown(recipient, preferences)
+
+
+def _may_see(request: RequestContext, recipient: Recipient) -> bool:
+    match recipient.kind:
+        case RecipientKind.BUYER:
+            return request.may_see(buyer_id=recipient.id)
+        case RecipientKind.SHOP:
+            return request.may_see(shop_id=recipient.id)
+        case RecipientKind.OPERATOR:
+            return request.may_see()
 
 
 def _shown(recipient: Recipient, preferences: Preferences) -> Reply:
@@ -144,6 +177,8 @@ HANDLERS = (
     put_buyer_notice_preferences,
     get_shop_notice_preferences,
     put_shop_notice_preferences,
+    get_operator_notice_preferences,
+    put_operator_notice_preferences,
 )
 
 EXAMPLES = (
