@@ -40,7 +40,7 @@ async def stored(market: Market, refs: Sequence[OrderRef]) -> list[tuple[OrderSn
 
 async def execute(market: Market, sql: str, *values: object) -> None:
     async with market.pool.connection() as connection:
-        await connection.execute(sql, values)  # type: ignore[call-overload]  # written out below, each with its values
+        await connection.execute(sql, values)
 
 
 # An order that is put ----------------------------------------------------------------------------------------------
@@ -88,6 +88,23 @@ async def test_the_owner_of_an_order_is_not_taken_for_the_erased_buyer_beside_hi
     line = OrderLine("l1", "sku", "item", 1, 500)
     refused = await put_order(market.store, NewOrder("o-1", neighbours[1], "shop-1", "CNY", NOW, (line,)), now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_BELONGS_TO_ANOTHER
+    own = NewOrder("o-2", neighbours[1], "shop-1", "CNY", NOW, (line,))
+    assert isinstance(await put_order(market.store, own, now=NOW), OrderTaken)
+
+
+async def test_lines_are_compared_in_their_order_after_one_of_them_was_claimed(market: Market) -> None:
+    """The claim moved the row behind those of the other lines, and its name sorts behind them too."""
+    buyer = await market.premium_buyer("b-1")
+    lines = tuple(OrderLine(name, f"sku-{name}", f"item-{name}", 1, 500, "apparel") for name in ("z", "m", "a"))
+    new = NewOrder("o-1", buyer, "shop-1", "CNY", NOW, lines)
+    taken = await put_order(market.store, new, now=NOW)
+    assert isinstance(taken, OrderTaken)
+    tender = Tender("t1", "simulator", "pay-1", "CNY", 1500, NOW)
+    paid = await capture_payment(market.store, taken.ref, tender, market.decision_settings, now=NOW)
+    assert isinstance(paid, Executed)
+    await market.asked(buyer, "o-1", lines=[("z", 1)])
+    again = await put_order(market.store, new, now=NOW)
+    assert isinstance(again, OrderTaken) and not again.changed, again
 
 
 # Refunds that are claimed ------------------------------------------------------------------------------------------
@@ -112,6 +129,7 @@ async def test_a_claim_for_one_provider_passes_over_the_lanes_and_refunds_of_ano
     await owed(market, await market.premium_buyer(before), "o-0")
     await owed(market, mine, "o-1")
     await owed(market, mine, "o-2", "stripe")
+    await owed(market, before, "o-later", "stripe", now=NOW + A_SECOND)
     claimed = await claim(market, NOW, limit=1, provider="stripe")
     assert [one.refund.order_id for one in claimed] == ["o-2"]
     assert await claim(market, NOW, provider="stripe") == []
@@ -132,7 +150,9 @@ async def test_of_two_refunds_the_one_that_is_due_longer_is_claimed_first_and_no
     assert [one.refund.order_id for one in await claim(market, moment, limit=1)] == ["o-early"]
 
 
-async def test_only_the_open_task_about_an_unexplained_refund_of_this_order_holds_its_refund(market: Market) -> None:
+async def test_only_the_open_task_about_an_unexplained_refund_of_this_order_holds_its_refund(
+    market: Market, tmp_path: Path
+) -> None:
     buyer = await market.premium_buyer("b-1")
     for order_id in ("o-held", "o-other-kind", "o-resolved"):
         await owed(market, buyer, order_id)
@@ -145,6 +165,7 @@ async def test_only_the_open_task_about_an_unexplained_refund_of_this_order_hold
     await execute(market, put, "refund_not_in_books", "resolved", "o-resolved", NOW, NOW, "li.na", "explained")
     claimed = await claim(market, NOW)
     assert {one.refund.order_id for one in claimed} == {"o-other-kind", "o-resolved"}
+    assert (await PostgresPayoutHold(market.pool, tmp_path / "marks.json").status()).unexplained == 1
 
 
 # Which database pays -----------------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
-from jitui.aftersales.governance.confirmations import Confirmation
+from jitui.aftersales.governance.confirmations import Confirmation, ConfirmRefusal
 from jitui.aftersales.governance.loosening import propose_allowing
 from jitui.aftersales.governance.proposals import Proposal, ProposalState, schedule
 from jitui.aftersales.governance.publication import LogEntry
@@ -13,7 +14,7 @@ from jitui.aftersales.governance.registry import Restriction, new_selection
 from jitui.aftersales.governance.rollout import start_canary
 from jitui.identity.audit import AuditAction
 from jitui.ids import lane_of, new_id
-from tests.governance.desk import ADA, BO, Desk, text
+from tests.governance.desk import ADA, BO, CY, Desk, text
 
 BUYER = "b-1"
 NEIGHBOUR = next(f"n-{number}" for number in range(5000) if lane_of(f"n-{number}") == lane_of(BUYER))
@@ -35,6 +36,16 @@ async def test_of_two_proposals_only_the_one_that_is_named_is_approved_changed_a
     )
     assert isinstance(closed, Proposal)
     assert await desk.proposals.find(second.proposal_id) == standing
+
+
+async def test_of_two_proposals_with_one_content_only_the_one_that_is_named_is_approved_and_changed(desk: Desk) -> None:
+    first, twin = await desk.proposed(), await desk.proposed(by=BO)
+    assert (first.content_hash, first.proposal_id != twin.proposal_id) == (twin.content_hash, True)
+    assert isinstance(await desk.approve(first, by=CY), Proposal)
+    assert await desk.proposals.find(twin.proposal_id) == twin
+    later = desk.now + timedelta(days=3)
+    assert isinstance(await schedule(desk.proposals, first.proposal_id, later, by=ADA, now=desk.now), Proposal)
+    assert await desk.proposals.find(twin.proposal_id) == twin
 
 
 async def test_the_canary_of_one_proposal_keeps_no_other_from_being_changed(desk: Desk) -> None:
@@ -68,7 +79,13 @@ async def test_a_confirmation_and_a_lift_are_of_one_restriction(desk: Desk) -> N
     rows = [restriction(desk, BUYER), restriction(desk, BUYER), restriction(desk, NEIGHBOUR)]
     for row in rows:
         assert await desk.registry.restrict(row)
+    assert [one.restriction_id for one in await desk.registry.restrictions_of(NEIGHBOUR)] == [rows[2].restriction_id]
+    for row in rows:
+        found_one = await desk.registry.restriction(row.restriction_id)
+        assert found_one is not None and found_one.restriction_id == row.restriction_id
     named, *others = await desk.confirmations.open(limit=9)
+    unknown = await desk.confirmations.confirm(new_id(0), by=BO, now=desk.now)
+    assert unknown is ConfirmRefusal.NOTHING_TO_CONFIRM
     assert isinstance(await desk.confirmations.confirm(named.confirmation_id, by=BO, now=desk.now), Confirmation)
     assert await desk.confirmations.open(limit=9) == others
     lifted = rows[0].restriction_id
@@ -95,6 +112,7 @@ async def test_of_two_buyers_who_are_proposed_the_one_that_is_named_is_allowed(d
         proposal = await propose_allowing(desk.registry, desk.proposals, row, by=ADA, now=desk.now)
         assert isinstance(proposal, Proposal)
         proposals.append(proposal)
+    assert await desk.registry.selection_entry(new_id(lane_of(BUYER))) is None
     assert isinstance(await desk.approve(proposals[0]), Proposal)
     allowed = await desk.registry.selection_of(BUYER)
     assert allowed is not None and allowed.verdict == "allow"
@@ -103,3 +121,21 @@ async def test_of_two_buyers_who_are_proposed_the_one_that_is_named_is_allowed(d
     assert waiting is not None and (waiting.buyer_id, waiting.proposed) == (NEIGHBOUR, True)
     assert isinstance(await desk.approve(proposals[1]), Proposal)
     assert await desk.registry.selection_of(BUYER) == allowed
+
+
+async def test_who_is_denied_beside_a_denied_buyer_waits_for_a_confirmation_too(desk: Desk) -> None:
+    denied = [
+        await desk.registry.select(new_selection(buyer, "deny", "Abuse.", ADA, desk.now))
+        for buyer in (BUYER, NEIGHBOUR)
+    ]
+    assert {one.subject for one in await desk.confirmations.open(limit=9)} == {str(one) for one in denied}
+
+
+async def test_of_two_who_confirm_at_once_one_does_and_the_other_is_told_so(desk: Desk) -> None:
+    assert await desk.registry.restrict(restriction(desk, BUYER))
+    (waiting,) = await desk.confirmations.open(limit=9)
+    done = await asyncio.gather(
+        *(desk.confirmations.confirm(waiting.confirmation_id, by=by, now=desk.now) for by in (BO, CY))
+    )
+    assert sorted(isinstance(one, Confirmation) for one in done) == [False, True]
+    assert ConfirmRefusal.CONFIRMED_ALREADY in done
