@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
+from jitui.adapters.postgres.queue import SeenLog
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.ship import complete_order
@@ -16,7 +19,7 @@ from jitui.aftersales.ledger import balances
 from jitui.aftersales.model.order import Funder, Funding, Hold, OrderLine, Tender
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import ClaimedRefund, NewOrder, OrderRef, OrderTaken
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken
 from jitui.ids import LANES, lane_of
 from tests.aftersales.market import NOW, Market
 
@@ -230,3 +233,30 @@ async def test_orders_are_found_by_payment_and_provider_and_attempts_are_the_new
     status = await payouts.status()
     assert (status.open_refunds, status.unexplained) == (2, 0)
     assert queued.lane == lane_of(buyer)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "UPDATE accepted_database SET synchronous = false",
+        "UPDATE accepted_database SET timeline_id = current_timeline_id() - 2",
+        "UPDATE accepted_database SET held_since = now(), held_by = 'li.na', held_reason = 'a copy'",
+        "UPDATE accepted_database SET system_id = system_id + 1",
+        "UPDATE worker_mark SET marks = marks - 1",
+        "UPDATE worker_mark SET home_id = gen_random_uuid()",
+        "an unknown claim",
+        "",
+    ],
+)
+async def test_a_promotion_is_accepted_only_where_every_condition_holds(
+    market: Market, tmp_path: Path, wrong: str
+) -> None:
+    seen = SeenLog(last_claim=AttemptRef(7, uuid4())) if wrong == "an unknown claim" else SeenLog()
+    payouts = PostgresPayoutHold(market.pool, tmp_path / "marks.json", seen)
+    await payouts.mark(NOW)
+    await execute(
+        market, "UPDATE accepted_database SET timeline_id = current_timeline_id() - 1, synchronous = true, note = ''"
+    )
+    if wrong.startswith("UPDATE"):
+        await execute(market, wrong)
+    assert await payouts.accept_promotion(NOW) is (wrong == "")
