@@ -139,3 +139,11 @@ async def test_of_two_who_confirm_at_once_one_does_and_the_other_is_told_so(desk
     )
     assert sorted(isinstance(one, Confirmation) for one in done) == [False, True]
     assert ConfirmRefusal.CONFIRMED_ALREADY in done
+
+
+async def test_an_account_that_whoever_did_it_has_just_reset_confirms_nothing(desk: Desk) -> None:
+    assert await desk.registry.restrict(restriction(desk, BUYER))
+    (waiting,) = await desk.confirmations.open(limit=9)
+    await desk.people.set_password(BO, "hash", by=ADA, now=desk.now)
+    refused = await desk.confirmations.confirm(waiting.confirmation_id, by=BO, now=desk.now)
+    assert refused is ConfirmRefusal.CONFIRMER_IS_RECENT
