@@ -5,6 +5,8 @@
     .venv/bin/python scripts/mutants.py sql             every clause of the database adapter's SQL left out once
     .venv/bin/python scripts/mutants.py report          what survived
 
+`--tests FILE …` tries the named tests instead of those that the notes name.
+
 It works on a copy of the checkout under build/mutants and goes on where it stopped. How to read what comes out is in
 docs/how-to/find-untested-changes.md.
 """
@@ -62,7 +64,7 @@ TESTS = (
     "wire",
 )
 NEAR = {CODE[0]: ("tests/policy",), CODE[1]: ("tests/aftersales", "tests/known_bugs", "tests/race"), SQL: ()}
-ALWAYS_FOR_SQL = "tests/adapters/test_lanes.py"
+ALWAYS_FOR_SQL = "tests/adapters/test_lanes.py"  # quick, and the one test of the lanes in all statements
 FIRST_SECONDS, THEN_SECONDS = 8.0, 14.0
 """Measured time of the tests that are tried on one change: the nearest first, and the others when those all pass."""
 SLOWER = 4
@@ -101,6 +103,8 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=400, help="how many changes of `code` are drawn")
     parser.add_argument("--minutes", type=float, default=90, help="stop after this long; the next run goes on")
     parser.add_argument("--only", default="", help="changes whose file, line or description contains this")
+    parser.add_argument("--tests", nargs="+", help="files or tests to try on each change; then no notes are needed")
+    parser.add_argument("--seconds", type=float, default=SLOWER * (FIRST_SECONDS + THEN_SECONDS), help="for one change")
     given = parser.parse_args()
     work: Path = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,11 @@ def main() -> None:
         return
     changes = drawn(work, given.seed, given.sample) if given.verb == "code" else all_sql(work / "copy")
     wanted = [change for change in changes if given.only in change.name]
-    run_all(work, given.verb, wanted, until=time.monotonic() + given.minutes * 60)
+    until = time.monotonic() + given.minutes * 60
+    if given.tests:
+        run_all(work, given.verb, wanted, Chosen(work, given.tests, given.seconds), until=until)
+    else:
+        run_all(work, given.verb, wanted, Noted(work, given.seconds), until=until)
     report(work)
 
 
@@ -153,9 +161,12 @@ def environment(copy: Path, job: object) -> dict[str, str]:
 class Noted:
     """What the notes say: how long a test takes, what it sends, and which tests run a line."""
 
-    def __init__(self, work: Path) -> None:
+    tries_again = False
+
+    def __init__(self, work: Path, limit_seconds: float) -> None:
         from coverage import CoverageData
 
+        self.limit_seconds = limit_seconds
         self.seconds: dict[str, float] = {}
         self.senders: dict[str, set[str]] = defaultdict(set)
         with (work / "notes.jsonl").open() as file:
@@ -189,7 +200,11 @@ class Noted:
         first = [test for test in tests if test.startswith(near)] if near else tests
         chosen = list(self._within(first, FIRST_SECONDS))
         then = list(self._within([test for test in tests if test not in set(chosen)], THEN_SECONDS))
-        return _by_file(chosen), _by_file(then)
+        first = _by_file(chosen)
+        return [ALWAYS_FOR_SQL, *first] if change.around else first, _by_file(then)
+
+    def check(self) -> None:
+        """The tests passed when the notes were taken."""
 
     def _within(self, tests: Iterable[str], seconds: float) -> Iterator[str]:
         for test in tests:
@@ -197,6 +212,27 @@ class Noted:
             if seconds < 0:
                 return
             yield test
+
+
+class Chosen:
+    """Tests named by hand: tried on every change that none has killed yet, whatever was tried on it before."""
+
+    tries_again = True
+
+    def __init__(self, work: Path, tests: list[str], limit_seconds: float) -> None:
+        self.work, self.tests, self.limit_seconds = work, tests, limit_seconds
+
+    def plan(self, change: Change) -> tuple[list[str], list[str]]:
+        return self.tests, []
+
+    def check(self) -> None:
+        """No test fails without a change: one that fails by itself would kill every change."""
+        nothing = Change("pyproject.toml", 1, 0, 0, "", "nothing is changed")
+        began = time.monotonic()
+        outcome = _in_a_fork(self.work, nothing, self.tests, self.limit_seconds)
+        print(f"without a change: {outcome} in {time.monotonic() - began:.1f} s", flush=True)
+        if outcome["how"] == "killed":
+            sys.exit("a test fails without any change")
 
 
 def _by_file(tests: list[str]) -> list[str]:
@@ -249,20 +285,21 @@ def all_sql(copy: Path) -> list[Change]:
 # Running them -----------------------------------------------------------------------------------------------------
 
 
-def run_all(work: Path, kind: str, changes: list[Change], *, until: float) -> None:
+def run_all(work: Path, kind: str, changes: list[Change], tests: Noted | Chosen, *, until: float) -> None:
     results = work / f"{kind}.jsonl"
-    done = {json.loads(line)["name"] for line in results.open()} if results.exists() else set()
+    before = outcomes_in(results)
+    done = {name for name, outcome in before.items() if outcome["how"] == "killed" or not tests.tries_again}
     left = [change for change in changes if change.name not in done]
-    print(f"{len(changes)} changes, {len(left)} not tried yet", flush=True)
-    noted = Noted(work)
+    print(f"{len(changes)} changes, {len(left)} to try", flush=True)
     copy = work / "copy"
     with database_server(copy, work) as url:
         warm_up(copy, url)
+        tests.check()
         for number, change in enumerate(left, start=1):
             if time.monotonic() > until:
                 print("the time is up: the next run goes on", flush=True)
                 return
-            outcome = try_change(work, noted, change)
+            outcome = try_change(work, tests, change)
             with results.open("a") as file:
                 file.write(json.dumps({"name": change.name, **outcome, "change": asdict(change)}) + "\n")
             print(f"{number}/{len(left)} {outcome['how']:<10} {change.name}", flush=True)
@@ -304,24 +341,27 @@ def warm_up(copy: Path, database_url: str) -> None:
     assert not any(name.partition(".")[0] in ("jitui", "tests") for name in sys.modules)
 
 
-def try_change(work: Path, noted: Noted, change: Change) -> dict[str, Any]:
-    first, then = noted.plan(change)
-    if change.around:  # quick, and the one test of the lanes in all statements
-        first.insert(0, ALWAYS_FOR_SQL)
+def outcomes_in(results: Path) -> dict[str, dict[str, Any]]:
+    """The latest outcome of each change."""
+    outcomes = [json.loads(line) for line in results.open()] if results.exists() else []
+    return {outcome["name"]: outcome for outcome in outcomes}
+
+
+def try_change(work: Path, chosen: Noted | Chosen, change: Change) -> dict[str, Any]:
+    first, then = chosen.plan(change)
     outcome: dict[str, Any] = {"how": "no test runs it", "by": ""}
     began = time.monotonic()
     for tests in (first, then):
         if tests:
-            outcome = _in_a_fork(work, change, tests)
+            outcome = _in_a_fork(work, change, tests, chosen.limit_seconds)
             if outcome["how"] == "killed":
                 break
     return {**outcome, "seconds": round(time.monotonic() - began, 1), "tests": len(first) + len(then)}
 
 
-def _in_a_fork(work: Path, change: Change, tests: list[str]) -> dict[str, Any]:
+def _in_a_fork(work: Path, change: Change, tests: list[str], seconds: float) -> dict[str, Any]:
     answer = work / f"answer-{os.getpid()}.json"
     answer.unlink(missing_ok=True)
-    seconds = SLOWER * (FIRST_SECONDS + THEN_SECONDS)
     job = {"tests": tests, "seconds": seconds, "answer": str(answer), "folder": f"jitui_mutants_{os.getpid()}"}
     with changed(work / "copy" / change.file, change):
         child = os.fork()
@@ -383,7 +423,7 @@ def report(work: Path) -> None:
         results = work / f"{kind}.jsonl"
         if not results.exists():
             continue
-        outcomes = [json.loads(line) for line in results.open()]
+        outcomes = list(outcomes_in(results).values())
         counts = Counter(outcome["how"] for outcome in outcomes)
         print(f"{kind}: {len(outcomes)} tried; " + ", ".join(f"{number} {how}" for how, number in counts.items()))
         for outcome in outcomes:

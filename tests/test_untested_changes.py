@@ -101,3 +101,18 @@ def test_a_file_that_is_wanted_is_tried_whole(tmp_path: Path, wanted: str, how: 
     command = [sys.executable, "-m", "pytest", "-q", "-p", "mutants_in_pytest", "-p", "no:cacheprovider", "all.py"]
     subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True)
     assert json.loads((tmp_path / "answer").read_text())["how"] == how
+
+
+def test_named_tests_are_tried_without_notes_and_the_latest_outcome_counts(tmp_path: Path) -> None:
+    mutants = script("mutants")
+    change = mutants.Change("a.py", 1, 0, 1, "", "without WHERE lane", around=("SELECT",))
+    chosen = mutants.Chosen(tmp_path, ["tests/race/test_claiming.py"], 25.0)
+    assert chosen.plan(change) == (["tests/race/test_claiming.py"], [])
+    results = tmp_path / "sql.jsonl"
+    assert mutants.outcomes_in(results) == {}
+    outcomes = [{"name": "a", "how": "survived"}, {"name": "b", "how": "killed"}, {"name": "a", "how": "killed"}]
+    results.write_text("".join(json.dumps(outcome) + "\n" for outcome in outcomes))
+    assert {name: outcome["how"] for name, outcome in mutants.outcomes_in(results).items()} == {
+        "a": "killed",
+        "b": "killed",
+    }

@@ -119,6 +119,15 @@ async def test_an_event_that_two_others_take_back_is_taken_back_once(market: Mar
     assert await counted(market, lost) == (1, 100)
 
 
+async def test_a_retraction_that_is_itself_taken_back_changes_no_count(market: Market) -> None:
+    """It was never counted, so nothing is subtracted for it."""
+    lost = "dispute_lost"
+    await record(market, event("a", lost), event("b", lost, amount_minor=70))
+    await record(market, event("x", lost, amount_minor=9, retracts="a"))
+    await record(market, event("y", lost, retracts="x"))
+    assert await counted(market, lost) == (1, 70)
+
+
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "batches"])
 @pytest.mark.parametrize("kind", ["dispute_lost", "order_completed"])
 async def test_only_the_event_that_is_named_is_taken_back(market: Market, kind: str, together: bool) -> None:

@@ -274,6 +274,8 @@ async def test_an_incident_without_outcome_is_told_again_every_week_for_ninety_d
 @on_both_stores
 async def test_a_deadline_that_has_not_come_does_nothing(market: Market) -> None:
     _, ref = await an_incident(market)
+    assert await market.store.due_incidents(LATER + 7 * A_DAY - timedelta(seconds=1), 10) == []
+    assert await market.store.due_incidents(LATER + 7 * A_DAY, 10) == [ref]
     nothing = await apply_deadline(market.store, ref, now=LATER + 7 * A_DAY - timedelta(seconds=1))
     assert isinstance(nothing, Executed) and not nothing.changes
 

@@ -126,6 +126,7 @@ async def test_silence_till_the_deadline_approves(market: Market) -> None:
     _, _, ref = await reviewed(market)
     early = await expire(market.store, ref, now=DEADLINE - timedelta(seconds=1))
     assert refused(early) is RefusalCode.TICKET_NOT_EXPIRED
+    assert await market.store.expired_tickets(DEADLINE - timedelta(seconds=1), 10) == []
     assert await market.store.expired_tickets(DEADLINE, 10) == [ref]
     done = ticket_of(await expire(market.store, ref, now=DEADLINE))
     assert done.approved_by is ApprovedBy.MERCHANT_TIMEOUT
