@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from jitui.aftersales.model.order import ShipmentStatus
+from jitui.entrypoints.console.access import SESSION_COOKIE
 from jitui.entrypoints.console.catalogues import translations_in
 from jitui.identity.links import make_link
-from jitui.identity.people import Person
+from jitui.identity.people import Person, SignedIn, sign_in_sample
 from jitui.identity.second_factor import begin
 from jitui.settings import Language
 from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Window, chromium, window
 from tests.browser.site import Site
-from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP
+from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, SUPPORT
 
 LONG = "防水加厚三季双层帐篷（含地垫、防风绳与收纳袋，适合海拔三千米以下露营使用）"
 
@@ -25,14 +26,21 @@ async def test_every_page_fits_is_accessible_and_translated(site: Site, language
     async with chromium() as browser, window(browser, site.url, language, scheme) as opened:
         for person, looks in pages:
             if person is not None:
-                await opened.open("/")
-                await opened.page.locator(f"button[value={person.name}]").click()
-                await opened.page.wait_for_load_state()
+                await sign_in_as(opened, site, person)
             for name, path, status in looks:
                 await opened.open(path, status)
                 found += await faults_of(opened, language, scheme)
                 await opened.keep(f"page-{name}-{language}-{scheme}")
+                if scheme == "light":
+                    await opened.keep(f"page-{name}-{language}-narrow", NARROW)
     assert found == []
+
+
+async def sign_in_as(opened: Window, site: Site, person: Person) -> None:
+    """By the session's cookie: the start page has a button for buyers and merchants alone."""
+    session = await sign_in_sample(site.market.service.people, person.name, now=site.market.service.clock())
+    assert isinstance(session, SignedIn), session
+    await opened.page.context.add_cookies([{"name": SESSION_COOKIE, "value": session.token, "url": site.url}])
 
 
 async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, int]]]]:
@@ -78,6 +86,18 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
                 ("to-review", f"/merchant/tickets/{reviewed}", 200),
                 ("shipping", "/merchant/shipping", 200),
                 ("coverage", "/merchant/coverage", 200),
+            ],
+        ),
+        (
+            SUPPORT,
+            [
+                ("search-start", "/search", 200),
+                ("search-buyer", f"/search?q={PREMIUM.subject_id}", 200),
+                ("search-nothing", "/search?q=KS-404-" + "4" * 40, 200),
+                ("case-refunded", f"/support/tickets/{instant}", 200),
+                ("case-waiting", f"/support/tickets/{reviewed}", 200),
+                ("why-refunded", f"/support/tickets/{instant}/why", 200),
+                ("why-waiting", f"/support/tickets/{reviewed}/why", 200),
             ],
         ),
         (

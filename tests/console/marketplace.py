@@ -37,7 +37,9 @@ SHOP = Person("shan", Role.MERCHANT, "shop-shan", "山野户外", {"zh": "户外
 OTHER_SHOP = Person(
     "chao", Role.MERCHANT, "shop-chao", "潮汐家居", {"zh": "家居用品店", "en": "Sells home goods"}, True
 )
-EVERYBODY = (PREMIUM, NEWCOMER, SHOP, OTHER_SHOP)
+SUPPORT = Person("su", Role.SUPPORT, "", "苏晴", {"zh": "平台客服", "en": "Support of the platform"}, True)
+OPERATOR = Person("wei", Role.OPERATOR, "", "魏东", {"zh": "平台运营", "en": "Operator of the platform"}, True)
+EVERYBODY = (PREMIUM, NEWCOMER, SHOP, OTHER_SHOP, SUPPORT, OPERATOR)
 
 Pay = Callable[[str, int], Awaitable[object]]
 """Tells the payment provider of a payment: its id and amount."""

@@ -18,7 +18,7 @@ from litestar.routes import HTTPRoute
 from jitui.aftersales.governance.appeals import AppealFilter
 from jitui.aftersales.governance.complaint import ComplaintFilter
 from jitui.aftersales.governance.registry import Restriction
-from jitui.entrypoints.console import buyer, merchant
+from jitui.entrypoints.console import buyer, cases, merchant, search
 from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
 from jitui.entrypoints.console.mount import console_app, console_handlers
 from jitui.identity.access import Permission, Role
@@ -44,7 +44,10 @@ TO_SIGN_IN, FORBIDDEN, HIDDEN = "to sign in", "403", "404"
 
 @dataclass(frozen=True)
 class Row:
-    """What those get who may use it, on own things and on others'; the rest is asked to sign in, or gets 403."""
+    """What those get who may use it, on own things and on others'; the rest is asked to sign in, or gets 403.
+
+    `role`: one role, or several with spaces between; the platform's own people get `own`.
+    """
 
     role: str
     own: str
@@ -52,6 +55,7 @@ class Row:
     fields: tuple[tuple[str, str], ...] = ()
 
 
+READERS = "support risk operator auditor"
 NO = (("version", "1"), ("code", "other"), ("reason", "No."), ("evidence", "A message."))
 TABLE = {
     "GET /buyer/orders": Row("buyer", "200", "200"),
@@ -70,6 +74,9 @@ TABLE = {
     "POST /merchant/tickets/{ticket}/reject": Row("merchant", "303", HIDDEN, NO),
     "GET /merchant/shipping": Row("merchant", "200", "200"),
     "GET /merchant/coverage": Row("merchant", "200", "200"),
+    "GET /search?q={order}": Row(f"merchant {READERS}", "200", "200"),  # who finds what: test_search.py
+    "GET /support/tickets/{ticket}": Row(READERS, "200", ""),
+    "GET /support/tickets/{ticket}/why": Row(READERS, "200", ""),
     "POST /merchant/coverage/complaints": Row("merchant", "303", "303", (("reason", "The strike."),)),
 }
 
@@ -91,7 +98,8 @@ def declared(router: Router) -> dict[str, HTTPRouteHandler]:
 
 
 def test_the_table_names_every_page_and_form_and_each_of_them_takes_a_permission() -> None:
-    handlers = {**declared(buyer.ROUTER), **declared(merchant.ROUTER)}
+    routers = (buyer.ROUTER, merchant.ROUTER, search.ROUTER, cases.ROUTER)
+    handlers = {name: handler for router in routers for name, handler in declared(router).items()}
     assert {shape(operation) for operation in TABLE} == set(handlers)
     assert [name for name, handler in handlers.items() if permission_of(handler) is None] == []
 
@@ -131,9 +139,9 @@ def expected(row: Row, who: str) -> str:
     if who == "nobody":
         return TO_SIGN_IN
     role, _, whose = who.partition(", ")
-    if role != row.role:
+    if role not in row.role.split():
         return FORBIDDEN
-    return row.own if whose == "own" else row.other
+    return row.other if whose == "other" else row.own
 
 
 @pytest.mark.parametrize("operation", TABLE)
@@ -214,11 +222,11 @@ async def test_what_is_open_is_so_for_everybody(visitors: dict[str, Visitor], op
 
 def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> None:
     pages = next(one for one in console_handlers(one_click=True) if isinstance(one, Router) and one.path == "/")
-    files = "/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}"
+    files = "/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}", "/support/{rest:path}"
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (38, 380)
+    assert (len(found), len(found) * len(VISITORS)) == (41, 410)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

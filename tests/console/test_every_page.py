@@ -18,7 +18,7 @@ from jitui.entrypoints.console.words import WHY, WORDS
 from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.console.conftest import Visit
-from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, Marketplace
+from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, SUPPORT, Marketplace
 from tests.console.pages import Page, Visitor
 
 AFTERSALES = Path(catalogues.__file__).parents[2] / "aftersales"
@@ -51,6 +51,18 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/policy?publication=1",
                 "/account",
                 "/account/nothing",
+            ],
+        ),
+        (
+            SUPPORT,
+            [
+                "/search",
+                "/search?q=A-2",
+                f"/search?q={PREMIUM.subject_id}",
+                "/search?q=nothing",
+                f"/support/tickets/{instant}",
+                f"/support/tickets/{reviewed}",
+                f"/support/tickets/{reviewed}/why",
             ],
         ),
     ]

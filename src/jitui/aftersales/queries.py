@@ -334,7 +334,12 @@ class Queries(Protocol):
         limit: int,
         after: tuple[datetime, UUID] | None = None,
         state: IncidentState | None = None,
+        order: OrderRef | None = None,
     ) -> Sequence[Incident]: ...
+
+    async def orders_of_waybill(self, waybill: str) -> Sequence[OrderRef]:
+        """The orders whose goods travel under a number, as `waybill_of` writes it; of the buyer who has it now."""
+        ...
 
     async def incident(self, ref: IncidentRef) -> IncidentDetails | None: ...
 

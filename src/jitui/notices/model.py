@@ -145,11 +145,12 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class NoticeFilter:
-    """A page of notices, newest first."""
+    """A page of notices, newest first; `ticket_id`: those about this ticket."""
 
     state: NoticeState | None = None
     recipient: Recipient | None = None
     limit: int = 50
+    ticket_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from jitui.adapters.postgres.feed import publish_changes
 from jitui.adapters.postgres.pool import Connection, Pool, fetch, read_rows
-from jitui.ids import lane_of
+from jitui.ids import lane_of, lane_of_id
 from jitui.notices.model import (
     ClaimedNotice,
     Closed,
@@ -160,6 +160,7 @@ _LIST: LiteralString = f"""
 SELECT ({_NOTICE})::text FROM notice n
 WHERE (%(state)s::text IS NULL OR n.state = %(state)s)
   AND (%(recipient)s::text IS NULL OR (n.recipient = %(recipient)s AND n.recipient_id = %(recipient_id)s))
+  AND (%(subject)s::text IS NULL OR (n.lane = %(lane)s AND n.subject = %(subject)s))
 ORDER BY n.queued_at DESC, n.notice_id DESC LIMIT %(limit)s
 """
 
@@ -264,6 +265,8 @@ class PostgresNoticeQueue:
             "state": wanted.state,
             "recipient": None if wanted.recipient is None else wanted.recipient.kind.value,
             "recipient_id": None if wanted.recipient is None else wanted.recipient.id,
+            "lane": None if wanted.ticket_id is None else lane_of_id(wanted.ticket_id),
+            "subject": None if wanted.ticket_id is None else str(wanted.ticket_id),
             "limit": wanted.limit,
         }
         return await read_rows(self._pool, _LIST, params, Notice)

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+from msgspec import Struct
+
 from jitui.adapters.postgres.benefits import EVERY_TICKET, read_benefit, read_dispute_rate
 from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
@@ -88,8 +90,20 @@ _INCIDENTS: LiteralString = f"""
 SELECT ({INCIDENT_ROW})::text FROM incident i
 WHERE (%(shop_id)s::text IS NULL OR shop_id = %(shop_id)s)
   AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(order_id)s::text IS NULL OR (i.lane = %(lane)s AND i.order_id = %(order_id)s))
   AND (%(after_at)s::timestamptz IS NULL OR (opened_at, incident_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY opened_at DESC, incident_id DESC LIMIT %(limit)s
+"""
+
+# The directory names the buyer; the buyer's orders have an index, and a parcel is found by its order and waybill.
+_OWNER_OF_WAYBILL: LiteralString = """
+SELECT json_build_object('lane', lane, 'buyer_id', buyer_id)::text FROM waybill_directory WHERE waybill = %(waybill)s
+"""
+_ORDERS_OF_WAYBILL: LiteralString = """
+SELECT json_build_object('lane', o.lane, 'order_id', o.order_id)::text FROM orders o
+JOIN shipment s ON s.lane = o.lane AND s.order_id = o.order_id AND s.waybill = %(waybill)s
+WHERE o.lane = %(lane)s AND o.buyer_id = %(buyer_id)s
+ORDER BY o.placed_at DESC, o.order_id DESC
 """
 
 _INCIDENT_DETAILS: LiteralString = f"""
@@ -257,6 +271,11 @@ ORDER BY p.order_id, d.what LIMIT %(limit)s
 """
 
 
+class _Owner(Struct, frozen=True):
+    lane: int
+    buyer_id: str
+
+
 class PostgresQueries:
     """Lists by index, newest first."""
 
@@ -323,11 +342,21 @@ class PostgresQueries:
         limit: int,
         after: tuple[datetime, UUID] | None = None,
         state: IncidentState | None = None,
+        order: OrderRef | None = None,
     ) -> Sequence[Incident]:
         """Newest first; `after` is the last row of the page before."""
         at, incident_id = after or (None, None)
-        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id, "state": state}
+        place = {"lane": order.lane if order else None, "order_id": order.order_id if order else None}
+        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id, "state": state, **place}
         return await read_rows(self._pool, _INCIDENTS, params, Incident)
+
+    async def orders_of_waybill(self, waybill: str) -> Sequence[OrderRef]:
+        """Of the buyer who has the number now."""
+        owner = await read_rows(self._pool, _OWNER_OF_WAYBILL, {"waybill": waybill}, _Owner)
+        if not owner:
+            return ()
+        params = {"waybill": waybill, "lane": owner[0].lane, "buyer_id": owner[0].buyer_id}
+        return await read_rows(self._pool, _ORDERS_OF_WAYBILL, params, OrderRef)
 
     async def incident(self, ref: IncidentRef) -> IncidentDetails | None:
         """An incident and its log."""

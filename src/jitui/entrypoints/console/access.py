@@ -12,7 +12,7 @@ from litestar.types import Guard
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.entrypoints.console.visit import AnyConnection, Visit, service_of
-from jitui.identity.access import ROLE_GRANTS, Permission, Role, allows
+from jitui.identity.access import BOUND_ROLES, ROLE_GRANTS, Permission, Role, allows
 from jitui.identity.people import OpenSession, lacks_second_factor, whose_session
 from jitui.ids import lane_of, lane_of_id
 from jitui.text import why_no_id
@@ -63,8 +63,17 @@ def permission_of(handler: BaseRouteHandler) -> Permission | None:
     return found if isinstance(found, Permission) else None
 
 
-def pages_of(role: Role) -> Guard:
-    """Keeps a router for one role and what it may do: others get 403, and who is not signed in is asked to."""
+STAFF = tuple(role for role in Role if role not in BOUND_ROLES)
+"""The roles of the platform's own people."""
+
+
+def may(visit: Visit, permission: Permission) -> bool:
+    """Whether the reader has a permission, on whoever's things; parts of a page are left out without it."""
+    return permission in ROLE_GRANTS[visit.reader.role]
+
+
+def pages_of(*roles: Role) -> Guard:
+    """Keeps a router for these roles and what they may do: others get 403, and who is not signed in is asked to."""
 
     def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
         if connection.scope.get("method") == "OPTIONS":  # says what an address takes; no session is looked for
@@ -73,7 +82,7 @@ def pages_of(role: Role) -> Guard:
         if person is None:
             raise NotAuthorizedException
         needed = permission_of(handler)
-        if person.role is not role or needed is None or needed not in ROLE_GRANTS[role]:
+        if person.role not in roles or needed is None or needed not in ROLE_GRANTS[person.role]:
             raise PermissionDeniedException
         if lacks_factor(connection):
             raise SecondFactorNeeded

@@ -13,7 +13,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.console import account, buyer, merchant, openid, published, start
+from jitui.entrypoints.console import account, buyer, cases, merchant, openid, published, search, start
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
@@ -54,6 +54,8 @@ def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler
             account.ROUTER,
             buyer.ROUTER,
             merchant.ROUTER,
+            search.ROUTER,
+            cases.ROUTER,
             no_such_page,
         ],
         dependencies={"visit": Provide(visit, sync_to_thread=False)},
@@ -103,7 +105,7 @@ def _files() -> frozenset[str]:
     return frozenset(str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file())
 
 
-@get(["/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}"])
+@get(["/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}", "/support/{rest:path}"])
 async def no_such_page() -> None:
     """The 404 page in the reader's language."""
     raise NotFoundException

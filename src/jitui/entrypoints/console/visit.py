@@ -19,6 +19,7 @@ from litestar.enums import MediaType
 from litestar.params import SkipValidation
 from litestar.response import Response
 from litestar.utils.scope.state import ScopeState
+from msgspec import json
 
 from jitui.aftersales.model.ticket import TicketState
 from jitui.bootstrap import Service
@@ -36,7 +37,7 @@ STATIC = HERE / "static"
 LANGUAGE_COOKIE = "jitui_language"
 THEME_COOKIE = "jitui_theme"
 ACCOUNT = "/account"
-_OWN_HOMES = {Role.BUYER: "/buyer/orders", Role.MERCHANT: "/merchant/tickets"}
+_OWN_HOMES = {Role.BUYER: "/buyer/orders", Role.MERCHANT: "/merchant/tickets", Role.SUPPORT: "/search"}
 HOMES = {role: _OWN_HOMES.get(role, ACCOUNT) for role in Role}
 """Where each role comes to at sign-in; roles without pages of their own yet come to their account."""
 
@@ -204,6 +205,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
         "day": speech.day,
         "duration": speech.duration,
         "number": speech.number,
+        "fact": lambda value: value if isinstance(value, str) else json.encode(value).decode(),
     }
     return environment
 

@@ -18,6 +18,7 @@ from jitui.aftersales.model.review import RejectionCode
 from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.shipping_risks import RiskKind
+from jitui.entrypoints.console.case_words import CASE_WORDS
 from jitui.identity.access import Role
 from jitui.identity.people import SignInRefusal
 from jitui.policy import Verdict
@@ -28,6 +29,7 @@ def _(message: str) -> str:
 
 
 WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
+    **CASE_WORDS,
     Role: {
         Role.BUYER: _("Buyer"),
         Role.MERCHANT: _("Merchant"),
