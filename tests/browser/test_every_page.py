@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jitui.aftersales.model.order import ShipmentStatus
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.entrypoints.console.access import SESSION_COOKIE
 from jitui.entrypoints.console.catalogues import translations_in
 from jitui.identity.links import make_link
@@ -13,7 +16,7 @@ from jitui.identity.second_factor import begin
 from jitui.settings import Language
 from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Window, chromium, window
 from tests.browser.site import Site
-from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, SUPPORT
+from tests.console.marketplace import NEWCOMER, OPERATOR, OTHER_SHOP, PREMIUM, SHOP, SUPPORT, in_review
 
 LONG = "防水加厚三季双层帐篷（含地垫、防风绳与收纳袋，适合海拔三千米以下露营使用）"
 
@@ -45,7 +48,7 @@ async def sign_in_as(opened: Window, site: Site, person: Person) -> None:
 
 async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, int]]]]:
     """Pages in their different shapes, by who sees them: name, path and status."""
-    market = site.market
+    market, now = site.market, site.market.service.clock()
     await market.order(PREMIUM, "KS-0001", [(LONG, 1, 12900), ("速干 T 恤", 12, 9800)], freight_minor=800)
     await market.order(PREMIUM, "KS-0002-" + "8" * 40, [("保温水壶", 1, 8900)])
     labelled = await market.order(PREMIUM, "KS-0003", [("帐篷地钉", 1, 4500)])
@@ -55,9 +58,16 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
     instant = await market.ask(PREMIUM, "KS-0003")
     await market.ask(PREMIUM, "KS-0002-" + "8" * 40)
     reviewed = await market.ask(NEWCOMER, "KS-0005")
+    rejected, escalated, offered = await in_review(market)
+    incident = await market.incident("KS-0009")
+    for number, order_id in enumerate(("KS-0010", "KS-0011")):
+        scanned = await market.order(NEWCOMER, order_id, [(LONG, 1, 12900)])
+        update = ShipmentUpdate(ShipmentStatus.PICKED_UP, "顺丰", f"SF77{number}", ShipmentSource.CARRIER, now)
+        by = Actor(ActorKind.CARRIER, "顺丰")
+        assert isinstance(await record_shipment(market.service.store, scanned, update, by=by, now=now), Executed)
     service = market.service
     await begin(service.second_factors, service.encryption, OTHER_SHOP.name)
-    link = await make_link(service.links, SHOP.name, by="ops", now=service.clock())
+    link = await make_link(service.links, SHOP.name, by="ops", now=now)
     return [
         (None, [("start", "/", 200), ("policy", "/policy", 200), ("nothing", "/nothing", 404)]),
         (None, [("link", link.path, 200), ("link-over", "/welcome/over", 410)]),
@@ -75,6 +85,9 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
                 ("ask-reviewed", "/buyer/ask?order=KS-0004", 200),
                 ("ask-nothing", "/buyer/ask?order=KS-0005", 200),
                 ("ticket-waiting", f"/buyer/tickets/{reviewed}", 200),
+                ("ticket-rejected", f"/buyer/tickets/{rejected}", 200),
+                ("ticket-escalated", f"/buyer/tickets/{escalated}", 200),
+                ("ticket-offered", f"/buyer/tickets/{offered}", 200),
             ],
         ),
         (
@@ -84,10 +97,17 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
                 ("tickets-none", "/merchant/tickets?state=closed", 200),
                 ("decided", f"/merchant/tickets/{instant}", 200),
                 ("to-review", f"/merchant/tickets/{reviewed}", 200),
+                ("to-review-list", "/merchant/review", 200),
+                ("offered", f"/merchant/tickets/{offered}", 200),
+                ("arbitration", f"/merchant/tickets/{escalated}", 200),
+                ("templates", "/merchant/templates", 200),
                 ("shipping", "/merchant/shipping", 200),
+                ("incidents", "/merchant/incidents", 200),
+                ("incident", f"/merchant/incidents/{incident}", 200),
                 ("coverage", "/merchant/coverage", 200),
             ],
         ),
+        (OPERATOR, [("incident-decide", f"/support/incidents/{incident}", 200)]),
         (
             SUPPORT,
             [

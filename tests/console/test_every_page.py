@@ -18,7 +18,7 @@ from jitui.entrypoints.console.words import WHY, WORDS
 from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.console.conftest import Visit
-from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, SUPPORT, Marketplace
+from tests.console.marketplace import NEWCOMER, OPERATOR, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
 from tests.console.pages import Page, Visitor
 
 AFTERSALES = Path(catalogues.__file__).parents[2] / "aftersales"
@@ -31,12 +31,15 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     await market.order(PREMIUM, "A-2", [("水壶", 1, 8900)])
     await market.order(NEWCOMER, "B-1", [("睡垫", 1, 15900)])
     instant, reviewed = await market.ask(PREMIUM, "A-2"), await market.ask(NEWCOMER, "B-1")
+    rejected, escalated, offered = await in_review(market)
+    incident = await market.incident()
     await market.restricted(NEWCOMER)
     await market.contested(NEWCOMER, await market.restricted(NEWCOMER))
     pages: list[tuple[Person | None, list[str]]] = [
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
         (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
         (PREMIUM, ["/buyer/restrictions"]),
+        (NEWCOMER, [f"/buyer/tickets/{rejected}", f"/buyer/tickets/{escalated}", f"/buyer/tickets/{offered}"]),
         (NEWCOMER, [f"/buyer/tickets/{reviewed}", "/merchant/tickets", "/buyer/restrictions", "/buyer/orders"]),
         (
             SHOP,
@@ -46,13 +49,21 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/merchant/tickets?state=x",
                 f"/merchant/tickets/{instant}",
                 f"/merchant/tickets/{reviewed}",
+                "/merchant/review",
+                "/merchant/templates",
+                f"/merchant/tickets/{rejected}",
+                f"/merchant/tickets/{offered}",
                 "/merchant/shipping",
+                "/merchant/incidents",
+                "/merchant/incidents?state=settled",
+                f"/merchant/incidents/{incident}",
                 "/merchant/coverage",
                 "/policy?publication=1",
                 "/account",
                 "/account/nothing",
             ],
         ),
+        (OPERATOR, [f"/support/incidents/{incident}"]),
         (
             SUPPORT,
             [
@@ -60,6 +71,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/search?q=A-2",
                 f"/search?q={PREMIUM.subject_id}",
                 "/search?q=nothing",
+                "/support/incidents",
                 f"/support/tickets/{instant}",
                 f"/support/tickets/{reviewed}",
                 f"/support/tickets/{reviewed}/why",

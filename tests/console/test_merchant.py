@@ -253,7 +253,12 @@ async def test_coverage_says_whether_and_why_and_has_no_switch(market: Marketpla
     assert "Your shop is covered" in page.text
     assert "试运行阶段" in page.text
     # It can complain, and it can switch nothing.
-    assert {form.action for form in page.forms} == {"/preferences", "/sign-out", "/merchant/coverage/complaints"}
+    assert {form.action for form in page.forms} == {
+        "/preferences",
+        "/search",
+        "/sign-out",
+        "/merchant/coverage/complaints",
+    }
     other = await (await visit(OTHER_SHOP)).see("/merchant/coverage")
     assert "Your shop is not covered" in other.text
     assert "近 30 天发货及时率低于 80%" in other.text

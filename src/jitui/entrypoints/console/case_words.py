@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from jitui.aftersales.commands.bulk_shipments import RowOutcome
 from jitui.aftersales.ledger import Account, Cause
 from jitui.aftersales.lookup import IdKind
 from jitui.aftersales.model.incident import ContactChannel, EntryKind, IncidentOutcome, IncidentState
@@ -106,6 +107,11 @@ CASE_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         ContactChannel.SMS: _("Text message"),
         ContactChannel.EMAIL: _("E-mail"),
         ContactChannel.OTHER: _("Another way"),
+    },
+    RowOutcome: {
+        RowOutcome.DONE: _("Recorded"),
+        RowOutcome.UNCHANGED: _("Known already"),
+        RowOutcome.REFUSED: _("Refused"),
     },
     RecipientKind: {
         RecipientKind.BUYER: _("Buyer"),

@@ -17,6 +17,7 @@ from jitui.aftersales.model.order import captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.view import view_ticket
 from jitui.aftersales.ports import OrderRef, TicketRef
+from jitui.entrypoints.console import incident_decisions, incidents
 from jitui.entrypoints.console.access import STAFF, may, needs, own_ticket, pages_of
 from jitui.entrypoints.console.case_words import CAUSES
 from jitui.entrypoints.console.language import Speech
@@ -48,7 +49,7 @@ async def case_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
     order, service = snapshot.order, visit.service
     view = view_ticket(snapshot, ticket_id)
     decided = await service.queries.decision(TicketRef(order.lane, ticket_id))
-    incidents = await service.queries.incidents(shop_id=None, limit=50, order=OrderRef(order.lane, order.order_id))
+    of_order = await service.queries.incidents(shop_id=None, limit=50, order=OrderRef(order.lane, order.order_id))
     return show(
         visit,
         "support/ticket.html",
@@ -60,7 +61,7 @@ async def case_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
         steps=steps_of(view),
         decided=decided,
         attempts=_attempts(snapshot),
-        incidents=[incident for incident in incidents if incident.ticket_id == ticket_id],
+        incidents=[incident for incident in of_order if incident.ticket_id == ticket_id],
         notices=await service.notices.queue.list(NoticeFilter(ticket_id=ticket_id)),
         receipt=await _receipt(visit, ticket_id),
         on_timeout=snapshot.ticket(ticket_id).on_timeout,
@@ -136,4 +137,8 @@ async def _receipt(visit: Visit, ticket_id: UUID) -> ReceiptView | None:
     return None if found is None else view_receipt(found, MailLanguage(visit.speech.texts))
 
 
-ROUTER = Router("/support", route_handlers=[case_page, why_page], guards=[pages_of(*STAFF)])
+ROUTER = Router(
+    "/support",
+    route_handlers=[case_page, why_page, *incidents.HANDLERS, *incident_decisions.HANDLERS],
+    guards=[pages_of(*STAFF)],
+)
