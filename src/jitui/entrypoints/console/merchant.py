@@ -23,7 +23,7 @@ from jitui.entrypoints.console.merchant_ticket import (
 )
 from jitui.entrypoints.console.shipping import answer_stop_ship, record_parcel, shipping
 from jitui.entrypoints.console.shipping_file import check_file, record_file
-from jitui.entrypoints.console.ticket_list import TABS, csv_of, page_of, read_query
+from jitui.entrypoints.console.ticket_list import COLUMN_NAMES, SORTS, TABS, csv_of, page_of, read_query
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visiting, show
 from jitui.entrypoints.console.why import shop_name
 from jitui.identity.access import Permission, Role
@@ -42,6 +42,8 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
         "merchant/tickets.html",
         query=query,
         tabs=TABS,
+        column_names=COLUMN_NAMES,
+        sorts=SORTS,
         tickets=shown,
         next_page=next_page,
         states=tuple(TicketState),
