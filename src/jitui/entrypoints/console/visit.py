@@ -37,7 +37,14 @@ STATIC = HERE / "static"
 LANGUAGE_COOKIE = "jitui_language"
 THEME_COOKIE = "jitui_theme"
 ACCOUNT = "/account"
-_OWN_HOMES = {Role.BUYER: "/buyer/orders", Role.MERCHANT: "/merchant/tickets", Role.SUPPORT: "/search"}
+_OWN_HOMES = {
+    Role.BUYER: "/buyer/orders",
+    Role.MERCHANT: "/merchant/tickets",
+    Role.SUPPORT: "/search",
+    Role.RISK: "/search",
+    Role.OPERATOR: "/support/incidents",
+    Role.AUDITOR: "/search",
+}
 HOMES = {role: _OWN_HOMES.get(role, ACCOUNT) for role in Role}
 """Where each role comes to at sign-in; roles without pages of their own yet come to their account."""
 
