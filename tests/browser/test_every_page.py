@@ -95,6 +95,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
             [
                 ("tickets", "/merchant/tickets", 200),
                 ("tickets-none", "/merchant/tickets?state=closed", 200),
+                ("tickets-columns", "/merchant/tickets?columns=state,deadline,buyer,ticket&sort=amount", 200),
                 ("decided", f"/merchant/tickets/{instant}", 200),
                 ("to-review", f"/merchant/tickets/{reviewed}", 200),
                 ("to-review-list", "/merchant/review", 200),

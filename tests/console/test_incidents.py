@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,16 @@ async def test_support_notes_and_does_not_decide(market: Marketplace, visit: Vis
     fields = {"_csrf_token": token, "version": "1", **DECIDED}
     assert (await visitor.post(f"{path}/outcome", fields)).status_code == 403
     assert (await visitor.send(path, f"{path}/evidence", text="The buyer called.")).status_code == 303
+
+
+async def test_a_shop_contests_within_its_time(market: Marketplace, visit: Visit) -> None:
+    incident = await an_incident(market)
+    theirs, ours = f"/merchant/incidents/{incident}", f"/support/incidents/{incident}"
+    assert (await (await visit(OPERATOR)).send(ours, f"{ours}/outcome", **DECIDED)).status_code == 303
+    until = (await rows(market))[0].contest_until
+    assert until is not None
+    for at, is_shown in ((until - timedelta(seconds=1), True), (until, False)):
+        object.__setattr__(market.service, "clock", lambda at=at: at)
+        forms = {form.action for form in (await (await visit(SHOP)).see(theirs)).forms}
+        assert (f"{theirs}/contest" in forms) is is_shown
+    assert f"{ours}/contest" not in {form.action for form in (await (await visit(SUPPORT)).see(ours)).forms}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -272,3 +273,22 @@ async def test_the_buyer_stops_asking_and_may_ask_again_within_seven_days(market
         assert (await buyer.send(theirs, f"{theirs}/arbitration/withdraw")).status_code == 303
     arbitration = (await ticket(market, ticket_id)).arbitration
     assert arbitration is not None and arbitration.state is ArbitrationState.WITHDRAWN
+
+
+@pytest.mark.parametrize(("passed", "is_shown"), [(timedelta(days=7), True), (timedelta(days=7, seconds=5), False)])
+async def test_the_platform_is_asked_within_seven_days_after_the_rejection(
+    market: Marketplace, visit: Visit, passed: timedelta, is_shown: bool
+) -> None:
+    ticket_id = await reviewed(market)
+    shop = await visit(SHOP)
+    path, theirs = f"/merchant/tickets/{ticket_id}", f"/buyer/tickets/{ticket_id}"
+    await shop.send(path, f"{path}/reject", **SAID)
+    rejected_at = (await ticket(market, ticket_id)).closed_at
+    assert rejected_at is not None
+    then = rejected_at + passed
+    object.__setattr__(market.service, "clock", lambda: then)
+    buyer = await visit(NEWCOMER)
+    page = await buyer.see(theirs)
+    assert (f"{theirs}/arbitration" in {form.action for form in page.forms}) is is_shown
+    fields = {"_csrf_token": page.forms[0].fields["_csrf_token"], "reason": "They lie."}
+    assert (await buyer.post(f"{theirs}/arbitration", fields)).status_code == (303 if is_shown else 409)
