@@ -17,6 +17,7 @@ from jitui.entrypoints.console.case_words import CAUSES
 from jitui.identity.access import Role
 from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of_id, new_id
+from jitui.notices.model import NoticeFilter
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, SUPPORT, Marketplace
 
@@ -43,6 +44,23 @@ async def test_the_whole_story_of_an_instant_refund_whose_goods_left(market: Mar
     ):
         assert said in page.text, said
     assert "Arbitration ·" not in page.text
+
+
+async def test_the_notices_are_those_about_this_ticket(market: Marketplace, visit: Visit) -> None:
+    service = market.service
+    queue, now = service.notices.queue, service.clock()
+    await queue.fan_out(now)  # what happened before the first time is nobody's notice
+    tickets = []
+    for order_id in ("A-1", "A-2"):
+        await market.order(PREMIUM, order_id, GOODS)
+        tickets.append(await market.ask(PREMIUM, order_id))
+    await service.feed.publish()
+    await queue.fan_out(service.clock())
+    found = await queue.list(NoticeFilter(ticket_id=tickets[0]))
+    assert {notice.subject for notice in found} == {str(tickets[0])}
+    assert len(await queue.list(NoticeFilter())) > len(found)
+    page = await (await visit(SUPPORT)).see(f"/support/tickets/{tickets[0]}")
+    assert "The request was taken in" in page.text and "To be sent" in page.text
 
 
 async def test_a_rejection_and_its_arbitration_with_names_and_evidence(market: Marketplace, visit: Visit) -> None:

@@ -53,6 +53,13 @@ async def test_everything_is_found_by_its_id_and_by_nothing_like_it(market: Mark
     assert NOTHING in await found(visitor, "a-1")
 
 
+async def test_a_tracking_number_finds_the_orders_in_its_parcel_alone(market: Marketplace, visit: Visit) -> None:
+    named = await ids(market)
+    await market.order(PREMIUM, "A-2", GOODS)
+    page = await found(await visit(SUPPORT), named["A tracking number"])
+    assert "A-1" in page and "A-2" not in page
+
+
 async def test_a_merchant_finds_what_is_on_the_own_shops_orders_and_nothing_else(
     market: Marketplace, visit: Visit
 ) -> None:
@@ -74,9 +81,11 @@ async def test_a_buyer_without_orders_is_known_to_the_platform_alone(market: Mar
 
 
 async def test_the_newest_orders_of_a_buyer_with_many(market: Marketplace, visit: Visit) -> None:
-    for index in range(11):
+    for index in range(10):
         await market.order(PREMIUM, f"M-{index:02}", GOODS)
     visitor = await visit(SUPPORT)
+    assert "there are more" not in await found(visitor, PREMIUM.subject_id)
+    await market.order(PREMIUM, "M-10", GOODS)
     page = await found(visitor, PREMIUM.subject_id)
     assert page.count("No refund was asked for.") == 10
     assert "there are more" in page
