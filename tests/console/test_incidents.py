@@ -119,6 +119,7 @@ async def test_the_platform_decides_the_shop_contests_and_another_person_answers
     page = await shop.see(theirs)
     assert "The signal was an hour old." in page.text and "You can contest it until" in page.text
     assert OPERATOR.name not in [word.strip() for word in page.words] and "The platform ·" in page.text
+    assert f"{OPERATOR.name} ·" in (await operator.see(ours)).text
     assert (await shop.send(theirs, f"{theirs}/contest", reason=" ")).status_code == 422
     assert (await shop.send(theirs, f"{theirs}/contest", reason="The depot had it.")).status_code == 303
     assert (await rows(market))[0].state is IncidentState.CONTESTED
