@@ -6,18 +6,22 @@ import asyncio
 
 import pytest
 
-from jitui.aftersales.model.order import ShipmentStatus
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask, TaskKind
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.refund_list import RefundFilter
+from jitui.entrypoints.console.access import SESSION_COOKIE
 from jitui.entrypoints.console.catalogues import translations_in
 from jitui.identity.links import make_link
-from jitui.identity.people import Person
+from jitui.identity.people import Person, SignedIn, sign_in_sample
 from jitui.identity.second_factor import begin
 from jitui.settings import Language
 from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Window, chromium, window
 from tests.browser.site import Site
-from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
+from tests.console.marketplace import NEWCOMER, OPERATOR, OTHER_SHOP, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
 from tests.console.operators import AUDITOR, LI, refund_of, staffed
 from tests.console.policies import ADA, BO, policies_at_work
 
@@ -32,19 +36,26 @@ async def test_every_page_fits_is_accessible_and_translated(site: Site, language
     async with chromium() as browser, window(browser, site.url, language, scheme) as opened:
         for person, looks in pages:
             if person is not None:
-                await opened.open("/")
-                await opened.page.locator(f'button[value="{person.name}"]').click()
-                await opened.page.wait_for_load_state()
+                await sign_in_as(opened, site, person)
             for name, path, status in looks:
                 await opened.open(path, status)
                 found += await faults_of(opened, language, scheme)
                 await opened.keep(f"page-{name}-{language}-{scheme}")
+                if scheme == "light":
+                    await opened.keep(f"page-{name}-{language}-narrow", NARROW)
     assert found == []
+
+
+async def sign_in_as(opened: Window, site: Site, person: Person) -> None:
+    """By the session's cookie: the start page has a button for buyers and merchants alone."""
+    session = await sign_in_sample(site.market.service.people, person.name, now=site.market.service.clock())
+    assert isinstance(session, SignedIn), session
+    await opened.page.context.add_cookies([{"name": SESSION_COOKIE, "value": session.token, "url": site.url}])
 
 
 async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, int]]]]:
     """Pages in their different shapes, by who sees them: name, path and status."""
-    market = site.market
+    market, now = site.market, site.market.service.clock()
     await market.order(PREMIUM, "KS-0001", [(LONG, 1, 12900), ("速干 T 恤", 12, 9800)], freight_minor=800)
     await market.order(PREMIUM, "KS-0002-" + "8" * 40, [("保温水壶", 1, 8900)])
     labelled = await market.order(PREMIUM, "KS-0003", [("帐篷地钉", 1, 4500)])
@@ -54,9 +65,16 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
     instant = await market.ask(PREMIUM, "KS-0003")
     await market.ask(PREMIUM, "KS-0002-" + "8" * 40)
     reviewed = await market.ask(NEWCOMER, "KS-0005")
+    rejected, escalated, offered = await in_review(market)
+    incident = await market.incident("KS-0009")
+    for number, order_id in enumerate(("KS-0010", "KS-0011")):
+        scanned = await market.order(NEWCOMER, order_id, [(LONG, 1, 12900)])
+        update = ShipmentUpdate(ShipmentStatus.PICKED_UP, "顺丰", f"SF77{number}", ShipmentSource.CARRIER, now)
+        by = Actor(ActorKind.CARRIER, "顺丰")
+        assert isinstance(await record_shipment(market.service.store, scanned, update, by=by, now=now), Executed)
     service = market.service
     await begin(service.second_factors, service.encryption, OTHER_SHOP.name)
-    link = await make_link(service.links, SHOP.name, by="ops", now=service.clock())
+    link = await make_link(service.links, SHOP.name, by="ops", now=now)
     return [
         (None, [("start", "/", 200), ("policy", "/policy", 200), ("nothing", "/nothing", 404)]),
         (None, [("link", link.path, 200), ("link-over", "/welcome/over", 410)]),
@@ -74,6 +92,9 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
                 ("ask-reviewed", "/buyer/ask?order=KS-0004", 200),
                 ("ask-nothing", "/buyer/ask?order=KS-0005", 200),
                 ("ticket-waiting", f"/buyer/tickets/{reviewed}", 200),
+                ("ticket-rejected", f"/buyer/tickets/{rejected}", 200),
+                ("ticket-escalated", f"/buyer/tickets/{escalated}", 200),
+                ("ticket-offered", f"/buyer/tickets/{offered}", 200),
             ],
         ),
         (
@@ -81,11 +102,31 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
             [
                 ("tickets", "/merchant/tickets", 200),
                 ("tickets-none", "/merchant/tickets?state=closed", 200),
+                ("tickets-columns", "/merchant/tickets?columns=state,deadline,buyer,ticket&sort=amount", 200),
                 ("decided", f"/merchant/tickets/{instant}", 200),
                 ("to-review", f"/merchant/tickets/{reviewed}", 200),
+                ("to-review-list", "/merchant/review", 200),
+                ("offered", f"/merchant/tickets/{offered}", 200),
+                ("arbitration", f"/merchant/tickets/{escalated}", 200),
+                ("templates", "/merchant/templates", 200),
                 ("shipping", "/merchant/shipping", 200),
+                ("incidents", "/merchant/incidents", 200),
+                ("incident", f"/merchant/incidents/{incident}", 200),
                 ("coverage", "/merchant/coverage", 200),
                 ("benefit", "/merchant/benefit", 200),
+            ],
+        ),
+        (OPERATOR, [("incident-decide", f"/support/incidents/{incident}", 200)]),
+        (
+            SUPPORT,
+            [
+                ("search-start", "/search", 200),
+                ("search-buyer", f"/search?q={PREMIUM.subject_id}", 200),
+                ("search-nothing", "/search?q=KS-404-" + "4" * 40, 200),
+                ("case-refunded", f"/support/tickets/{instant}", 200),
+                ("case-waiting", f"/support/tickets/{reviewed}", 200),
+                ("why-refunded", f"/support/tickets/{instant}/why", 200),
+                ("why-waiting", f"/support/tickets/{reviewed}/why", 200),
             ],
         ),
         (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -26,6 +28,45 @@ async def test_a_buyer_asks_and_is_refunded_and_the_shop_reads_why(site: Site) -
     async with chromium() as browser:
         ticket_path = await ask_and_be_refunded(browser, site)
         await read_as_the_shop(browser, site, ticket_path)
+
+
+async def test_ship_and_ask_at_once_and_one_of_them_wins_and_the_other_is_told(site: Site) -> None:
+    ref = await site.market.order(PREMIUM, "KS20260601-0003", [("轻量登山杖 一对", 1, 12900)])
+    async with (
+        chromium() as browser,
+        window(browser, site.url, "en") as buyer,
+        window(browser, site.url, "en") as shop,
+    ):
+        for opened, person in ((buyer, PREMIUM), (shop, SHOP)):
+            await opened.open("/")
+            await opened.page.get_by_role("button", name=person.display_name).click()
+        await buyer.open(f"/buyer/ask?order={ref.order_id}")
+        await expect(buyer.page.get_by_text("As things stand, this is approved at once.")).to_be_visible()
+        await shop.open("/merchant/shipping")
+        await shop.page.get_by_label("Order", exact=True).fill(ref.order_id)
+        await shop.page.get_by_label("Tracking number", exact=True).fill("SF7000000001")
+        await asyncio.gather(
+            buyer.page.get_by_role("button", name="Ask for the refund").click(),
+            shop.page.get_by_role("button", name="Record as shipped").click(),
+        )
+        for opened in (buyer, shop):
+            await opened.page.wait_for_load_state()
+        snapshot = await site.market.service.store.read_order(ref)
+        assert snapshot is not None
+        asked, shipped = bool(snapshot.tickets), bool(snapshot.shipments)
+        assert asked != shipped
+        told = shop.page if asked else buyer.page
+        said = "do not ship them" if asked else "These goods have left"
+        await expect(told.get_by_role("alert")).to_contain_text(said)
+        if asked:
+            await expect(buyer.page.locator("#ticket")).to_have_attribute("data-state", "refunded")
+        else:
+            await expect(shop.page.get_by_text("KS20260601-0003 · SF7000000001")).to_be_visible()
+        await shop.keep("race-shop-en")
+        await buyer.keep("race-buyer-en")
+        loser = shop if asked else buyer
+        assert [fault for fault in loser.faults if "409" not in fault] == []
+        loser.faults.clear()  # the refusal itself, which the browser reports
 
 
 async def ask_and_be_refunded(browser: Browser, site: Site) -> str:

@@ -32,6 +32,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "jitui.example"])
+def test_sample_people_sign_in_on_the_loopback_alone(host: str, jitui: Jitui) -> None:
+    done = jitui("serve", "--sample-people", "--host", host)
+    assert done.code != 0 and "on this machine alone" in done.err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_there_and_explains_itself(name: str, jitui: Jitui) -> None:
     module = COMMANDS[name].target.partition(":")[0]

@@ -10,20 +10,26 @@ from pathlib import Path
 from uuid import UUID
 
 from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.commands.arbitration import escalate
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.offer import offer
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.commands.review import Rejection, reject
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.governance.appeals import AppealDecision, new_appeal
 from jitui.aftersales.governance.registry import Coverage, Restriction, Scope, Shop, new_selection
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.order import Buyer, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.review import EvidenceItem, RejectionCode
 from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.outcomes import Refusal
-from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
+from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef, TicketRef
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.identity.access import Role
 from jitui.identity.people import Person, enrol
-from jitui.ids import lane_of, new_id
+from jitui.ids import lane_of, lane_of_id, new_id
 from jitui.settings import Settings
 from tests.aftersales.market import HISTORY_KINDS
 from tests.provider_simulator.server import SIMULATOR_AWAY
@@ -37,7 +43,9 @@ SHOP = Person("shan", Role.MERCHANT, "shop-shan", "山野户外", {"zh": "户外
 OTHER_SHOP = Person(
     "chao", Role.MERCHANT, "shop-chao", "潮汐家居", {"zh": "家居用品店", "en": "Sells home goods"}, True
 )
-EVERYBODY = (PREMIUM, NEWCOMER, SHOP, OTHER_SHOP)
+SUPPORT = Person("su", Role.SUPPORT, "", "苏晴", {"zh": "平台客服", "en": "Support of the platform"}, True)
+OPERATOR = Person("wei", Role.OPERATOR, "", "魏东", {"zh": "平台运营", "en": "Operator of the platform"}, True)
+EVERYBODY = (PREMIUM, NEWCOMER, SHOP, OTHER_SHOP, SUPPORT, OPERATOR)
 
 Pay = Callable[[str, int], Awaitable[object]]
 """Tells the payment provider of a payment: its id and amount."""
@@ -122,6 +130,14 @@ class Marketplace:
         done = await record_shipment(self.service.store, ref, update, by=Actor(kind, "somebody"), now=now)
         assert isinstance(done, Executed), done
 
+    async def incident(self, order_id: str = "L-1") -> UUID:
+        """Goods that left although they were refunded; the newest incident's id."""
+        ref = await self.order(PREMIUM, order_id, [("防潮垫", 1, 3900)])
+        await self.parcel(ref, ShipmentStatus.LABEL_PRINTED)
+        await self.ask(PREMIUM, order_id)
+        await self.parcel(ref, ShipmentStatus.PICKED_UP, ShipmentSource.CARRIER)
+        return (await self.service.queries.incidents(IncidentFilter(limit=1)))[0].incident_id
+
     async def _capture(self, ref: OrderRef, amount_minor: int, now: datetime) -> None:
         payment_id = f"pay-{ref.order_id}"
         if self.pay is not None:
@@ -129,6 +145,29 @@ class Marketplace:
         tender = Tender("t1", "simulator", payment_id, "CNY", amount_minor, now)
         done = await capture_payment(self.service.store, ref, tender, await self.service.decision_settings(), now=now)
         assert isinstance(done, Executed), done
+
+
+async def in_review(market: Marketplace) -> tuple[UUID, UUID, UUID]:
+    """Three tickets of the newcomer: rejected, rejected with the platform asked to decide, with an offer of a part."""
+    store, now = market.service.store, market.service.clock()
+    shop, buyer = Actor(ActorKind.MERCHANT, SHOP.name), Actor(ActorKind.BUYER, NEWCOMER.subject_id)
+    found = list[UUID]()
+    for number in range(3):
+        await market.order(NEWCOMER, f"R-{number}", [("登山绳", 3, 6900)])
+        ticket_id = await market.ask(NEWCOMER, f"R-{number}")
+        ref, acting = TicketRef(lane_of_id(ticket_id), ticket_id), Acting(shop, now)
+        shown = (EvidenceItem("聊天记录", "https://files.example/chat"),)
+        if number == 2:
+            done = await offer(store, ref, (LineUnits("l1", 1),), "两件已裁剪", acting)
+        else:
+            done = await reject(store, ref, Rejection(RejectionCode.MADE_TO_ORDER, "已按尺寸裁剪", shown), acting)
+        assert not isinstance(done, Refusal), done
+        if number == 1:
+            asked = await escalate(store, ref, "还没有裁剪", shown, Acting(buyer, now), answer_days=7)
+            assert not isinstance(asked, Refusal), asked
+        found.append(ticket_id)
+    await market.service.ticket_list.fill()
+    return found[0], found[1], found[2]
 
 
 @asynccontextmanager

@@ -189,3 +189,9 @@ async def test_a_restriction_of_somebody_else_is_not_found(market: Marketplace, 
     token = (await visitor.see("/policy")).form("/preferences").fields["_csrf_token"]
     sent = {"_csrf_token": token, "text": "Mine."}
     assert (await visitor.post(f"/buyer/restrictions/{restriction_id}/appeal", sent)).status_code == 404
+
+
+async def test_a_buyer_does_not_read_the_providers_internal_name(market: Marketplace, visit: Visit) -> None:
+    await market.order(PREMIUM, "A-9", [("水壶", 1, 8900)])
+    page = await (await visit(PREMIUM)).see(f"/buyer/tickets/{await market.ask(PREMIUM, 'A-9')}")
+    assert "simulator" not in page.text and "By the way in which you paid" in page.text

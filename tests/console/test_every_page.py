@@ -18,7 +18,7 @@ from jitui.entrypoints.console.words import WHY, WORDS
 from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.console.conftest import Visit
-from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, Marketplace
+from tests.console.marketplace import NEWCOMER, OPERATOR, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
 from tests.console.operators import AUDITOR, LI, failed, refunding, staffed
 from tests.console.pages import Page, Visitor
 from tests.console.policies import ADA, BO, policies_at_work
@@ -33,6 +33,8 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     await market.order(PREMIUM, "A-2", [("水壶", 1, 8900)])
     await market.order(NEWCOMER, "B-1", [("睡垫", 1, 15900)])
     instant, reviewed = await market.ask(PREMIUM, "A-2"), await market.ask(NEWCOMER, "B-1")
+    rejected, escalated, offered = await in_review(market)
+    incident = await market.incident()
     await market.restricted(NEWCOMER)
     await market.contested(NEWCOMER, await market.restricted(NEWCOMER))
     await staffed(market)
@@ -42,6 +44,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
         (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
         (PREMIUM, ["/buyer/restrictions"]),
+        (NEWCOMER, [f"/buyer/tickets/{rejected}", f"/buyer/tickets/{escalated}", f"/buyer/tickets/{offered}"]),
         (NEWCOMER, [f"/buyer/tickets/{reviewed}", "/merchant/tickets", "/buyer/restrictions", "/buyer/orders"]),
         (
             SHOP,
@@ -51,7 +54,14 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/merchant/tickets?state=x",
                 f"/merchant/tickets/{instant}",
                 f"/merchant/tickets/{reviewed}",
+                "/merchant/review",
+                "/merchant/templates",
+                f"/merchant/tickets/{rejected}",
+                f"/merchant/tickets/{offered}",
                 "/merchant/shipping",
+                "/merchant/incidents",
+                "/merchant/incidents?state=settled",
+                f"/merchant/incidents/{incident}",
                 "/merchant/coverage",
                 "/merchant/benefit",
                 "/merchant/benefit?days=7",
@@ -76,6 +86,20 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
         (AUDITOR, ["/operations/audit", "/operations/audit?subject=nobody"]),
         (ADA, ["/risk/policies", "/risk/policies/editor", *texts]),
         (BO, texts),
+        (OPERATOR, [f"/support/incidents/{incident}"]),
+        (
+            SUPPORT,
+            [
+                "/search",
+                "/search?q=A-2",
+                f"/search?q={PREMIUM.subject_id}",
+                "/search?q=nothing",
+                "/support/incidents",
+                f"/support/tickets/{instant}",
+                f"/support/tickets/{reviewed}",
+                f"/support/tickets/{reviewed}/why",
+            ],
+        ),
     ]
     for person, paths in pages:
         visitor = await visit(person, language)

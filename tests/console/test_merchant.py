@@ -106,7 +106,17 @@ async def test_days_are_those_of_the_platforms_zone(market: Marketplace, visit: 
 
 
 @pytest.mark.parametrize(
-    "query", ["state=gone", "approved_by=me", "since=today", "after=x", "after=bnVsbA", "order=%00", "until=9999-12-31"]
+    "query",
+    [
+        "state=gone",
+        "approved_by=me",
+        "since=today",
+        "after=x",
+        "after=bnVsbA",
+        "order=%00",
+        "until=9999-12-31",
+        "columns=x",
+    ],
 )
 async def test_a_damaged_link_is_a_bad_request(visit: Visit, query: str) -> None:
     visitor = await visit(SHOP)
@@ -139,6 +149,53 @@ async def test_the_file_holds_the_filtered_list_and_no_formula(market: Marketpla
     assert (order_id, state, approved_by) == ("'=1+1", "Refund on its way", "Platform guarantee")
     assert (amount, currency) == ("89.00", "CNY")
     assert requested.endswith("+08:00")
+
+
+async def test_a_long_number_stays_text_in_the_file(market: Marketplace, visit: Visit) -> None:
+    await instant(market, "1234567890123456789")
+    text = (await (await visit(SHOP)).get("/merchant/tickets.csv")).text
+    assert ",'1234567890123456789," in text
+
+
+async def test_columns_are_chosen_and_stay_in_the_address(market: Marketplace, visit: Visit) -> None:
+    await reviewed(market)
+    visitor = await visit(SHOP)
+    form = next(one for one in (await visitor.see("/merchant/tickets")).forms if "choose" in one.fields)
+    ticked = {name for name in form.fields if name.startswith("column.")}
+    assert ticked == {f"column.{name}" for name in ("state", "approved_by", "reason", "amount", "time")}
+    chosen = Page((await visitor.http.get("/merchant/tickets", params={"choose": "1", "column.buyer": "1"})).text)
+    heads = {given["data-name"] for tag, given in chosen.tags if tag == "td"}
+    assert heads == {"Requested", "Order", "Buyer"} and NEWCOMER.subject_id in chosen.text
+    links = {given["href"] for tag, given in chosen.tags if given.get("class") == "sort"}
+    assert links == {"/merchant/tickets?direction=asc&columns=buyer"}
+    none = Page((await visitor.http.get("/merchant/tickets", params={"choose": "1"})).text)
+    assert {given["data-name"] for tag, given in none.tags if tag == "td"} == {"Requested", "Order"}
+    again = await visitor.see(next(given["href"] for tag, given in none.tags if given.get("class") == "sort"))
+    assert {given["data-name"] for tag, given in again.tags if tag == "td"} == {"Requested", "Order"}
+
+
+async def test_a_heading_sorts_and_sorts_the_other_way_round(market: Marketplace, visit: Visit) -> None:
+    for order_id, amount_minor in (("B-1", 8900), ("B-2", 4500), ("B-3", 9900)):
+        await market.order(NEWCOMER, order_id, [("水壶", 1, amount_minor)])
+        await market.ask(NEWCOMER, order_id)
+    visitor = await visit(SHOP)
+
+    def sorting(page: Page) -> list[dict[str, str]]:
+        return [given for tag, given in page.tags if given.get("class") == "sort"]
+
+    async def sorted_by_amount(page: Page) -> tuple[list[str], Page]:
+        link = next(given["href"] for given in sorting(page) if "sort=amount" in given["href"])
+        found = await visitor.see(link)
+        return re.findall(r"B-\d", " ".join(found.words)), found
+
+    most_first, page = await sorted_by_amount(await visitor.see("/merchant/tickets"))
+    assert most_first == ["B-3", "B-1", "B-2"]
+    assert [given["aria-sort"] for tag, given in page.tags if given.get("aria-sort", "none") != "none"] == [
+        "descending"
+    ]
+    least_first, page = await sorted_by_amount(page)
+    assert least_first == ["B-2", "B-1", "B-3"]
+    assert "ascending" in {given.get("aria-sort") for tag, given in page.tags}
 
 
 async def test_approving_pays(market: Marketplace, visit: Visit) -> None:
@@ -253,7 +310,12 @@ async def test_coverage_says_whether_and_why_and_has_no_switch(market: Marketpla
     assert "Your shop is covered" in page.text
     assert "试运行阶段" in page.text
     # It can complain, and it can switch nothing.
-    assert {form.action for form in page.forms} == {"/preferences", "/sign-out", "/merchant/coverage/complaints"}
+    assert {form.action for form in page.forms} == {
+        "/preferences",
+        "/search",
+        "/sign-out",
+        "/merchant/coverage/complaints",
+    }
     other = await (await visit(OTHER_SHOP)).see("/merchant/coverage")
     assert "Your shop is not covered" in other.text
     assert "近 30 天发货及时率低于 80%" in other.text

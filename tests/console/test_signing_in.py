@@ -7,10 +7,12 @@ import pytest
 from litestar import Litestar
 
 from jitui.entrypoints.console.mount import console_app
-from jitui.identity.people import ATTEMPTS_ON_A_NAME
+from jitui.entrypoints.console.visit import HOMES
+from jitui.identity.access import Role
+from jitui.identity.people import ATTEMPTS_ON_A_NAME, Person, enrol
 from tests.asgi import transport_to
 from tests.console.conftest import Visit
-from tests.console.marketplace import PASSWORD, PREMIUM, SHOP, Marketplace
+from tests.console.marketplace import EVERYBODY, PASSWORD, PREMIUM, SHOP, Marketplace
 from tests.console.pages import Page, Visitor, visiting
 
 
@@ -45,6 +47,24 @@ async def test_one_click_is_for_demos_alone(market: Marketplace) -> None:
         token = page.form("/sign-in").fields["_csrf_token"]
         assert (await visitor.post("/sign-in/sample", {"_csrf_token": token, "name": "lin"})).status_code == 403
         assert (await visitor.get("/buyer/orders")).status_code == 303
+
+
+async def test_the_demos_start_page_has_a_card_for_every_role_and_a_tour(market: Marketplace, visit: Visit) -> None:
+    now = market.service.clock()
+    others = [Person(role.value, role, "", role.value, sample=True) for role in (Role.RISK, Role.AUDITOR, Role.ADMIN)]
+    for person in others:
+        await enrol(market.service.people, person, None, now=now)
+    page = await (await visit()).see("/")
+    assert "A tour in two minutes" in page.text
+    offered = {given.get("value") for tag, given in page.tags if given.get("class") == "sample"}
+    assert offered == {person.name for person in (*EVERYBODY, *others)}
+    for person in (*EVERYBODY, *others):
+        visitor = await visit()
+        done = await visitor.send("/", "/sign-in/sample", name=person.name)
+        assert (done.status_code, done.headers["location"]) == (303, HOMES[person.role])
+        assert (await visitor.get(HOMES[person.role])).status_code == 200
+    async with visiting(console_app(market.service)) as elsewhere:
+        assert "A tour in two minutes" not in (await elsewhere.see("/")).text
 
 
 async def test_signing_in_leads_back_to_what_was_wanted(visit: Visit) -> None:

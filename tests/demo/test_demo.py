@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psutil
 import psycopg
@@ -19,6 +19,7 @@ from jitui.adapters.embedded_postgres import with_database
 from jitui.demo.audit import audit
 from jitui.demo.home import DemoProcesses, Home, State, free_port, opened_home, own_database
 from jitui.errors import NotConfigured, Unavailable
+from jitui.identity.access import Role
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -58,8 +59,25 @@ def test_a_day_is_played_and_everybody_is_paid_exactly_once(settings: dict[str, 
     assert 0 < day["median_seconds_to_refund"] <= day["p99_seconds_to_refund"]
     assert (day["orders"], day["day"]) == (300, 1)
     people = json.loads((tmp_path / "demo" / "people.json").read_bytes())
-    assert {person["role"] for person in people["people"]} == {"buyer", "merchant"}
+    assert {person["role"] for person in people["people"]} == {role.value for role in Role}
     assert json.loads((tmp_path / "demo" / "running.json").read_bytes()) == [], "nothing is left running"
+    shops = [person["subject_id"] for person in people["people"] if person["role"] == "merchant"]
+    url = with_database(settings["JITUI_DATABASE_URL"], _demo_name(settings["JITUI_DATABASE_URL"]))
+    with psycopg.connect(url) as connection:
+        for query in LISTS.values():
+            found = connection.execute(query, {"shops": shops}).fetchone()
+            assert found is not None and found[0] > 0, query
+
+
+LISTS: dict[str, LiteralString] = {
+    "to review": "SELECT count(*) FROM ticket WHERE state = 'awaiting_merchant' AND shop_id = ANY(%(shops)s)",
+    "decided at once": "SELECT count(*) FROM ticket WHERE approved_by = 'instant_refund' AND shop_id = ANY(%(shops)s)",
+    "templates": "SELECT count(*) FROM review_template WHERE shop_id = ANY(%(shops)s)",
+    "arbitrations": "SELECT count(*) FROM ticket WHERE arbitration IS NOT NULL AND shop_id = ANY(%(shops)s)",
+    "incidents": "SELECT count(*) FROM incident WHERE shop_id = ANY(%(shops)s)",
+    "restrictions": "SELECT count(*) FROM restriction",
+}
+"""What a visitor of the demo finds in the lists of the console, by the sample shops."""
 
 
 def test_a_second_run_goes_on_and_finds_what_was_bent_meanwhile(settings: dict[str, str]) -> None:

@@ -52,7 +52,7 @@ complaints:write        -     o        -       -    -        -       -       a  
 complaints:answer       -     -        -       a    a        -       -       a        -    -
 refunds:read            o     o        a       a    a        a       -       a        o    o
 refunds:write           -     -        -       -    a        -       -       a        -    -
-ledger:read             -     -        -       -    a        a       -       a        -    -
+ledger:read             -     -        a       -    a        a       -       a        -    -
 tasks:read              -     -        -       -    a        a       -       a        -    -
 tasks:write             -     -        -       -    a        -       -       a        -    -
 incidents:read          -     o        a       a    a        a       -       a        o    -

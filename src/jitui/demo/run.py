@@ -18,6 +18,7 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.demo.audit import Findings, audit
+from jitui.demo.furnish import furnish
 from jitui.demo.home import DemoProcesses, Home, State, free_port, opened_home, own_database, write_exports, write_json
 from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, generate
 from jitui.demo.play import Day, play
@@ -199,6 +200,7 @@ async def _one_day(site: _Site, options: DemoOptions, watcher: Watcher, begun: f
         since = service.clock()
         with watcher.counting("Playing the day", len(market.events)) as advance:
             await play(day, advance)
+        await furnish(service, market, people)
         await _settled(site, watcher)
     findings = await audit(site.database_url, site.simulator_url, site.state.simulator_key)
     sample = await _sample(site, day, people)

@@ -122,6 +122,10 @@ async def issue_keys(service: Service, market: Marketplace, asking: Sequence[str
     )
 
 
+def _about(zh: str, en: str) -> dict[str, str]:
+    return {"zh": zh, "en": en}
+
+
 async def enrol_people(service: Service, people: Sequence[Person], *, now: datetime) -> None:
     """Register the sample people for the console. They have no password; the demo signs them in by a click."""
     for person in people:
@@ -152,7 +156,21 @@ def sample_people(market: Marketplace) -> tuple[Person, ...]:
         Person(f"shop{index}", Role.MERCHANT, shop_id, names[shop_id], _about("店铺后台", "the shop's desk"), True)
         for index, shop_id in enumerate(dict.fromkeys((loyal.shop_id, other.shop_id)), start=1)
     )
-    return (*buyers, *shops)
+    return (*buyers, *shops, *STAFF)
+
+
+STAFF = tuple(
+    Person(name, role, "", shown, _about(zh, en), True)
+    for name, role, shown, zh, en in (
+        ("su", Role.SUPPORT, "苏 Su", "解答为什么退或没退", "answers why it was, or was not, refunded"),
+        ("ran", Role.RISK, "冉 Ran", "管规则、限制和申诉", "policies, restrictions and appeals"),
+        ("wei", Role.OPERATOR, "魏 Wei", "处理付款、事件和仲裁", "payments, incidents and arbitrations"),
+        ("mei", Role.OPERATOR, "梅 Mei", "第二位运营，用于双人复核", "a second operator, where it takes two"),
+        ("shen", Role.AUDITOR, "沈 Shen", "只读，不改任何内容", "reads everything, changes nothing"),
+        ("guan", Role.ADMIN, "管 Guan", "管理人员和密钥", "manages people and keys"),
+    )
+)
+"""The platform's own people."""
 
 
 def open_instantly(market: Marketplace) -> list[PlannedOrder]:
@@ -179,10 +197,6 @@ def _looks_premium(buyer: Shopper) -> bool:
     cancelled = sum(past.kind == "refund_before_shipment" for past in buyer.history)
     completed = sum(past.kind == "order_completed" for past in buyer.history)
     return buyer.registered_at is not None and completed >= 8 and cancelled == 0 and not buyer.restricted
-
-
-def _about(zh: str, en: str) -> dict[str, str]:
-    return {"zh": zh, "en": en}
 
 
 def payment_id(order_id: str, number: int) -> str:

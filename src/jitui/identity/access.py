@@ -198,7 +198,9 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,
         ),
-        Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING, Permission.APPEALS_WRITE, Permission.INCIDENTS_WRITE),
+        Role.SUPPORT: _grants(
+            Reach.ANY, *_ANSWERING, Permission.LEDGER_READ, Permission.APPEALS_WRITE, Permission.INCIDENTS_WRITE
+        ),
         Role.RISK: _grants(
             Reach.ANY,
             *_ANSWERING,

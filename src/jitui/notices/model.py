@@ -179,12 +179,16 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class NoticeFilter:
-    """A page of notices, newest first; `after` is the last row of the page before."""
+    """A page of notices, newest first; `after` is the last row of the page before.
+
+    `ticket_id`: those about this ticket.
+    """
 
     state: NoticeState | None = None
     recipient: Recipient | None = None
     limit: int = 50
     after: tuple[datetime, UUID] | None = None
+    ticket_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from jitui.adapters.postgres.feed import publish_changes
 from jitui.adapters.postgres.pool import Connection, Pool, fetch, read_rows
 from jitui.identity.access import ROLE_GRANTS, Permission
-from jitui.ids import lane_of
+from jitui.ids import lane_of, lane_of_id
 from jitui.notices.model import (
     LOST,
     SHARED_MAILBOX,
@@ -190,6 +190,7 @@ SELECT ({_NOTICE})::text FROM notice n
 WHERE (%(state)s::text IS NULL OR n.state = %(state)s)
   AND (%(recipient)s::text IS NULL OR (n.recipient = %(recipient)s AND n.recipient_id = %(recipient_id)s))
   AND (%(after_at)s::timestamptz IS NULL OR (n.queued_at, n.notice_id) < (%(after_at)s, %(after_id)s::uuid))
+  AND (%(subject)s::text IS NULL OR (n.lane = %(lane)s AND n.subject = %(subject)s))
 ORDER BY n.queued_at DESC, n.notice_id DESC LIMIT %(limit)s
 """
 
@@ -299,6 +300,8 @@ class PostgresNoticeQueue:
             "state": wanted.state,
             "recipient": None if wanted.recipient is None else wanted.recipient.kind.value,
             "recipient_id": None if wanted.recipient is None else wanted.recipient.id,
+            "lane": None if wanted.ticket_id is None else lane_of_id(wanted.ticket_id),
+            "subject": None if wanted.ticket_id is None else str(wanted.ticket_id),
             "limit": wanted.limit,
         }
         return await read_rows(self._pool, _LIST, params, Notice)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
 
+from msgspec import Struct
+
 from jitui.adapters.postgres.benefits import EVERY_TICKET, read_benefit, read_dispute_rate
 from jitui.adapters.postgres.incident_list import read_incidents
 from jitui.adapters.postgres.migrate import newest_revision
@@ -67,6 +69,17 @@ WHERE (%(lane)s::smallint IS NULL OR o.lane = %(lane)s)
   AND (%(shop_id)s::text IS NULL OR o.shop_id = %(shop_id)s)
   AND (%(after_at)s::timestamptz IS NULL OR (o.placed_at, o.order_id) < (%(after_at)s, %(after_id)s::text))
 ORDER BY o.placed_at DESC, o.order_id DESC LIMIT %(limit)s
+"""
+
+# The directory names the buyer; the buyer's orders have an index, and a parcel is found by its order and waybill.
+_OWNER_OF_WAYBILL: LiteralString = """
+SELECT json_build_object('lane', lane, 'buyer_id', buyer_id)::text FROM waybill_directory WHERE waybill = %(waybill)s
+"""
+_ORDERS_OF_WAYBILL: LiteralString = """
+SELECT json_build_object('lane', o.lane, 'order_id', o.order_id)::text FROM orders o
+JOIN shipment s ON s.lane = o.lane AND s.order_id = o.order_id AND s.waybill = %(waybill)s
+WHERE o.lane = %(lane)s AND o.buyer_id = %(buyer_id)s
+ORDER BY o.placed_at DESC, o.order_id DESC
 """
 
 _INCIDENT_DETAILS: LiteralString = f"""
@@ -235,6 +248,11 @@ ORDER BY p.order_id, d.what LIMIT %(limit)s
 """
 
 
+class _Owner(Struct, frozen=True):
+    lane: int
+    buyer_id: str
+
+
 class PostgresQueries:
     """Lists by index, newest first."""
 
@@ -284,6 +302,14 @@ class PostgresQueries:
     async def incidents(self, wanted: IncidentFilter) -> Sequence[Incident]:
         """A page of incidents."""
         return await read_incidents(self._pool, wanted)
+
+    async def orders_of_waybill(self, waybill: str) -> Sequence[OrderRef]:
+        """Of the buyer who has the number now."""
+        owner = await read_rows(self._pool, _OWNER_OF_WAYBILL, {"waybill": waybill}, _Owner)
+        if not owner:
+            return ()
+        params = {"waybill": waybill, "lane": owner[0].lane, "buyer_id": owner[0].buyer_id}
+        return await read_rows(self._pool, _ORDERS_OF_WAYBILL, params, OrderRef)
 
     async def incident(self, ref: IncidentRef) -> IncidentDetails | None:
         """An incident and its log."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from jitui.aftersales.commands.execute import not_found
-from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.commands.execute import Executed, Plan, not_found
+from jitui.aftersales.commands.ship import ShipmentUpdate, plan_shipment, record_shipment
 from jitui.aftersales.model.order import LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor
 from jitui.aftersales.outcomes import Refusal, StoredResponse
@@ -56,13 +56,35 @@ async def record_rows(
     return [await _record(store, row, by, now, shop_id) for row in rows]
 
 
+async def check_rows(
+    store: Store, rows: Sequence[TrackingRow], *, by: Actor, now: datetime, shop_id: str | None = None
+) -> list[RowResult]:
+    """What would become of each row, and nothing is written. The number's other buyer is known only when it is."""
+    return [await _check(store, row, by, now, shop_id) for row in rows]
+
+
+async def _check(store: Store, row: TrackingRow, by: Actor, now: datetime, shop_id: str | None) -> RowResult:
+    ref = await store.find_order(row.order_id)
+    snapshot = None if ref is None else await store.read_order(ref)
+    own = snapshot is not None and shop_id in (None, snapshot.order.shop_id)
+    plan = plan_shipment(snapshot, _update(row, now), by, now) if snapshot is not None and own else not_found()
+    return _result(row, plan, plan.changes if isinstance(plan, Plan) else ())
+
+
 async def _record(store: Store, row: TrackingRow, by: Actor, now: datetime, shop_id: str | None) -> RowResult:
     ref = await store.find_order(row.order_id)
-    update = ShipmentUpdate(
-        row.degree, row.carrier, row.tracking_no, ShipmentSource.MERCHANT, row.happened_at or now, row.lines
-    )
+    update = _update(row, now)
     done = not_found() if ref is None else await record_shipment(store, ref, update, by=by, now=now, shop_id=shop_id)
     assert not isinstance(done, StoredResponse), "there is no Idempotency-Key"
+    return _result(row, done, done.changes if isinstance(done, Executed) else ())
+
+
+def _update(row: TrackingRow, now: datetime) -> ShipmentUpdate:
+    at = row.happened_at or now
+    return ShipmentUpdate(row.degree, row.carrier, row.tracking_no, ShipmentSource.MERCHANT, at, row.lines)
+
+
+def _result(row: TrackingRow, done: object, changes: Sequence[object]) -> RowResult:
     if isinstance(done, Refusal):
         return RowResult(row.order_id, row.tracking_no, RowOutcome.REFUSED, done.code.value, done.message, done.path)
-    return RowResult(row.order_id, row.tracking_no, RowOutcome.DONE if done.changes else RowOutcome.UNCHANGED)
+    return RowResult(row.order_id, row.tracking_no, RowOutcome.DONE if changes else RowOutcome.UNCHANGED)

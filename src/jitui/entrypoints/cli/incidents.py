@@ -10,13 +10,12 @@ import typer
 from jitui.entrypoints.cli.completing import one_of, words_of
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.incident_lines import show_lines
+from jitui.entrypoints.cli.incident_values import read_minor, read_moment, read_references, read_words
 from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Shop, direction
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from jitui.aftersales.commands.incidents import Outcome, OutcomeTold
     from jitui.aftersales.model.incident import Incident, IncidentOutcome
     from jitui.aftersales.model.ticket import Actor
@@ -146,7 +145,7 @@ def add_evidence(
     """Add evidence: words and references, never files."""
     from jitui.aftersales.commands import incidents as commands
 
-    told = commands.Evidence(_words(text, "--text"), tuple(_references(reference or ())))
+    told = commands.Evidence(read_words(text, "--text"), tuple(read_references(reference or ())))
 
     def local(service: Service, ref: IncidentRef, who: Actor) -> Awaitable[Outcome]:
         return commands.add_evidence(service.store, ref, told, by=who, now=service.clock())
@@ -180,7 +179,11 @@ def record_contact(
     from jitui.aftersales.model.incident import ContactChannel
     from jitui.entrypoints.cli.words import word_of
 
-    through, said, when = word_of(channel, tuple(ContactChannel), "CHANNEL"), _words(note, "--note"), _moment(at)
+    through, said, when = (
+        word_of(channel, tuple(ContactChannel), "CHANNEL"),
+        read_words(note, "--note"),
+        read_moment(at),
+    )
 
     def local(service: Service, ref: IncidentRef, who: Actor) -> Awaitable[Outcome]:
         now = service.clock()
@@ -215,7 +218,7 @@ def decide(
     """
     from jitui.aftersales.commands import incidents as commands
 
-    chosen, why = _outcome(outcome), _words(reason, "--reason")
+    chosen, why = _outcome(outcome), read_words(reason, "--reason")
 
     async def local(service: Service, ref: IncidentRef, who: Actor) -> Outcome:
         from jitui.aftersales.governance.loss_terms import loss_terms
@@ -247,7 +250,7 @@ def recover(
     from jitui.aftersales.commands import incidents as commands
 
     def tried(known: Incident) -> commands.RecoveryTried:
-        return commands.RecoveryTried(_minor(amount, known.currency, "--amount"), reference, note)
+        return commands.RecoveryTried(read_minor(amount, known.currency, "--amount"), reference, note)
 
     async def local(service: Service, ref: IncidentRef, who: Actor) -> Outcome:
         told = tried((await _read(service, ref)).incident)
@@ -267,7 +270,7 @@ def contest(incident: IncidentId, reason: Reason, by: By = "", as_json: Json = F
     """Contest, for a shop that called or wrote, what it is charged."""
     from jitui.aftersales.commands import incidents as commands
 
-    why = _words(reason, "--reason")
+    why = read_words(reason, "--reason")
 
     def local(service: Service, ref: IncidentRef, who: Actor) -> Awaitable[Outcome]:
         now, rules = service.clock(), service.incident_rules
@@ -310,7 +313,7 @@ def answer(
 
     if verdict not in ("upheld", "rejected"):
         raise BadInput(f"A contest is upheld or rejected, not {verdict!r}.", path="verdict")
-    text, chosen = _words(words, "--words"), None if outcome is None else _outcome(outcome)
+    text, chosen = read_words(words, "--words"), None if outcome is None else _outcome(outcome)
 
     def said(known: Incident) -> commands.ContestAnswer:
         told = None if chosen is None else _told(known, chosen, text, repaid, reference, known.version)
@@ -398,7 +401,7 @@ def _told(
 ) -> OutcomeTold:
     from jitui.aftersales.commands.incidents import OutcomeTold
 
-    minor = None if repaid is None else _minor(repaid, known.currency, "--repaid")
+    minor = None if repaid is None else read_minor(repaid, known.currency, "--repaid")
     return OutcomeTold(outcome, known.version if version is None else version, reason, minor, reference)
 
 
@@ -407,48 +410,3 @@ def _outcome(word: str) -> IncidentOutcome:
     from jitui.entrypoints.cli.words import word_of
 
     return word_of(word, tuple(IncidentOutcome), "OUTCOME")
-
-
-def _words(text: str, option: str) -> str:
-    from jitui.aftersales.model.incident import LONGEST_TEXT
-    from jitui.errors import BadInput
-
-    if not 0 < len(text.strip()) <= LONGEST_TEXT or "\x00" in text:
-        raise BadInput(f"{option} takes 1 to {LONGEST_TEXT} characters.", path=option)
-    return text.strip()
-
-
-def _references(given: Sequence[str]) -> Sequence[str]:
-    from jitui.aftersales.model.incident import LONGEST_REFERENCE, MOST_REFERENCES
-    from jitui.errors import BadInput
-
-    if len(given) > MOST_REFERENCES or any(not 0 < len(one.strip()) <= LONGEST_REFERENCE for one in given):
-        message = f"At most {MOST_REFERENCES} references, each of 1 to {LONGEST_REFERENCE} characters."
-        raise BadInput(message, path="--reference")
-    return given
-
-
-def _minor(text: str, currency: str, option: str) -> int:
-    from jitui.errors import BadInput
-    from jitui.money import from_decimal_text
-
-    minor = from_decimal_text(text, currency)
-    if minor is None or minor < 0:
-        raise BadInput(f"{option}: {text!r} is no amount of {currency}.", path=option)
-    return minor
-
-
-def _moment(text: str | None) -> datetime | None:
-    from datetime import datetime
-
-    from jitui.errors import BadInput
-
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise BadInput(f"--at takes a time with its zone, such as 2026-06-01T12:00:00Z, not {text!r}.", path="--at")
-    return at

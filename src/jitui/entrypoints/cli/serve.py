@@ -40,6 +40,8 @@ def serve(
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
     )
+    if sample_people:
+        _require_loopback(settings.host)
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
         _require_policy(settings, url)
@@ -50,6 +52,20 @@ def serve(
             stack.enter_context(kept_running("worker", command, tell=worker.tell))
         extra = partial(console_handlers, one_click=sample_people)
         serve_http(settings, url, processes=processes, extra=extra, worker=worker)
+
+
+def _require_loopback(host: str) -> None:
+    """Raises BadInput for an address at which others than this machine's own people could sign in by a click."""
+    from ipaddress import ip_address
+
+    from jitui.errors import BadInput
+
+    try:
+        is_own = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_own = False
+    if not is_own:
+        raise BadInput("Sample people sign in on this machine alone: 127.0.0.1, ::1 or localhost.", path="--host")
 
 
 def _require_policy(settings: Settings, url: str) -> None:

@@ -1,38 +1,41 @@
-"""The buyer's pages: orders, a refund request, and a ticket until it is refunded."""
+"""The buyer's pages: orders and a refund request; the ticket and restrictions have modules of their own."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID
 
 from litestar import Router, get, post
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath
 from litestar.response import Response
 
 from jitui.aftersales.commands.execute import Executed, IdempotentReply
-from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
-from jitui.aftersales.commands.review import withdraw
 from jitui.aftersales.model.order import captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
-from jitui.aftersales.model.view import TicketView, view_ticket, without_staff
+from jitui.aftersales.model.ticket import Reason
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
-from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
-from jitui.entrypoints.console.access import known_text, needs, own_order, own_ticket, pages_of
+from jitui.aftersales.ports import OrderFilter, OrderRef
+from jitui.entrypoints.console.access import known_text, needs, own_order, pages_of
 from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
 from jitui.entrypoints.console.buyer_restrictions import open_appeal, restrictions_page
+from jitui.entrypoints.console.buyer_ticket import (
+    accept_part,
+    add_to_arbitration,
+    ask_platform,
+    decline_part,
+    stop_asking_platform,
+    ticket_news,
+    ticket_page,
+    withdraw_ticket,
+)
 from jitui.entrypoints.console.cursor import read_place
-from jitui.entrypoints.console.progress import FINAL_STATES, steps_of
-from jitui.entrypoints.console.start import Form, seen_version
+from jitui.entrypoints.console.start import Form
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
-from jitui.entrypoints.console.why import explained, shop_name, version_of
+from jitui.entrypoints.console.why import shop_name
 from jitui.entrypoints.console.words import REVIEW_REASONS
 from jitui.entrypoints.cursor import to_cursor
 from jitui.identity.access import Permission, Role
-from jitui.ids import lane_of_id
 
 ORDERS_PER_PAGE = 10
 
@@ -104,42 +107,6 @@ async def ask(visit: Visiting, data: Form) -> Response[str]:
     return go_to(f"/buyer/tickets/{ticket_id}")
 
 
-@get("/tickets/{ticket_id:uuid}", opt=needs(Permission.TICKETS_READ))
-async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
-    """The ticket, on a page that updates itself until the ticket is final."""
-    return await _ticket_page(visit, await own_ticket(visit, ticket_id), ticket_id)
-
-
-@get("/tickets/{ticket_id:uuid}/news", opt=needs(Permission.TICKETS_READ))
-async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromPath[UUID]) -> Response[str]:
-    """The changing part of the page, or 204 when it has not changed."""
-    snapshot = await own_ticket(visit, ticket_id)
-    if request.query_params.get("seen") == version_of(view_ticket(snapshot, ticket_id)):
-        return Response("", status_code=204)
-    return show(visit, "buyer/_ticket.html", **await _ticket_values(visit, snapshot, ticket_id))
-
-
-@post("/tickets/{ticket_id:uuid}/withdraw", opt=needs(Permission.REFUND_REQUESTS_WRITE), status_code=303)
-async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
-    """Withdraw the request while the shop has not decided."""
-    snapshot = await own_ticket(visit, ticket_id)
-    reader, now = visit.reader, visit.service.clock()
-    done = await withdraw(
-        visit.service.store,
-        TicketRef(lane_of_id(ticket_id), ticket_id),
-        Acting(
-            Actor(ActorKind.BUYER, reader.subject_id),
-            now,
-            seen_version(data) if data.get("version") else None,
-            buyer_id=reader.subject_id,
-        ),
-    )
-    if isinstance(done, Refusal):
-        snapshot = await own_ticket(visit, ticket_id)
-        return await _ticket_page(visit, snapshot, ticket_id, refusal=done)
-    return go_to(f"/buyer/tickets/{ticket_id}")
-
-
 async def _ask_page(
     visit: Visit, snapshot: OrderSnapshot, chosen: RefundRequest, *, refusal: Refusal | None = None
 ) -> Page:
@@ -178,35 +145,6 @@ async def _check_part(visit: Visit, checked: object) -> Page:
     )
 
 
-async def _ticket_page(
-    visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, *, refusal: Refusal | None = None
-) -> Page:
-    values = await _ticket_values(visit, snapshot, ticket_id)
-    status_code = 200 if refusal is None else 409
-    return show(visit, "buyer/ticket.html", status_code=status_code, refusal=refusal, **values)
-
-
-async def _ticket_values(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID) -> dict[str, Any]:
-    view = without_staff(view_ticket(snapshot, ticket_id), shop=False)
-    return {
-        "view": view,
-        "shop": await shop_name(visit, view.shop_id),
-        "steps": steps_of(view),
-        "explanation": await explained(visit, ticket_id),
-        "review_reasons": REVIEW_REASONS,
-        "rejection": _rejection(view),
-        "seen": version_of(view),
-        "final": view.state in FINAL_STATES,
-        "now": visit.service.clock(),
-        "on_timeout": snapshot.ticket(ticket_id).on_timeout,
-    }
-
-
-def _rejection(view: TicketView) -> str:
-    """The shop's reason for the rejection."""
-    return next((str(event.detail.get("reason", "")) for event in view.timeline if event.why == "rejected"), "")
-
-
 ROUTER = Router(
     "/buyer",
     route_handlers=[
@@ -217,6 +155,11 @@ ROUTER = Router(
         ticket_page,
         ticket_news,
         withdraw_ticket,
+        accept_part,
+        decline_part,
+        ask_platform,
+        stop_asking_platform,
+        add_to_arbitration,
         restrictions_page,
         open_appeal,
     ],

@@ -20,7 +20,7 @@ from jitui.identity.people import installation_secret
 CSRF_COOKIE = "jitui_csrf"
 TOKEN_FIELD = "_csrf_token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_FORM = "application/x-www-form-urlencoded"
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def protected_forms(app: ASGIApp) -> ASGIApp:
@@ -58,7 +58,7 @@ async def _refuse_others(request: ConsoleRequest, token: str) -> None:
     if is_foreign(request):
         raise PermissionDeniedException("Another site sent this.")
     sent = ""
-    if request.content_type[0] == _FORM:
+    if request.content_type[0] in _FORMS:
         sent = str((await request.form()).get(TOKEN_FIELD, ""))
     if not hmac.compare_digest(sent.encode("utf-8", "surrogatepass"), token.encode()):
         raise PermissionDeniedException("The form is not of this session.")

@@ -14,7 +14,19 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.console import account, benefit, buyer, merchant, openid, operations, published, risk, start
+from jitui.entrypoints.console import (
+    account,
+    benefit,
+    buyer,
+    cases,
+    merchant,
+    openid,
+    operations,
+    published,
+    risk,
+    search,
+    start,
+)
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
@@ -30,6 +42,7 @@ from jitui.entrypoints.console.visit import (
 from jitui.entrypoints.http.headers import guard_answer
 
 LARGEST_FORM_BYTES = 100_000
+AREAS = ("account", "buyer", "merchant", "operations", "platform", "risk", "support")
 ASSETS = ("vendor/tabler.min.css", "vendor/htmx.min.js", "console.css", "console.js", "theme.js", "icon.svg")
 
 
@@ -58,6 +71,8 @@ def console_handlers(*, one_click: bool = False, live_for: timedelta | None = No
             operations.ROUTER,
             risk.ROUTER,
             benefit.ROUTER,
+            search.ROUTER,
+            cases.ROUTER,
             no_such_page,
         ],
         dependencies={"visit": Provide(visit, sync_to_thread=False)},
@@ -110,7 +125,7 @@ def _files() -> frozenset[str]:
 @get(
     [
         "/{page:str}",
-        *(f"/{part}/{{rest:path}}" for part in ("account", "buyer", "merchant", "operations", "platform", "risk")),
+        *(f"/{area}/{{rest:path}}" for area in AREAS),
     ]
 )
 async def no_such_page() -> None:

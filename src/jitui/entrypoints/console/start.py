@@ -45,6 +45,21 @@ LONGEST_CODE = 100
 _YEAR_SECONDS = 365 * 86_400
 
 
+def _(message: str) -> str:
+    return message
+
+
+TOUR = (
+    _("As the first buyer, ask for a refund of an order that has not shipped, and watch the money arrive."),
+    _("As the shop, open that ticket: it says that the platform decided, and that the goods must not be shipped."),
+    _("As the second buyer, ask for a refund. It goes to the shop: under To review it is approved, or rejected."),
+    _("Ship and ask at once: the buyer's form in one window, the shop's tracking number in another. One of them wins."),
+    _("As support, search the order by its number, open the ticket and read why, with every value."),
+    _("Under Incidents, see goods that left although they were refunded; as an operator, decide who bears the loss."),
+)
+"""What a visitor of the demo can try, in order."""
+
+
 @get("/")
 async def start(visit: Visiting, request: ConsoleRequest) -> Page:
     """What this is, and the way in for each role."""
@@ -178,6 +193,7 @@ async def start_page(
         refusal=refusal,
         name=name,
         next_path=next_path,
+        tour=TOUR,
     )
 
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from urllib.parse import urlencode
 
 from litestar.exceptions import ValidationException
@@ -29,6 +30,43 @@ def _(message: str) -> str:
     return message
 
 
+class Column(StrEnum):
+    """A column of the list that can be left out; when it was requested and the order are always shown."""
+
+    STATE = "state"
+    APPROVED_BY = "approved_by"
+    REASON = "reason"
+    AMOUNT = "amount"
+    TIME = "time"
+    DEADLINE = "deadline"
+    BUYER = "buyer"
+    TICKET = "ticket"
+
+
+USUAL_COLUMNS = (Column.STATE, Column.APPROVED_BY, Column.REASON, Column.AMOUNT, Column.TIME)
+COLUMN_NAMES = {
+    Column.STATE: _("State"),
+    Column.APPROVED_BY: _("Approved by"),
+    Column.REASON: _("Reason"),
+    Column.AMOUNT: _("Amount"),
+    Column.TIME: _("Time to refund"),
+    Column.DEADLINE: _("Deadline"),
+    Column.BUYER: _("Buyer"),
+    Column.TICKET: _("Ticket"),
+}
+SORTS = {
+    TicketSort.REQUESTED_AT: _("When it was requested"),
+    TicketSort.EXPIRES_AT: _("Deadline"),
+    TicketSort.AMOUNT: _("Amount"),
+    TicketSort.STATE: _("State"),
+}
+"""What the list can be sorted by."""
+NO_COLUMNS = "-"
+COLUMN_FIELD = "column."
+CHOOSING = "choose"
+"""A form that chooses columns says so, because a box that is not ticked is not sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListQuery:
     """The filters of a merchant's list; days are calendar days in the platform's time zone."""
@@ -40,7 +78,24 @@ class ListQuery:
     order_id: str = ""
     sort: TicketSort = TicketSort.REQUESTED_AT
     direction: SortOrder = SortOrder.DESC
+    columns: tuple[Column, ...] = USUAL_COLUMNS
     after: str = ""
+
+    def has(self, column: str) -> bool:
+        """Whether the list shows a column."""
+        return column in self.columns
+
+    def sorted_by(self, sort: str) -> str:
+        """The link that sorts by a column: the other way round where the list is sorted by it already."""
+        other = SortOrder.ASC if self.direction is SortOrder.DESC else SortOrder.DESC
+        direction = other if self.sort == sort else SortOrder.DESC
+        return self.link(sort=TicketSort(sort), direction=direction)
+
+    def aria_sort(self, sort: str) -> str:
+        """How a screen reader says that the list is sorted by a column."""
+        return (
+            {SortOrder.ASC: "ascending", SortOrder.DESC: "descending"}[self.direction] if self.sort == sort else "none"
+        )
 
     def link(self, path: str = "/merchant/tickets", **changed: object) -> str:
         """The link to this list with some filters changed; then it begins with the first page."""
@@ -53,6 +108,7 @@ class ListQuery:
             "order": wanted.order_id,
             "sort": wanted.sort if wanted.sort is not TicketSort.REQUESTED_AT else "",
             "direction": wanted.direction if wanted.direction is not SortOrder.DESC else "",
+            "columns": (",".join(wanted.columns) or NO_COLUMNS) if wanted.columns != USUAL_COLUMNS else "",
             "after": wanted.after,
         }
         query = urlencode({name: str(value) for name, value in pairs.items() if value})
@@ -84,10 +140,22 @@ def read_query(params: Mapping[str, str]) -> ListQuery:
             order_id=order_id[:200],
             sort=TicketSort(params.get("sort") or TicketSort.REQUESTED_AT),
             direction=SortOrder(params.get("direction") or SortOrder.DESC),
+            columns=_columns(params),
             after=params.get("after", ""),
         )
     except ValueError as error:
         raise ValidationException from error
+
+
+def _columns(params: Mapping[str, str]) -> tuple[Column, ...]:
+    """Those of the link or of the form, in the list's own order. Raises ValueError for one that there is not."""
+    if params.get(CHOOSING):
+        return tuple(column for column in Column if params.get(COLUMN_FIELD + column))
+    if not params.get("columns"):
+        return USUAL_COLUMNS
+    named = params["columns"]
+    chosen = {Column(name) for name in named.split(",")} if named != NO_COLUMNS else set()
+    return tuple(column for column in Column if column in chosen)
 
 
 def _day(text: str) -> date | None:

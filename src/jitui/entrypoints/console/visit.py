@@ -20,6 +20,7 @@ from litestar.enums import MediaType
 from litestar.params import SkipValidation
 from litestar.response import Response
 from litestar.utils.scope.state import ScopeState
+from msgspec import json
 
 from jitui.aftersales.model.ticket import TicketState
 from jitui.bootstrap import Service
@@ -41,6 +42,7 @@ ACCOUNT = "/account"
 _OWN_HOMES = {
     Role.BUYER: "/buyer/orders",
     Role.MERCHANT: "/merchant/tickets",
+    Role.SUPPORT: "/search",
     Role.RISK: "/risk/policies",
     Role.OPERATOR: "/operations/tasks",
     Role.AUDITOR: "/operations/tasks",
@@ -218,6 +220,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
         "day": speech.day,
         "duration": speech.duration,
         "number": speech.number,
+        "fact": lambda value: value if isinstance(value, str) else json.encode(value).decode(),
     }
     return environment
 

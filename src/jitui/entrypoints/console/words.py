@@ -18,6 +18,7 @@ from jitui.aftersales.model.review import RejectionCode
 from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.shipping_risks import RiskKind
+from jitui.entrypoints.console.case_words import CASE_WORDS
 from jitui.entrypoints.console.operations_words import OPERATIONS_WORDS
 from jitui.entrypoints.console.policy_words import POLICY_WORDS
 from jitui.identity.access import Role
@@ -30,6 +31,7 @@ def _(message: str) -> str:
 
 
 WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
+    **CASE_WORDS,
     Role: {
         Role.BUYER: _("Buyer"),
         Role.MERCHANT: _("Merchant"),

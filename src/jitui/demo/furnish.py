@@ -1,0 +1,111 @@
+"""After the day: something in every list of the sample shops, so that a visitor of the demo finds no empty page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jitui.aftersales.commands.arbitration import escalate
+from jitui.aftersales.commands.incidents import BuyerContact, Evidence, add_evidence, record_contact
+from jitui.aftersales.commands.on_ticket import Acting
+from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.commands.review import Rejection, reject
+from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.governance.review_templates import ReviewTemplate
+from jitui.aftersales.incident_list import IncidentFilter
+from jitui.aftersales.model.incident import ContactChannel
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.review import EvidenceItem, RejectionCode
+from jitui.aftersales.model.ticket import Actor, ActorKind, Reason, Ticket, TicketState
+from jitui.aftersales.ports import IncidentRef, TicketFilter, TicketRef
+from jitui.bootstrap import Service
+from jitui.demo.marketplace import Marketplace, PlannedOrder
+from jitui.demo.stock import open_instantly
+from jitui.identity.access import Role
+from jitui.identity.people import Person
+from jitui.ids import lane_of_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Shop:
+    """A sample shop and who acts for it."""
+
+    service: Service
+    person: Person
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(ActorKind.MERCHANT, self.person.name)
+
+
+async def furnish(service: Service, market: Marketplace, people: Sequence[Person]) -> None:
+    """Templates, a rejection with the platform asked to decide, and an incident, for each sample shop."""
+    named = {person.subject_id for person in people}
+    for person in people:
+        if person.role is Role.MERCHANT:
+            shop = _Shop(service, person)
+            free = [o for o in open_instantly(market) if o.shop_id == person.subject_id and o.buyer_id not in named]
+            await _template(shop)
+            await _incident(shop, free[::2])
+            await _arbitration(shop, free[1::2])
+
+
+async def _template(shop: _Shop) -> None:
+    now, words = shop.service.clock(), "商品已按您的要求定制。 The goods are made for this order already."
+    row = ReviewTemplate(shop.person.subject_id, "made-to-order", RejectionCode.MADE_TO_ORDER, words, now, "demo")
+    await shop.service.review_templates.put(row)
+
+
+async def _arbitration(shop: _Shop, spare: Sequence[PlannedOrder]) -> None:
+    """One of the waiting requests is rejected, and its buyer asks the platform; another is left to review."""
+    service, now = shop.service, shop.service.clock()
+    waiting = await _waiting(shop)
+    for order in spare:
+        if len(waiting) > 1:
+            break
+        await _ask(service, order)
+        waiting = await _waiting(shop)
+    if not waiting:
+        return
+    ticket = waiting[0]
+    ref = TicketRef(ticket.lane, ticket.ticket_id)
+    shown = (EvidenceItem("聊天记录 The chat of this morning"),)
+    packed = Rejection(RejectionCode.OTHER, "已打包 Packed already", shown)
+    await reject(service.store, ref, packed, Acting(shop.actor, now))
+    buyer = Acting(Actor(ActorKind.BUYER, ticket.buyer_id), now)
+    days = service.settings.arbitration_answer_days
+    await escalate(service.store, ref, "还没有发货 Nothing has left yet", shown, buyer, answer_days=days)
+
+
+async def _waiting(shop: _Shop) -> Sequence[Ticket]:
+    await shop.service.ticket_list.fill()
+    wanted = TicketFilter(shop_id=shop.person.subject_id, state=TicketState.AWAITING_MERCHANT, limit=2)
+    return (await shop.service.queries.tickets(wanted)).tickets
+
+
+async def _ask(service: Service, order: PlannedOrder) -> None:
+    request = RefundRequest(order.buyer_id, order.order_id, Reason.NO_LONGER_WANTED, ())
+    await request_refund(service.store, await service.decision_settings(), request, now=service.clock())
+
+
+async def _incident(shop: _Shop, spare: Sequence[PlannedOrder]) -> None:
+    """Goods with a label are refunded at once, and the carrier takes them all the same."""
+    service, shop_id = shop.service, shop.person.subject_id
+    for order in spare:
+        if await service.queries.incidents(IncidentFilter(shop_id=shop_id, limit=1)):
+            break
+        found, now = await service.store.find_order(order.order_id), service.clock()
+        if found is None:
+            continue
+        number = f"DEMO-{order.order_id}"
+        label = ShipmentUpdate(ShipmentStatus.LABEL_PRINTED, "SF", number, ShipmentSource.MERCHANT, now)
+        await record_shipment(service.store, found, label, by=shop.actor, now=now)
+        await _ask(service, order)
+        scan = ShipmentUpdate(ShipmentStatus.PICKED_UP, "SF", number, ShipmentSource.CARRIER, now)
+        await record_shipment(service.store, found, scan, by=Actor(ActorKind.CARRIER, "SF"), now=now)
+    for incident in await service.queries.incidents(IncidentFilter(shop_id=shop_id, limit=1)):
+        ref, by, now = IncidentRef(lane_of_id(incident.incident_id), incident.incident_id), shop.actor, service.clock()
+        said = Evidence("网点称已拦截 The depot says that it stopped the parcel.")
+        await add_evidence(service.store, ref, said, by=by, now=now)
+        contact = BuyerContact(ContactChannel.PLATFORM_CHAT, "买家愿意退回 The buyer will send it back.", now)
+        await record_contact(service.store, ref, contact, by=by, now=now)
