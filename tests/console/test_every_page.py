@@ -19,7 +19,7 @@ from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, OPERATOR, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
-from tests.console.operators import AUDITOR, LI, failed, refunding, staffed
+from tests.console.operators import AUDITOR, LI, failed, refund_of, staffed
 from tests.console.pages import Page, Visitor
 from tests.console.policies import ADA, BO, policies_at_work
 
@@ -30,7 +30,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s")
 async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIterator[tuple[Visitor, str]]:
     """Every page in every shape, each with a visitor who may see it."""
     await market.order(PREMIUM, "A-1", [("登山杖", 1, 12900), ("速干衣", 3, 9800)], freight_minor=600)
-    await market.order(PREMIUM, "A-2", [("水壶", 1, 8900)])
+    paid = await market.order(PREMIUM, "A-2", [("水壶", 1, 8900)])
     await market.order(NEWCOMER, "B-1", [("睡垫", 1, 15900)])
     instant, reviewed = await market.ask(PREMIUM, "A-2"), await market.ask(NEWCOMER, "B-1")
     rejected, escalated, offered = await in_review(market)
@@ -38,7 +38,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     await market.restricted(NEWCOMER)
     await market.contested(NEWCOMER, await market.restricted(NEWCOMER))
     await staffed(market)
-    declined, queued = await failed(market, "A-3"), await refunding(market, "A-4")
+    declined, sent = await failed(market, "A-3"), await refund_of(market, paid)
     texts = await policies_at_work(market)
     pages: list[tuple[Person | None, list[str]]] = [
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
@@ -76,7 +76,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/operations/refunds",
                 "/operations/refunds?state=succeeded",
                 f"/operations/refunds/{declined}",
-                f"/operations/refunds/{queued}",
+                f"/operations/refunds/{sent}",
                 "/operations/tasks",
                 "/operations/tasks?state=resolved",
                 "/operations/reconciliation",

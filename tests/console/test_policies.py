@@ -79,7 +79,12 @@ async def test_a_text_is_written_checked_and_kept(market: Marketplace, visit: Vi
     assert path == TEXT
     text = await market.service.policies.find_text(LIVE.id, "3")
     assert text is not None and text.document == NEXT and text.pushed_by == "ada"
+    listed = [
+        row for row in (await visitor.see(POLICIES)).text.split("unshipped-instant-refund ") if row.startswith("3 ")
+    ]
+    assert "Draft" in listed[0]
     page = await visitor.see(TEXT)
+    assert "Draft" in page.text
     assert "under CN¥200.00" in page.text and "order.paid_minor < limit_minor" in page.text
 
 

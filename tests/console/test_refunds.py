@@ -31,6 +31,7 @@ from tests.console.operators import (
     staffed,
 )
 from tests.console.pages import Page, Visitor, visiting
+from tests.console.policies import ADA, enrolled
 
 PAID = {"reference": "BANK-7", "amount": "129.00", "note": "By hand.", "confirmed": "yes"}
 STALE = "Somebody changed this refund since you opened it."
@@ -133,7 +134,7 @@ async def test_a_failed_refund_is_read_and_sent_again(market: Marketplace, visit
     page = await visitor.see(page_of(refund_id))
     assert "The provider has refused it for good." in page.text
     assert "card closed" in page.text
-    assert "Kept for the order" in page.text and "Owed to the buyer" in page.text
+    assert "Held for the order" in page.text and "Owed to the buyer" in page.text
     assert "captured" not in page.text, "the order's other postings are not about this refund"
     assert forms_of(page) == {"retry", "settle"}
     refused = await act(visitor, refund_id, "retry")
@@ -239,9 +240,10 @@ async def test_what_is_under_way_is_left_alone(market: Marketplace, visit: Visit
     assert forms_of(page) == set()
 
 
-async def test_support_and_auditors_read_and_change_nothing(market: Marketplace, visit: Visit) -> None:
+async def test_risk_support_and_auditors_read_and_change_nothing(market: Marketplace, visit: Visit) -> None:
     refund_id = await failed(market, "A-1")
-    for person, ledger in ((SUPPORT, False), (AUDITOR, True)):
+    await enrolled(market)
+    for person, ledger in ((ADA, False), (SUPPORT, True), (AUDITOR, True)):
         visitor = await visit(person)
         page = await visitor.see(page_of(refund_id))
         assert forms_of(page) == set()

@@ -78,23 +78,13 @@ def _print(found: dict[str, object]) -> None:
 def state_of_text(
     text: PolicyText, found: InForce | None, were_live: frozenset[str], proposals: Sequence[Proposal]
 ) -> str:
-    """Where a text is in its life: replaced only what was live once."""
-    if found is not None:
-        scheduled = {row.sha256 for row in found.scheduled}
-        if text.sha256 == found.live.sha256:
-            return "live"
-        if found.canary is not None and text.sha256 == found.canary.sha256:
-            return f"canary {found.canary.canary_percent} %"
-        if text.sha256 in scheduled:
-            return "scheduled"
-        if found.shadow is not None and text.sha256 == found.shadow.sha256:
-            return "shadow"
-    if text.retired_at is not None:
-        return "retired"
-    for one in proposals:
-        if one.kind == "policy" and one.policy.sha256 == text.sha256:
-            return "approved" if one.state == "approved" else "proposed"
-    return "replaced" if text.sha256 in were_live else "draft"
+    """Where a text is in its life, with the share of a canary."""
+    from jitui.aftersales.governance.text_states import TextState, state_of
+
+    state = state_of(text, found, were_live, proposals)
+    if state is TextState.CANARY and found is not None and found.canary is not None:
+        return f"canary {found.canary.canary_percent} %"
+    return state.value
 
 
 def list_confirmations(*, as_json: bool) -> None:

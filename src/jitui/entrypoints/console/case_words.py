@@ -10,7 +10,6 @@ from jitui.aftersales.ledger import Account, Cause
 from jitui.aftersales.lookup import IdKind
 from jitui.aftersales.model.incident import ContactChannel, EntryKind, IncidentOutcome, IncidentState
 from jitui.aftersales.model.order import DisputeState, ShipmentSource, ShipmentStatus
-from jitui.aftersales.model.refund import AttemptState
 from jitui.aftersales.model.review import ArbitrationState, AtFault, RefundBorneBy
 from jitui.aftersales.model.ticket import Basis
 from jitui.notices.model import NoticeKind, NoticeState, RecipientKind
@@ -29,13 +28,6 @@ CASE_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         IdKind.INCIDENT: _("An incident"),
         IdKind.WAYBILL: _("A tracking number"),
         IdKind.BUYER: _("A buyer"),
-    },
-    AttemptState: {
-        AttemptState.SENDING: _("Being sent"),
-        AttemptState.PENDING: _("Accepted by the provider"),
-        AttemptState.UNKNOWN: _("Being checked with the provider"),
-        AttemptState.SUCCEEDED: _("Paid back"),
-        AttemptState.DECLINED: _("Refused by the provider"),
     },
     ShipmentStatus: {
         ShipmentStatus.LABEL_PRINTED: _("Label printed"),
@@ -116,6 +108,7 @@ CASE_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
     RecipientKind: {
         RecipientKind.BUYER: _("Buyer"),
         RecipientKind.SHOP: _("The shop"),
+        RecipientKind.OPERATOR: _("An operator"),
     },
     NoticeKind: {
         NoticeKind.REQUEST_RECEIVED: _("The request was taken in"),
@@ -124,11 +117,16 @@ CASE_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         NoticeKind.REFUNDED: _("The money has arrived"),
         NoticeKind.RESTRICTED: _("Instant refunds are restricted"),
         NoticeKind.APPEAL_ANSWERED: _("The appeal was answered"),
+        NoticeKind.ARBITRATION_OPENED: _("The platform was asked to decide"),
+        NoticeKind.ARBITRATION_DECIDED: _("The platform has decided"),
         NoticeKind.REVIEW_ASKED: _("A request waits for the shop"),
         NoticeKind.REVIEW_REMINDER: _("The deadline is near"),
         NoticeKind.STOP_SHIP: _("Do not ship these goods"),
         NoticeKind.INCIDENT_OPENED: _("Goods left after the refund"),
+        NoticeKind.EVIDENCE_ASKED: _("Evidence is asked for"),
+        NoticeKind.INCIDENT_DECIDED: _("An incident was decided"),
         NoticeKind.COMPLAINT_ANSWERED: _("The complaint was answered"),
+        NoticeKind.TASK_OPENED: _("A task needs a person"),
     },
     NoticeState: {
         NoticeState.PENDING: _("To be sent"),
@@ -186,3 +184,6 @@ CAUSES: Mapping[Cause, str] = {
     Cause.INCIDENT_WRITTEN_OFF: _("The recovery has ended: the rest is written off"),
 }
 """Why money moved, in the words of the books (`aftersales.ledger.FLOWS`)."""
+
+ACCOUNT_WORDS: Mapping[str, str] = {account.partition(":")[0]: word for account, word in CASE_WORDS[Account].items()}
+"""The names of accounts by what stands before the colon, after which an account names its provider or funder."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from jitui.aftersales.ledger import Account, Cause
 from jitui.aftersales.model.refund import AttemptState
 from jitui.aftersales.model.task import TaskKind, TaskState
 from jitui.entrypoints.console.task_words import KIND_WORDS, STATE_WORDS
@@ -45,22 +44,3 @@ OPERATIONS_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
     TaskKind: KIND_WORDS,
     TaskState: STATE_WORDS,
 }
-
-POSTING_WORDS: Mapping[str, str] = {
-    Cause.GRANTED: _("The refund was approved"),
-    Cause.PAID: _("The provider paid the refund"),
-    Cause.UNPAID: _("The provider took the refund back"),
-    Cause.SETTLED: _("An operator settled it by hand"),
-    Cause.PAID_AGAIN: _("The provider paid it a second time"),
-    Cause.PAID_BACK: _("The second payment came back"),
-}
-"""The texts for the causes of money that are about one refund."""
-
-ACCOUNT_WORDS: Mapping[str, str] = {
-    Account.PROVIDER_CLEARING.partition(":")[0]: _("Held by the provider"),
-    Account.ESCROW: _("Kept for the order"),
-    Account.BUYER_PAYABLE: _("Owed to the buyer"),
-    Account.MANUAL_PAYOUT: _("Paid by hand"),
-    Account.BUYER_RECEIVABLE: _("To be got back from the buyer"),
-}
-"""The names of the accounts that these causes have; what stands after a colon is the provider."""

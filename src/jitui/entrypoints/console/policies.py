@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -17,11 +18,12 @@ from jitui.aftersales.governance import rollout
 from jitui.aftersales.governance.confirmations import Confirmation, ConfirmRefusal
 from jitui.aftersales.governance.pauses import Lifter, LiftRefusal, lift_pause, propose_lift
 from jitui.aftersales.governance.policies import PolicyText
-from jitui.aftersales.governance.proposals import NOT_CLOSED, Proposal
-from jitui.aftersales.governance.publication import Authority, InForce, LogAction, Stage, in_force
+from jitui.aftersales.governance.proposals import MOST_OPEN, NOT_CLOSED, Proposal
+from jitui.aftersales.governance.publication import Authority, InForce, LogAction, Stage, in_force, once_live
 from jitui.aftersales.governance.publishing import NotAlone
 from jitui.aftersales.governance.registry import Pause, Scope
 from jitui.aftersales.governance.shadowing import ShadowNow, shadow_now
+from jitui.aftersales.governance.text_states import TextState, state_of
 from jitui.entrypoints.console.access import may, needs
 from jitui.entrypoints.console.audit_words import ACTION_WORDS
 from jitui.entrypoints.console.start import Form
@@ -172,12 +174,23 @@ async def standing_now(visit: Visit) -> InForce | None:
     return in_force(reading.entries, reading.read_at)
 
 
+async def states_of(visit: Visit, texts: Sequence[PolicyText]) -> Mapping[str, TextState]:
+    """Where each text is in its life, by its hash."""
+    service = visit.service
+    read_at = (await service.policies.standing()).read_at
+    log = tuple(await service.policies.log())
+    waiting = await service.proposals.list(states=NOT_CLOSED, limit=MOST_OPEN)
+    standing, were_live = in_force(log, read_at), once_live(log, read_at)
+    return {text.sha256: state_of(text, standing, were_live, waiting) for text in texts}
+
+
 async def _page(visit: Visit, tried: Tried | None = None, *, status_code: int = 200) -> Page:
     service, now = visit.service, visit.service.clock()
     found = await standing_now(visit)
     shadow: ShadowNow | None = None
     if found is not None and found.shadow is not None:
         shadow = await shadow_now(service.policies, service.queries)
+    texts = await service.policies.texts(limit=ROWS)
     guards = () if found is None or found.canary is None else await service.canary_guards.seen(found.canary.publication)
     return show(
         visit,
@@ -189,7 +202,8 @@ async def _page(visit: Visit, tried: Tried | None = None, *, status_code: int = 
         proposals=await service.proposals.list(states=NOT_CLOSED, limit=ROWS),
         confirmations=await service.confirmations.open(limit=ROWS),
         pauses=await service.registry.pauses(now),
-        texts=await service.policies.texts(limit=ROWS),
+        texts=texts,
+        states=await states_of(visit, texts),
         log=await service.policies.publications(before=None, limit=ROWS),
         tried=tried,
         scopes=tuple(Scope),
@@ -201,6 +215,7 @@ async def _page(visit: Visit, tried: Tried | None = None, *, status_code: int = 
         may_stop=may(visit, Permission.POLICIES_STOP),
         may_write=may(visit, Permission.POLICIES_WRITE),
         may_confirm=may(visit, Permission.POLICIES_APPROVE),
+        may_read_tickets=may(visit, Permission.TICKETS_READ),
         may_pause=may(visit, Permission.PAUSES_WRITE),
         path_of_text=path_of_text,
         now=now,

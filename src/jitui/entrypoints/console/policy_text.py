@@ -35,6 +35,7 @@ from jitui.entrypoints.console.policies import (
     path_of_text,
     reason_in,
     standing_now,
+    states_of,
 )
 from jitui.entrypoints.console.policy_proposal import MOMENT_NEEDED, PERCENT_NEEDED, moment_in, percent_in
 from jitui.entrypoints.console.start import Form
@@ -190,15 +191,13 @@ async def _page(
     *,
     status_code: int = 200,
 ) -> Page:
-    standing = await standing_now(visit)
-    stages = {} if standing is None else {"live": standing.live, "canary": standing.canary, "shadow": standing.shadow}
     return show(
         visit,
         "risk/text.html",
         status_code=status_code,
         text=text,
         checked=await check_text(visit, _candidate(text)),
-        stages=[name for name, row in stages.items() if row is not None and row.sha256 == text.sha256],
+        state=(await states_of(visit, [text]))[text.sha256],
         path=path_of_text(text),
         tried=tried,
         sent=sent or {},

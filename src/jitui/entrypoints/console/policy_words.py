@@ -12,6 +12,7 @@ from jitui.aftersales.governance.proposals import ProposalKind, ProposalRefusal,
 from jitui.aftersales.governance.publication import Authority, LogAction, Stage
 from jitui.aftersales.governance.publishing import BlockerCode, NotAlone
 from jitui.aftersales.governance.rollout import StepRefusal
+from jitui.aftersales.governance.text_states import TextState
 
 
 def _(message: str) -> str:
@@ -45,6 +46,17 @@ POLICY_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         GuardMetric.MONEY_OUT: _("Money paid out, in minor units"),
         GuardMetric.SHARE_INSTANT: _("Approved at once"),
         GuardMetric.REPEAT_REQUESTS: _("Requests of the same buyer again"),
+    },
+    TextState: {
+        TextState.LIVE: _("Live"),
+        TextState.CANARY: _("Canary"),
+        TextState.SCHEDULED: _("Scheduled"),
+        TextState.SHADOW: _("In shadow"),
+        TextState.RETIRED: _("Retired"),
+        TextState.APPROVED: _("Approved"),
+        TextState.PROPOSED: _("Proposed"),
+        TextState.REPLACED: _("Replaced"),
+        TextState.DRAFT: _("Draft"),
     },
     ProposalKind: {
         ProposalKind.POLICY: _("A policy"),

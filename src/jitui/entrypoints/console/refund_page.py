@@ -22,7 +22,7 @@ from jitui.aftersales.operations.refunds import RefundAction, RefundDetails, rea
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, RefundRef
 from jitui.entrypoints.console.access import may, needs
-from jitui.entrypoints.console.operations_words import ACCOUNT_WORDS, POSTING_WORDS
+from jitui.entrypoints.console.case_words import ACCOUNT_WORDS, CAUSES
 from jitui.entrypoints.console.start import Form
 from jitui.entrypoints.console.visit import Page, Visit, Visiting, go_to, show
 from jitui.identity.access import Permission
@@ -174,7 +174,7 @@ async def _page(
         situation=situation_of(details, rules.providers),
         takes_two=rules.takes_two(refund),
         postings=await _postings(visit, details) if may(visit, Permission.LEDGER_READ) else None,
-        posting_words=POSTING_WORDS,
+        posting_words=CAUSES,
         account_words=ACCOUNT_WORDS,
         seen=seen_of(refund),
         form=form,
