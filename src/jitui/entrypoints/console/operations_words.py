@@ -16,7 +16,6 @@ def _(message: str) -> str:
 
 
 _LINKS = (
-    ("/search", _("Search"), Permission.TICKETS_READ),
     ("/support/incidents", _("Incidents"), Permission.INCIDENTS_READ),
     ("/operations/live", _("Live"), Permission.METRICS_READ),
     ("/operations/tasks", _("Tasks"), Permission.TASKS_READ),
