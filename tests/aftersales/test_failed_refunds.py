@@ -27,10 +27,11 @@ LATER = NOW + timedelta(minutes=5)
 
 async def failures(market: Market) -> Sequence[OperatorTask]:
     """The tasks about failed refunds, newest first."""
+    wanted = TaskFilter(limit=1000)
     if isinstance(market.store, MemoryStore):
-        found = await market.store.tasks()
+        found = await market.store.tasks(wanted)
     else:
-        found = await PostgresTasks(market.pool).list(TaskFilter(limit=1000))
+        found = await PostgresTasks(market.pool).list(wanted)
     return [task for task in found if task.kind is TaskKind.REFUND_FAILED]
 
 

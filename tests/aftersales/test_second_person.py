@@ -254,7 +254,7 @@ async def test_a_provider_that_pays_while_a_proposal_waits_is_a_task(market: Mar
 
 async def tasks_of(market: Market) -> Sequence[OperatorTask]:
     if isinstance(market.store, MemoryStore):
-        return await market.store.tasks()
+        return await market.store.tasks(TaskFilter())
     return await PostgresTasks(market.pool).list(TaskFilter())
 
 

@@ -53,10 +53,10 @@ async def signed_in(opened: Window, person: Person) -> Page:
 async def write(opened: Window, page: Page) -> None:
     """A mistake is told with its place while it is written; a fact is completed; the text is kept."""
     await page.get_by_role("link", name="Write a text").click()
-    text = page.get_by_label("Text", exact=True)
+    text = page.get_by_role("textbox", name="Text", exact=True)
     await text.fill(NEXT.replace("order.paid_minor < limit_minor", "order.paid_minorr < limit_minor"))
     await expect(page.get_by_text("The text has a mistake").first).to_be_visible()
-    await text.fill("# order.pai")
+    await text.fill("# order.paid_m")
     await expect(page.get_by_role("option", name="order.paid_minor")).to_be_visible()
     await text.press("ArrowDown")
     await text.press("Enter")

@@ -69,7 +69,7 @@
     list.className = "completions";
     list.id = `${area.id}-completions`;
     list.setAttribute("role", "listbox");
-    list.setAttribute("aria-label", area.labels[0]?.textContent ?? "");
+    list.setAttribute("aria-label", area.dataset.completionsName);
     list.hidden = true;
     area.after(list);
     area.setAttribute("aria-controls", list.id);
