@@ -20,7 +20,7 @@ async def test_a_policy_from_the_editor_to_live_by_two_people(site: Site) -> Non
     async with chromium() as browser, window(browser, site.url, "en") as hers, window(browser, site.url, "en") as his:
         ada, bo = await signed_in(hers, ADA), await signed_in(his, BO)
         await write(hers, ada)
-        await ada.get_by_label("Why").first.fill("The limit is lower.")
+        await ada.get_by_label("Your reason").first.fill("The limit is lower.")
         await ada.get_by_role("button", name="Propose", exact=True).click()
         await expect(ada.get_by_text("You proposed this. Somebody else approves it.")).to_be_visible()
         await bo.reload()
@@ -37,7 +37,7 @@ async def test_a_policy_from_the_editor_to_live_by_two_people(site: Site) -> Non
         assert live is not None and (live.version, live.approved_by) == ("3", "bo")
         await bo.get_by_role("link", name="Policies", exact=True).first.click()
         await bo.locator("summary", has_text="Roll back").press("Enter")
-        await bo.get_by_label("Why").first.fill("Incidents.")
+        await bo.get_by_label("Your reason").first.fill("Incidents.")
         await bo.get_by_role("button", name="Roll back version 3").press("Enter")
         await expect(bo.get_by_text("To be confirmed by a second person")).to_be_visible()
         await his.keep("policies-rolled-back-en")

@@ -25,7 +25,7 @@ _RECENT = _(
 )
 
 POLICY_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
-    Stage: {Stage.SHADOW: _("In shadow"), Stage.CANARY: _("Canary"), Stage.LIVE: _("Live")},
+    Stage: {Stage.SHADOW: _("In shadow"), Stage.CANARY: _("Canary"), Stage.LIVE: _("In force")},
     LogAction: {
         LogAction.PUBLISH: _("Published"),
         LogAction.ROLL_BACK: _("Rolled back to"),
@@ -48,7 +48,7 @@ POLICY_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         GuardMetric.REPEAT_REQUESTS: _("Requests of the same buyer again"),
     },
     TextState: {
-        TextState.LIVE: _("Live"),
+        TextState.LIVE: _("In force"),
         TextState.CANARY: _("Canary"),
         TextState.SCHEDULED: _("Scheduled"),
         TextState.SHADOW: _("In shadow"),
