@@ -110,7 +110,7 @@ async def test_a_long_list_is_paged_and_an_auditor_only_reads(market: Marketplac
     [
         (LI, "/operations/tasks", ["live", "tasks", "refunds", "reconciliation"]),
         (AUDITOR, "/operations/tasks", ["live", "tasks", "refunds", "reconciliation", "audit"]),
-        (SUPPORT, "/account", ["refunds"]),
+        (SUPPORT, "/search", ["refunds"]),
     ],
 )
 async def test_everybody_of_the_platform_comes_to_pages_of_their_own(
@@ -118,7 +118,7 @@ async def test_everybody_of_the_platform_comes_to_pages_of_their_own(
 ) -> None:
     visitor = await visit()
     start = await visitor.see("/")
-    assert "For the platform" in start.text and person.display_name in start.text
+    assert person.display_name in start.text
     done = await visitor.send("/", "/sign-in/sample", name=person.name, next="")
     assert done.headers["location"] == home
     page = await visitor.see("/policy")

@@ -56,9 +56,7 @@ TOUR = (
     _("Ship and ask at once: the buyer's form in one window, the shop's tracking number in another. One of them wins."),
     _("As support, search the order by its number, open the ticket and read why, with every value."),
     _("Under Incidents, see goods that left although they were refunded; as an operator, decide who bears the loss."),
-    _(
-        "As risk, write a policy with another limit under Policies, and propose it with a canary; an operator approves."
-    ),
+    _("As risk, write a policy with another limit under Policies, and propose it with a canary; an operator approves."),
     _("As risk, start the canary, and see under Policies what its guards count; end it, or publish the text."),
     _("As an operator, watch requests and money under Live, and look after what needs a person under Tasks."),
 )
