@@ -22,10 +22,11 @@ from jitui.aftersales.model.view import TicketView, view_ticket, without_staff
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
 from jitui.entrypoints.console.access import needs, own_ticket
-from jitui.entrypoints.console.merchant_forms import LONGEST_REASON, EvidenceForm, clean, read_evidence
+from jitui.entrypoints.console.merchant_forms import LONGEST_REASON, EvidenceForm, read_evidence
 from jitui.entrypoints.console.merchant_ticket import NO_EVIDENCE
 from jitui.entrypoints.console.progress import FINAL_STATES, steps_of
 from jitui.entrypoints.console.start import Form, seen_version
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import explained, shop_name, version_of
 from jitui.entrypoints.console.words import REVIEW_REASONS
@@ -83,7 +84,7 @@ async def decline_part(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -
 @post("/tickets/{ticket_id:uuid}/arbitration", opt=needs(Permission.REFUND_REQUESTS_WRITE), status_code=303)
 async def ask_platform(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """Ask the platform to decide, after a rejection."""
-    snapshot, reason, form = await own_ticket(visit, ticket_id), clean(data.get("reason", "")), read_evidence(data)
+    snapshot, reason, form = await own_ticket(visit, ticket_id), one_line(data.get("reason", "")), read_evidence(data)
     problem = form.problem()
     if not 0 < len(reason) <= LONGEST_REASON:
         problem = _("Please write in up to 500 characters why the shop is wrong.")

@@ -13,6 +13,7 @@ from jitui.aftersales.governance.registry import Coverage, Scope
 from jitui.aftersales.outcomes import Refusal
 from jitui.entrypoints.console.access import needs
 from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.typed import several_lines
 from jitui.entrypoints.console.visit import Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import shop_name
 from jitui.identity.access import Permission
@@ -47,7 +48,7 @@ async def coverage(visit: Visiting) -> Page:
 @post("/coverage/complaints", opt=needs(Permission.COMPLAINTS_WRITE), status_code=303)
 async def complain(visit: Visiting, data: Form) -> Response[str]:
     """Complain about the coverage; the platform answers by a deadline."""
-    reason = "".join(sign for sign in data.get("reason", "") if sign.isprintable() or sign == "\n").strip()
+    reason = several_lines(data.get("reason", ""))
     if not reason or len(reason) > LONGEST_COMPLAINT:
         problem = _("Please write why, in up to 2,000 characters: the platform reads it.")
         return await _page(visit, written=reason, problem=visit.speech.say(problem), status_code=422)

@@ -15,6 +15,7 @@ from jitui.aftersales.model.incident import (
     ContactChannel,
     IncidentOutcome,
 )
+from jitui.entrypoints.console.typed import one_line, several_lines
 from jitui.money import from_decimal_text
 
 
@@ -29,12 +30,12 @@ _AHEAD = timedelta(minutes=5)
 
 def words_in(data: Mapping[str, str], name: str) -> str:
     """A text of several lines without characters that nobody sees; empty when it is too long."""
-    text = "".join(sign for sign in data.get(name, "") if sign.isprintable() or sign == "\n").strip()
+    text = several_lines(data.get(name, ""))
     return text if len(text) <= LONGEST_TEXT else ""
 
 
 def _line(data: Mapping[str, str], name: str) -> str:
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in data.get(name, "")).split())
+    return one_line(data.get(name, ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from jitui.aftersales.governance.review_templates import ReviewTemplate
 from jitui.aftersales.model.order import LineUnits
 from jitui.aftersales.model.review import EvidenceItem, RejectionCode
 from jitui.aftersales.model.ticket import TicketLine
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.http.fields import URL_OR_NONE_PATTERN
 
 LONGEST_REASON = 500
@@ -22,11 +23,6 @@ UNITS_FIELD = "units."
 
 def _(message: str) -> str:
     return message
-
-
-def clean(text: str) -> str:
-    """The text as one line of printable characters."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ class RejectForm:
 def read_rejection(data: Mapping[str, str]) -> RejectForm:
     """The fields of a rejection."""
     names = ("code", "reason", "evidence", "address", "carrier", "tracking_no")
-    return RejectForm(*(clean(data.get(name, "")) for name in names))
+    return RejectForm(*(one_line(data.get(name, "")) for name in names))
 
 
 def from_template(template: ReviewTemplate) -> RejectForm:
@@ -102,7 +98,7 @@ def from_template(template: ReviewTemplate) -> RejectForm:
 
 def read_evidence(data: Mapping[str, str]) -> EvidenceForm:
     """The fields of a piece of evidence."""
-    return EvidenceForm(clean(data.get("evidence", "")), clean(data.get("address", "")))
+    return EvidenceForm(one_line(data.get("evidence", "")), one_line(data.get("address", "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +133,4 @@ def read_offer(data: Mapping[str, str]) -> OfferForm:
         for name, text in data.items()
         if name.startswith(UNITS_FIELD)
     }
-    return OfferForm(units, clean(data.get("reason", "")))
+    return OfferForm(units, one_line(data.get("reason", "")))

@@ -30,12 +30,12 @@ from jitui.entrypoints.console.cursor import begins
 from jitui.entrypoints.console.merchant_forms import (
     LONGEST_REASON,
     RejectForm,
-    clean,
     from_template,
     read_rejection,
 )
 from jitui.entrypoints.console.merchant_ticket import Command
 from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import shop_name
 from jitui.entrypoints.list_cursor import TICKETS
@@ -210,7 +210,7 @@ async def templates(visit: Visiting) -> Page:
 @post("/templates", opt=needs(Permission.TICKETS_WRITE), status_code=303)
 async def put_template(visit: Visiting, data: Form) -> Response[str]:
     """Create or replace a template."""
-    name, code, reason = (clean(data.get(field, "")) for field in ("name", "code", "reason"))
+    name, code, reason = (one_line(data.get(field, "")) for field in ("name", "code", "reason"))
     problem = None
     if why_no_id(name) is not None:
         problem = _("A name has 1 to 128 characters, without spaces and slashes.")

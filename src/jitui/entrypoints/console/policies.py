@@ -27,6 +27,7 @@ from jitui.aftersales.governance.text_states import TextState, state_of
 from jitui.entrypoints.console.access import may, needs
 from jitui.entrypoints.console.audit_words import ACTION_WORDS
 from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.console.visit import Page, Visit, Visiting, go_to, show
 from jitui.identity.access import Permission
 from jitui.text import why_no_id
@@ -65,11 +66,6 @@ def path_of_proposal(proposal_id: UUID) -> str:
     return f"{PATH}/proposals/{proposal_id}"
 
 
-def reason_in(data: dict[str, str], field: str = "reason") -> str:
-    """The words of a form on one line, without what nobody sees."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in data.get(field, "")).split())
-
-
 @get("/policies", opt=needs(Permission.POLICIES_READ))
 async def policies(visit: Visiting) -> Page:
     """What is in force, what waits for somebody, the texts and the log."""
@@ -79,7 +75,7 @@ async def policies(visit: Visiting) -> Page:
 @post("/policies/roll-back", opt=needs(Permission.POLICIES_STOP), status_code=303)
 async def roll_back(visit: Visiting, data: Form) -> Response[str]:
     """Bring back the text that was live before the one that was seen live."""
-    service, reason = visit.service, reason_in(data)
+    service, reason = visit.service, one_line(data.get("reason", ""))
     if not _is_reason(reason):
         return await _refused(visit, "roll_back", reason, REASON_NEEDED)
     done = await rollout.roll_back(
@@ -91,7 +87,7 @@ async def roll_back(visit: Visiting, data: Form) -> Response[str]:
 @post("/policies/stop", opt=needs(Permission.POLICIES_STOP), status_code=303)
 async def stop(visit: Visiting, data: Form) -> Response[str]:
     """End the canary or the shadow that was seen."""
-    service, reason = visit.service, reason_in(data)
+    service, reason = visit.service, one_line(data.get("reason", ""))
     stage, publication = _stage(data.get("stage", "")), _number(data.get("publication", ""))
     if not _is_reason(reason):
         return await _refused(visit, stage.value, reason, REASON_NEEDED)
@@ -109,7 +105,7 @@ async def stop(visit: Visiting, data: Form) -> Response[str]:
 @post("/policies/cancel", opt=needs(Permission.POLICIES_STOP), status_code=303)
 async def cancel(visit: Visiting, data: Form) -> Response[str]:
     """Call a scheduled publication off."""
-    service, reason, number = visit.service, reason_in(data), _number(data.get("publication", ""))
+    service, reason, number = visit.service, one_line(data.get("reason", "")), _number(data.get("publication", ""))
     if not _is_reason(reason):
         return await _refused(visit, f"cancel-{number}", reason, REASON_NEEDED)
     done = await rollout.cancel(service.policies, number, by=visit.reader.name, now=service.clock(), reason=reason)
@@ -129,7 +125,12 @@ async def confirm(visit: Visiting, confirmation_id: FromPath[UUID]) -> Response[
 @post("/policies/pauses", opt=needs(Permission.PAUSES_WRITE), status_code=303)
 async def set_pause(visit: Visiting, data: Form) -> Response[str]:
     """Stop instant refunds for a place, at once."""
-    service, reason, scope, ref = visit.service, reason_in(data), _scope(data), data.get("ref", "").strip()
+    service, reason, scope, ref = (
+        visit.service,
+        one_line(data.get("reason", "")),
+        _scope(data),
+        data.get("ref", "").strip(),
+    )
     if not _is_reason(reason):
         return await _refused(visit, "pause", reason, REASON_NEEDED)
     if (scope is Scope.PLATFORM) != (ref == "") or (ref and why_no_id(ref) is not None):
@@ -143,7 +144,7 @@ async def set_pause(visit: Visiting, data: Form) -> Response[str]:
 @post("/policies/pauses/lift", opt=needs(Permission.PAUSES_WRITE), status_code=303)
 async def end_pause(visit: Visiting, data: Form) -> Response[str]:
     """Lift a pause where one person may, and propose to lift it where two people approve."""
-    service, reason, place = visit.service, reason_in(data), (_scope(data), data.get("ref", ""))
+    service, reason, place = visit.service, one_line(data.get("reason", "")), (_scope(data), data.get("ref", ""))
     step = f"lift-{place[0].value}-{place[1]}"
     if not _is_reason(reason):
         return await _refused(visit, step, reason, REASON_NEEDED)

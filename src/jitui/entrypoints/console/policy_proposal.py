@@ -27,8 +27,9 @@ from jitui.aftersales.governance.publishing import Blocked, Blocker
 from jitui.aftersales.governance.rollout import publish_approved, start_canary
 from jitui.aftersales.model.refund import same_person
 from jitui.entrypoints.console.access import may, needs
-from jitui.entrypoints.console.policies import LONGEST_REASON, PATH, REASON_NEEDED, Tried, path_of_proposal, reason_in
+from jitui.entrypoints.console.policies import LONGEST_REASON, PATH, REASON_NEEDED, Tried, path_of_proposal
 from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.console.visit import Page, Visit, Visiting, go_to, show
 from jitui.identity.access import Permission
 
@@ -52,7 +53,7 @@ async def proposal(visit: Visiting, proposal_id: FromPath[UUID]) -> Page:
 @post("/policies/proposals/{proposal_id:uuid}/approve", opt=needs(Permission.POLICIES_APPROVE), status_code=303)
 async def approve(visit: Visiting, proposal_id: FromPath[UUID], data: Form) -> Response[str]:
     """Approve what was read: the page's form has its hash."""
-    note, seen, service = reason_in(data, "note"), data.get("content_hash", ""), visit.service
+    note, seen, service = one_line(data.get("note", "")), data.get("content_hash", ""), visit.service
     if not _HASH.fullmatch(seen) or len(note) > LONGEST_REASON:
         raise ValidationException
     done = await service.proposals.approve(
@@ -69,13 +70,13 @@ async def approve(visit: Visiting, proposal_id: FromPath[UUID], data: Form) -> R
 @post("/policies/proposals/{proposal_id:uuid}/reject", opt=needs(Permission.POLICIES_APPROVE), status_code=303)
 async def reject(visit: Visiting, proposal_id: FromPath[UUID], data: Form) -> Response[str]:
     """Close it without doing what it proposes."""
-    return await _close(visit, proposal_id, ProposalState.REJECTED, reason_in(data))
+    return await _close(visit, proposal_id, ProposalState.REJECTED, one_line(data.get("reason", "")))
 
 
 @post("/policies/proposals/{proposal_id:uuid}/withdraw", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def withdraw(visit: Visiting, proposal_id: FromPath[UUID], data: Form) -> Response[str]:
     """Take one's own proposal back."""
-    return await _close(visit, proposal_id, ProposalState.WITHDRAWN, reason_in(data))
+    return await _close(visit, proposal_id, ProposalState.WITHDRAWN, one_line(data.get("reason", "")))
 
 
 @post("/policies/proposals/{proposal_id:uuid}/schedule", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)

@@ -33,12 +33,12 @@ from jitui.entrypoints.console.policies import (
     Tried,
     path_of_proposal,
     path_of_text,
-    reason_in,
     standing_now,
     states_of,
 )
 from jitui.entrypoints.console.policy_proposal import MOMENT_NEEDED, PERCENT_NEEDED, moment_in, percent_in
 from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.identity.access import Permission
 from jitui.policy import Policy
@@ -105,7 +105,7 @@ async def policy_text(visit: Visiting, policy_id: FromPath[str], version: FromPa
 @post("/policies/texts/{policy_id:str}/{version:str}/propose", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def propose_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str], data: Form) -> Response[str]:
     """Propose a text to a second person."""
-    text, service, reason = await _text(visit, policy_id, version), visit.service, reason_in(data)
+    text, service, reason = await _text(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
     moment_text, percent_text = data.get("effective_at", ""), data.get("percent", "").strip() or "0"
     moment, percent = moment_in(visit, moment_text), percent_in(percent_text)
     problem = _problem(reason)
@@ -139,7 +139,7 @@ async def publish_text(visit: Visiting, policy_id: FromPath[str], version: FromP
 @post("/policies/texts/{policy_id:str}/{version:str}/shadow", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def shadow_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str], data: Form) -> Response[str]:
     """Let a text decide beside the live policy, without effect."""
-    text, service, reason = await _text(visit, policy_id, version), visit.service, reason_in(data)
+    text, service, reason = await _text(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
     if problem := _problem(reason):
         return await _refused(visit, text, "shadow", data, problem)
     done = await start_shadow(service.policies, text, by=visit.reader.name, now=service.clock(), reason=reason)
@@ -151,7 +151,7 @@ async def shadow_text(visit: Visiting, policy_id: FromPath[str], version: FromPa
 @post("/policies/texts/{policy_id:str}/{version:str}/retire", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def retire_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str], data: Form) -> Response[str]:
     """End a text for good."""
-    text, service, reason = await _text(visit, policy_id, version), visit.service, reason_in(data)
+    text, service, reason = await _text(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
     if problem := _problem(reason):
         return await _refused(visit, text, "retire", data, problem)
     done = await retire(service.policies, text, by=visit.reader.name, now=service.clock(), reason=reason)
@@ -178,7 +178,7 @@ def _problem(reason: str) -> str:
 async def _refused(
     visit: Visit, text: PolicyText, step: str, data: dict[str, str], problem: str, *, status_code: int = 422
 ) -> Page:
-    tried = Tried(step, reason_in(data), visit.speech.say(problem))
+    tried = Tried(step, one_line(data.get("reason", "")), visit.speech.say(problem))
     return await _page(visit, text, tried, data, status_code=status_code)
 
 

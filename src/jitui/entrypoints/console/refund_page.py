@@ -24,6 +24,7 @@ from jitui.aftersales.ports import OrderRef, RefundRef
 from jitui.entrypoints.console.access import may, needs
 from jitui.entrypoints.console.case_words import ACCOUNT_WORDS, CAUSES
 from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.console.visit import Page, Visit, Visiting, go_to, show
 from jitui.identity.access import Permission
 from jitui.ids import lane_of_id
@@ -118,13 +119,8 @@ def _action(text: str) -> RefundAction:
 
 
 def _form(data: Mapping[str, str]) -> RefundForm:
-    reference, amount, note = (_clean(data.get(name, "")) for name in ("reference", "amount", "note"))
+    reference, amount, note = (one_line(data.get(name, "")) for name in ("reference", "amount", "note"))
     return RefundForm(reference, amount, note, data.get("confirmed") == "yes")
-
-
-def _clean(text: str) -> str:
-    """The text as one line of printable characters."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _seen(data: Mapping[str, str]) -> RefundSeen:

@@ -20,8 +20,9 @@ from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.shipping_risks import RiskFilter, RiskKind, ShippingRisk
 from jitui.entrypoints.console.access import needs, own_ticket
 from jitui.entrypoints.console.cursor import read_place
-from jitui.entrypoints.console.merchant_forms import LONGEST_WAYBILL, clean
+from jitui.entrypoints.console.merchant_forms import LONGEST_WAYBILL
 from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import shop_name
 from jitui.entrypoints.cursor import to_cursor
@@ -76,7 +77,7 @@ def _problem_of_number(tracking_no: str, carrier: str) -> str | None:
 
 def read_parcel(data: Mapping[str, str]) -> ParcelForm:
     """The fields of a tracking number."""
-    return ParcelForm(*(clean(data.get(name, "")) for name in ("order_id", "carrier", "tracking_no")))
+    return ParcelForm(*(one_line(data.get(name, "")) for name in ("order_id", "carrier", "tracking_no")))
 
 
 @get("/shipping", opt=needs(Permission.INCIDENTS_READ))
@@ -109,7 +110,7 @@ async def answer_stop_ship(visit: Visiting, ticket_id: FromPath[UUID], data: For
     except ValueError as error:
         raise ValidationException from error
     gone = outcome is StopShipOutcome.ALREADY_GONE
-    tracking_no, carrier = (clean(data.get(name, "")) if gone else "" for name in ("tracking_no", "carrier"))
+    tracking_no, carrier = (one_line(data.get(name, "")) if gone else "" for name in ("tracking_no", "carrier"))
     problem = _problem_of_number(tracking_no, carrier) if gone else None
     if problem is not None:
         return await shipping_page(visit, problem=problem, status_code=422)

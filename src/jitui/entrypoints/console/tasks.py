@@ -21,6 +21,7 @@ from jitui.entrypoints.console.cursor import begins
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.start import Form
 from jitui.entrypoints.console.task_words import WHAT_TO_DO
+from jitui.entrypoints.console.typed import one_line
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.list_cursor import TASKS
 from jitui.identity.access import Permission
@@ -87,7 +88,7 @@ async def tasks_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
 async def end_task(visit: Visiting, task_id: FromPath[UUID], data: Form) -> Response[str]:
     """End a task with the reason; one that was ended already keeps its first reason, and the page says whose."""
     query = read_query(dict(parse_qsl(urlsplit(data.get("back", "")).query)))
-    note = " ".join("".join(sign if sign.isprintable() else " " for sign in data.get("note", "")).split())
+    note = one_line(data.get("note", ""))
     if not 0 < len(note) <= LONGEST_NOTE:
         problem = visit.speech.say(_("Please write what became of it, in up to 500 characters."))
         return await _page(visit, query, ending=Ending(task_id, note, problem), status_code=422)
