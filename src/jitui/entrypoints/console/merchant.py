@@ -59,15 +59,7 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
 @get("/tickets.csv", opt=needs(Permission.TICKETS_READ))
 async def tickets_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
     """The list of tickets as a CSV file."""
-    return Stream(
-        csv_of(visit, read_query(request.query_params)),
-        media_type="text/csv; charset=utf-8",
-        headers={
-            "content-disposition": 'attachment; filename="tickets.csv"',
-            "cache-control": "no-store",
-            "x-content-type-options": "nosniff",
-        },
-    )
+    return csv_of(visit, read_query(request.query_params))
 
 
 ROUTER = Router(

@@ -125,12 +125,8 @@ async def confirm(visit: Visiting, confirmation_id: FromPath[UUID]) -> Response[
 @post("/policies/pauses", opt=needs(Permission.PAUSES_WRITE), status_code=303)
 async def set_pause(visit: Visiting, data: Form) -> Response[str]:
     """Stop instant refunds for a place, at once."""
-    service, reason, scope, ref = (
-        visit.service,
-        one_line(data.get("reason", "")),
-        _scope(data),
-        data.get("ref", "").strip(),
-    )
+    service, reason = visit.service, one_line(data.get("reason", ""))
+    scope, ref = _scope(data), data.get("ref", "").strip()
     if not _is_reason(reason):
         return await _refused(visit, "pause", reason, REASON_NEEDED)
     if (scope is Scope.PLATFORM) != (ref == "") or (ref and why_no_id(ref) is not None):

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from urllib.parse import urlencode
 
 from litestar.exceptions import ValidationException
+from litestar.response import Stream
 
-from jitui.aftersales.model.sorting import Place, SortOrder
+from jitui.aftersales.model.sorting import SortOrder
 from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketFilter
 from jitui.aftersales.ticket_list import TicketSort, place_of
+from jitui.entrypoints.console.csv_file import BATCH, CsvRow, csv_file
+from jitui.entrypoints.console.cursor import begins
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.visit import Visit
 from jitui.entrypoints.list_cursor import TICKETS
 from jitui.money import to_decimal_text
-from jitui.text import for_spreadsheet
 
 TICKETS_PER_PAGE = 25
-CSV_BATCH = 500
 
 
 def _(message: str) -> str:
@@ -177,12 +176,16 @@ async def page_of(visit: Visit, query: ListQuery) -> tuple[Sequence[Ticket], str
     return shown, TICKETS.after(place_of(shown[-1], wanted.sort), wanted.sort, wanted.order)
 
 
-async def csv_of(visit: Visit, query: ListQuery) -> AsyncIterator[bytes]:
-    """The whole filtered list as CSV, in batches, with a byte order mark for spreadsheets."""
-    yield "\ufeff".encode() + _csv_rows([_headings(visit.speech)])
-    wanted = replace(_filter(visit, replace(query, after="")), limit=CSV_BATCH)
+def csv_of(visit: Visit, query: ListQuery) -> Stream:
+    """The whole filtered list as a CSV file."""
+    wanted = _filter(visit, replace(query, after=""))
+    return csv_file("tickets.csv", _headings(visit.speech), _batches(visit, wanted))
+
+
+async def _batches(visit: Visit, wanted: TicketFilter) -> AsyncIterator[Iterable[CsvRow]]:
+    wanted = replace(wanted, limit=BATCH)
     while batch := (await visit.service.queries.tickets(wanted)).tickets:
-        yield _csv_rows([_csv_row(visit.speech, ticket) for ticket in batch])
+        yield [_csv_row(visit.speech, ticket) for ticket in batch]
         wanted = replace(wanted, after=place_of(batch[-1], wanted.sort))
 
 
@@ -196,19 +199,12 @@ def _filter(visit: Visit, query: ListQuery) -> TicketFilter:
         requested_until=_midnight(visit, query.until + timedelta(days=1)) if query.until else None,
         sort=query.sort,
         order=query.direction,
-        after=_begins(query) if query.after else None,
+        after=begins(TICKETS, query.after, query.sort, query.direction),
     )
 
 
 def _midnight(visit: Visit, day: date) -> datetime:
     return datetime.combine(day, time.min, visit.service.settings.time_zone)
-
-
-def _begins(query: ListQuery) -> Place:
-    try:
-        return TICKETS.place(query.after, query.sort, query.direction)
-    except ValueError as error:
-        raise ValidationException from error
 
 
 def _headings(speech: Speech) -> list[str]:
@@ -245,9 +241,3 @@ def _csv_row(speech: Speech, ticket: Ticket) -> list[str]:
         ),
         f"{seconds:.3f}" if seconds is not None else "",
     ]
-
-
-def _csv_rows(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows([[for_spreadsheet(cell) for cell in row] for row in rows])
-    return text.getvalue().encode()
