@@ -226,3 +226,10 @@ def _reminder(
     at = deadline - REMIND_BEFORE
     given = incident.reminded_at is not None and incident.reminded_at >= at
     return [] if given else [(at, kind)]
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text can be a reference: a number, or an address on the web, without a program in it."""
+    scheme, sign, _ = text.partition("://")
+    has_program = text.split(":")[0].lower() in ("javascript", "data")
+    return not has_program and (not sign or scheme.lower() in ("http", "https"))

@@ -56,7 +56,7 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
         visit,
         "buyer/orders.html",
         snapshots=[snapshot for snapshot in snapshots if snapshot is not None],
-        shops={order.shop_id: await shop_name(visit, order.shop_id) for order in shown},
+        shops={shop_id: await shop_name(visit, shop_id) for shop_id in {order.shop_id for order in shown}},
         askable=askable,
         restrictions=len(restrictions),
         restricted=any(row.stands(visit.service.clock()) for row in restrictions),

@@ -14,6 +14,7 @@ from jitui.aftersales.model.incident import (
     MOST_REFERENCES,
     ContactChannel,
     IncidentOutcome,
+    is_reference,
 )
 from jitui.entrypoints.console.typed import one_line, several_lines
 from jitui.money import from_decimal_text
@@ -57,15 +58,9 @@ class EvidenceTyped:
             return TOO_LONG
         if len(found) > MOST_REFERENCES or any(len(one) > LONGEST_REFERENCE for one in found):
             return _("At most ten references, each on a line of its own with up to 500 characters.")
-        if any(not _is_reference(one) for one in found):
+        if any(not is_reference(one) for one in found):
             return _("A reference is a number, or an address that begins with https:// or http://.")
         return None
-
-
-def _is_reference(text: str) -> bool:
-    scheme, sign, _rest = text.partition("://")
-    has_program = text.split(":")[0].lower() in ("javascript", "data")
-    return not has_program and (not sign or scheme.lower() in ("http", "https"))
 
 
 def read_evidence(data: Mapping[str, str]) -> EvidenceTyped:

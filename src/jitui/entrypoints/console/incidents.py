@@ -56,7 +56,7 @@ async def incidents(visit: Visiting, request: ConsoleRequest) -> Page:
         "incidents.html",
         home=_home(visit),
         rows=rows,
-        shops={row.shop_id: await shop_name(visit, row.shop_id) for row in rows},
+        shops={shop_id: await shop_name(visit, shop_id) for shop_id in {row.shop_id for row in rows}},
         state=state,
         states=tuple(IncidentState),
         is_first=place is None,

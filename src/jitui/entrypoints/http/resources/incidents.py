@@ -33,6 +33,7 @@ from jitui.aftersales.model.incident import (
     ContactChannel,
     IncidentOutcome,
     IncidentState,
+    is_reference,
 )
 from jitui.aftersales.model.sorting import SortOrder
 from jitui.aftersales.outcomes import RefusalCode
@@ -211,7 +212,8 @@ async def add_incident_evidence(request: RequestContext, incident_id: FromPath[s
     sent, service = await read_body(request, IncidentEvidenceSent), request.service
     faults = FaultCollector()
     for place, reference in enumerate(sent.references):
-        _check_reference(faults, f"references[{place}]", reference)
+        if not is_reference(reference):
+            faults.add(f"references[{place}]", "Expected a number, or an address that begins with https:// or http://")
     faults.settle()
     by = request.actor_for(sent.acting_for, sent.person)
     told = Evidence(sent.text, sent.references)
@@ -405,13 +407,6 @@ async def _done(request: RequestContext, incident_id: str, sent: object, command
 def _ref(incident_id: str) -> IncidentRef | None:
     known = read_uuid(incident_id)
     return IncidentRef(lane_of_id(known), known) if known is not None else None
-
-
-def _check_reference(faults: FaultCollector, path: str, reference: str) -> None:
-    """A reference is a number or an address on the web, without a program in it."""
-    scheme, sign, _ = reference.partition("://")
-    if reference.split(":")[0].lower() in ("javascript", "data") or (sign and scheme.lower() not in ("http", "https")):
-        faults.add(path, "Expected a number, or an address that begins with https:// or http://")
 
 
 HANDLERS = (
