@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -157,37 +157,42 @@ async def end_pause(visit: Visiting, data: Form) -> Response[str]:
 async def _after(visit: Visit, step: str, reason: str, done: object) -> Response[str]:
     """Back to the page, which says why where nothing was done."""
     if isinstance(done, StrEnum):
-        return await _refused(visit, step, reason, visit.speech.word(done), status_code=409)
+        return await _page(visit, Tried(step, reason, visit.speech.word(done)), status_code=409)
     return go_to(PATH)
 
 
-async def _refused(visit: Visit, step: str, reason: str, problem: str, *, status_code: int = 422) -> Page:
-    return await _page(visit, Tried(step, reason, visit.speech.say(problem)), status_code=status_code)
+async def _refused(visit: Visit, step: str, reason: str, problem: str) -> Page:
+    return await _page(visit, Tried(step, reason, visit.speech.say(problem)), status_code=422)
 
 
-async def standing_now(visit: Visit) -> InForce | None:
-    """What decides now, by the database's clock."""
-    reading = await visit.service.policies.standing()
-    return in_force(reading.entries, reading.read_at)
+@dataclass(frozen=True, slots=True)
+class PolicyLog:
+    """What decides now and what was live, by the database's clock, and the proposals that are not closed."""
+
+    standing: InForce | None
+    were_live: frozenset[str]
+    waiting: Sequence[Proposal]
+
+    def state_of(self, text: PolicyText) -> TextState:
+        """Where a text is in its life."""
+        return state_of(text, self.standing, self.were_live, self.waiting)
 
 
-async def states_of(visit: Visit, texts: Sequence[PolicyText]) -> Mapping[str, TextState]:
-    """Where each text is in its life, by its hash."""
-    service = visit.service
-    read_at = (await service.policies.standing()).read_at
-    log = tuple(await service.policies.log())
-    waiting = await service.proposals.list(states=NOT_CLOSED, limit=MOST_OPEN)
-    standing, were_live = in_force(log, read_at), once_live(log, read_at)
-    return {text.sha256: state_of(text, standing, were_live, waiting) for text in texts}
+async def read_log(visit: Visit) -> PolicyLog:
+    """Read the log and the proposals once, for all texts of a page."""
+    policies, read_at = visit.service.policies, (await visit.service.policies.standing()).read_at
+    log = tuple(await policies.log())
+    waiting = await visit.service.proposals.list(states=NOT_CLOSED, limit=MOST_OPEN)
+    return PolicyLog(in_force(log, read_at), once_live(log, read_at), waiting)
 
 
 async def _page(visit: Visit, tried: Tried | None = None, *, status_code: int = 200) -> Page:
     service, now = visit.service, visit.service.clock()
-    found = await standing_now(visit)
+    known = await read_log(visit)
+    found = known.standing
     shadow: ShadowNow | None = None
     if found is not None and found.shadow is not None:
         shadow = await shadow_now(service.policies, service.queries)
-    texts = await service.policies.texts(limit=ROWS)
     guards = () if found is None or found.canary is None else await service.canary_guards.seen(found.canary.publication)
     return show(
         visit,
@@ -196,11 +201,11 @@ async def _page(visit: Visit, tried: Tried | None = None, *, status_code: int = 
         standing=found,
         shadow=shadow,
         guards=guards,
-        proposals=await service.proposals.list(states=NOT_CLOSED, limit=ROWS),
+        proposals=known.waiting[:ROWS],
         confirmations=await service.confirmations.open(limit=ROWS),
         pauses=await service.registry.pauses(now),
-        texts=texts,
-        states=await states_of(visit, texts),
+        texts=await service.policies.texts(limit=ROWS),
+        state_of=known.state_of,
         log=await service.policies.publications(before=None, limit=ROWS),
         tried=tried,
         scopes=tuple(Scope),

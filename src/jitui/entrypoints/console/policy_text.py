@@ -33,8 +33,7 @@ from jitui.entrypoints.console.policies import (
     Tried,
     path_of_proposal,
     path_of_text,
-    standing_now,
-    states_of,
+    read_log,
 )
 from jitui.entrypoints.console.policy_proposal import MOMENT_NEEDED, PERCENT_NEEDED, moment_in, percent_in
 from jitui.entrypoints.console.start import Form
@@ -197,7 +196,7 @@ async def _page(
         status_code=status_code,
         text=text,
         checked=await check_text(visit, _candidate(text)),
-        state=(await states_of(visit, [text]))[text.sha256],
+        state=(await read_log(visit)).state_of(text),
         path=path_of_text(text),
         tried=tried,
         sent=sent or {},
@@ -220,8 +219,8 @@ async def editor(visit: Visiting, request: ConsoleRequest) -> Page:
     if named[0] and named[1]:
         text: PolicyText | None = await _text(visit, named[0], named[1])
     else:
-        standing = await standing_now(visit)
-        text = None if standing is None else await visit.service.policies.text(standing.live.sha256)
+        live = await visit.service.policies.publication(None)
+        text = None if live is None else await visit.service.policies.text(live.sha256)
     return await _editor(visit, text.document if text else "", text.cases if text else "")
 
 
