@@ -124,7 +124,6 @@ async def _run(
     visit: Visit, ticket_id: UUID, command: Command, *, version: int | None = None, **typed: Any
 ) -> Response[str]:
     """Run it and go to the ticket; after a refusal show the ticket as it is now, with what was typed."""
-    await own_ticket(visit, ticket_id)
     buyer_id = visit.reader.subject_id
     acting = Acting(Actor(ActorKind.BUYER, buyer_id), visit.service.clock(), version, buyer_id=buyer_id)
     done = await command(TicketRef(lane_of_id(ticket_id), ticket_id), acting)
