@@ -13,16 +13,18 @@ from jitui.adapters.postgres.list_page import (
     amount_columns,
     exact_page,
     id_column,
+    is_few,
+    lane_of_few,
     merged_page,
+    set_filters,
     text_column,
     time_column,
+    whose,
 )
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.reading import INCIDENT_ROW
-from jitui.adapters.postgres.ticket_list import LANE_OF_ORDER, set_filters
 from jitui.aftersales.incident_list import IncidentFilter, IncidentSort
 from jitui.aftersales.model.incident import Incident, IncidentState
-from jitui.ids import lane_of
 
 _TIME = time_column("opened_at")
 _ID = id_column("incident_id")
@@ -48,15 +50,8 @@ _EXACT_FILTERS: tuple[tuple[str, LiteralString], ...] = (
 
 async def read_incidents(pool: Pool, wanted: IncidentFilter) -> Sequence[Incident]:
     """A page; those of a buyer or an order are few, and all of them are read."""
-    page = _listed(wanted) if wanted.buyer_id is None and wanted.order_id is None else _few(wanted)
-    params = {
-        **page.params,
-        "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
-        "shop_id": wanted.shop_id,
-        "buyer_id": wanted.buyer_id,
-        "order_id": wanted.order_id,
-        "state": wanted.state,
-    }
+    page = _few(wanted) if is_few(wanted) else _listed(wanted)
+    params = {**page.params, **whose(wanted)}
     return await read_rows(pool, _READ.format(page=page.relation, order=page.order), params, Incident)
 
 
@@ -74,12 +69,11 @@ def _listed(wanted: IncidentFilter) -> Page:
 
 
 def _few(wanted: IncidentFilter) -> Page:
-    lane = "%(lane)s" if wanted.buyer_id is not None else LANE_OF_ORDER
     return exact_page(
         "incident t JOIN ticket k ON k.lane = t.lane AND k.ticket_id = t.ticket_id",
         _SORTED_BY[wanted.sort],
         wanted.order,
         wanted.after,
         wanted.limit,
-        where=f"t.lane = {lane}{set_filters(_EXACT_FILTERS, wanted)}",
+        where=f"t.lane = {lane_of_few(wanted)}{set_filters(_EXACT_FILTERS, wanted)}",
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import LiteralString
+from typing import LiteralString, Protocol
 
 from jitui.aftersales.model.sorting import Place, SortOrder
+from jitui.ids import lane_of
 
 HIGHEST_ID, LOWEST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff", "00000000-0000-0000-0000-000000000000"
 
@@ -67,6 +68,53 @@ STATE_OF_EVERYBODY: LiteralString = "coalesce(t.state, '')"
 
 The planner mistakes how far it would have to read in these for one shop's rows.
 """
+
+
+NOBODY = ""
+"""Who approved, where nobody did: a list reads each value by itself, and NULL is none."""
+
+
+class OfWhom(Protocol):
+    """The filters that every list has."""
+
+    @property
+    def shop_id(self) -> str | None: ...
+
+    @property
+    def buyer_id(self) -> str | None: ...
+
+    @property
+    def order_id(self) -> str | None: ...
+
+    @property
+    def state(self) -> str | None: ...
+
+
+def is_few(wanted: OfWhom) -> bool:
+    """Whether a list is of one buyer or one order: such rows are few and in one lane, and all of them are read."""
+    return wanted.buyer_id is not None or wanted.order_id is not None
+
+
+def lane_of_few(wanted: OfWhom) -> LiteralString:
+    """The lane of a list that is few."""
+    of_order: LiteralString = "(SELECT lane FROM order_directory WHERE order_id = %(order_id)s)"
+    return "%(lane)s" if wanted.buyer_id is not None else of_order
+
+
+def whose(wanted: OfWhom) -> dict[str, object]:
+    """The parameters of these filters."""
+    return {
+        "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
+        "shop_id": wanted.shop_id,
+        "buyer_id": wanted.buyer_id,
+        "order_id": wanted.order_id,
+        "state": wanted.state,
+    }
+
+
+def set_filters(filters: Sequence[tuple[str, LiteralString]], wanted: object) -> str:
+    """Only those that are set are in a statement: one that is always true would mislead the planner."""
+    return "".join(text for name, text in filters if getattr(wanted, name) is not None)
 
 
 def id_column(name: LiteralString) -> Column:

@@ -14,6 +14,7 @@ from typing import LiteralString
 
 from jitui.adapters.postgres.list_copy import FILL_BATCH, LAG_MS, Copied, ListCopy
 from jitui.adapters.postgres.list_page import (
+    NOBODY,
     Column,
     Page,
     Range,
@@ -21,16 +22,18 @@ from jitui.adapters.postgres.list_page import (
     amount_columns,
     exact_page,
     id_column,
+    is_few,
+    lane_of_few,
     merged_page,
+    set_filters,
     text_column,
     time_column,
+    whose,
 )
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.adapters.postgres.ticket_list import LANE_OF_ORDER, NOBODY, set_filters
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.aftersales.refund_list import ListedRefunds, RefundFilter, RefundSort
-from jitui.ids import lane_of
 
 REFUND_LIST_LOCK = 7405112
 
@@ -132,8 +135,7 @@ _EXACT_FILTERS: tuple[tuple[str, LiteralString], ...] = (
 
 async def read_refunds(pool: Pool, wanted: RefundFilter) -> ListedRefunds:
     """A page: of a buyer or an order exactly, of everything else from the list."""
-    exact = wanted.buyer_id is not None or wanted.order_id is not None
-    page, query = (_exact(wanted), _EXACT) if exact else (_listed(wanted), _LISTED)
+    page, query = (_exact(wanted), _EXACT) if is_few(wanted) else (_listed(wanted), _LISTED)
     params = {**page.params, **_params(wanted)}
     return (await read_rows(pool, query.format(page=page.relation, order=page.order), params, ListedRefunds))[0]
 
@@ -155,14 +157,13 @@ def _listed(wanted: RefundFilter) -> Page:
 
 
 def _exact(wanted: RefundFilter) -> Page:
-    lane = "%(lane)s" if wanted.buyer_id is not None else LANE_OF_ORDER
     return exact_page(
         "refund t JOIN ticket k ON k.lane = t.lane AND k.ticket_id = t.ticket_id",
         _SORTED_EXACTLY_BY[wanted.sort],
         wanted.order,
         wanted.after,
         wanted.limit,
-        where=f"t.lane = {lane}{set_filters(_EXACT_FILTERS, wanted)}{_span(wanted).filters()}",
+        where=f"t.lane = {lane_of_few(wanted)}{set_filters(_EXACT_FILTERS, wanted)}{_span(wanted).filters()}",
     )
 
 
@@ -172,11 +173,7 @@ def _span(wanted: RefundFilter) -> Range:
 
 def _params(wanted: RefundFilter) -> dict[str, object]:
     return {
-        "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
-        "shop_id": wanted.shop_id,
-        "buyer_id": wanted.buyer_id,
-        "order_id": wanted.order_id,
-        "state": wanted.state,
+        **whose(wanted),
         "provider": wanted.provider,
         "approved_by": wanted.approved_by,
         "range_low": wanted.queued_from,

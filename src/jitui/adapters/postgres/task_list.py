@@ -13,14 +13,15 @@ from jitui.adapters.postgres.list_page import (
     amount_columns,
     exact_page,
     id_column,
+    is_few,
     merged_page,
+    set_filters,
     text_column,
     time_column,
+    whose,
 )
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.adapters.postgres.ticket_list import set_filters
 from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskSort, TaskState
-from jitui.ids import lane_of
 
 _TIME = time_column("opened_at")
 _ID = id_column("task_id")
@@ -52,17 +53,8 @@ _FEW_FILTERS: tuple[tuple[str, LiteralString], ...] = (
 
 async def read_tasks(pool: Pool, wanted: TaskFilter) -> Sequence[OperatorTask]:
     """A page; those about a buyer's orders, or about one order, are few, and all of them are read."""
-    page = _listed(wanted) if wanted.buyer_id is None and wanted.order_id is None else _few(wanted)
-    params = {
-        **page.params,
-        "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
-        "shop_id": wanted.shop_id,
-        "buyer_id": wanted.buyer_id,
-        "order_id": wanted.order_id,
-        "provider": wanted.provider,
-        "state": wanted.state,
-        "kind": wanted.kind,
-    }
+    page = _few(wanted) if is_few(wanted) else _listed(wanted)
+    params = {**page.params, **whose(wanted), "provider": wanted.provider, "kind": wanted.kind}
     return await read_rows(pool, _READ.format(page=page.relation, order=page.order), params, OperatorTask)
 
 

@@ -13,6 +13,7 @@ from typing import LiteralString
 
 from jitui.adapters.postgres.list_copy import FILL_BATCH, LAG_MS, Copied, ListCopy
 from jitui.adapters.postgres.list_page import (
+    NOBODY,
     Column,
     Page,
     Range,
@@ -20,15 +21,18 @@ from jitui.adapters.postgres.list_page import (
     amount_columns,
     exact_page,
     id_column,
+    is_few,
+    lane_of_few,
     merged_page,
+    set_filters,
     text_column,
     time_column,
+    whose,
 )
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.aftersales.ports import TicketFilter
 from jitui.aftersales.ticket_list import ListedTickets, TicketSort
-from jitui.ids import lane_of
 
 TICKET_LIST_LOCK = 7405107
 
@@ -70,8 +74,6 @@ class PostgresTicketList(ListCopy):
 
 # Reading -----------------------------------------------------------------------------------------------------------
 
-NOBODY = ""
-"""Who approved, where nobody did: a list reads each value by itself, and NULL is none."""
 _TIME: LiteralString = "requested_at"
 _ID: LiteralString = "ticket_id"
 
@@ -101,8 +103,6 @@ SELECT json_build_object('lag_ms', 0, 'tickets', (
     SELECT coalesce(json_agg(to_jsonb(x.row) ORDER BY {order}), '[]') FROM ({page}) x))::text
 """
 
-LANE_OF_ORDER: LiteralString = "(SELECT lane FROM order_directory WHERE order_id = %(order_id)s)"
-
 _FILTERS: tuple[tuple[str, LiteralString], ...] = (
     ("shop_id", " AND t.shop_id = %(shop_id)s"),
     ("buyer_id", " AND t.buyer_id = %(buyer_id)s"),
@@ -117,8 +117,7 @@ _EXACT_FILTERS: tuple[tuple[str, LiteralString], ...] = (
 
 async def read_tickets(pool: Pool, wanted: TicketFilter) -> ListedTickets:
     """A page: of a buyer or an order exactly, of everything else from the list."""
-    exact = wanted.buyer_id is not None or wanted.order_id is not None
-    page, query = (_exact(wanted), _EXACT) if exact else (_listed(wanted), _LISTED)
+    page, query = (_exact(wanted), _EXACT) if is_few(wanted) else (_listed(wanted), _LISTED)
     params = {**page.params, **_params(wanted)}
     return (await read_rows(pool, query.format(page=page.relation, order=page.order), params, ListedTickets))[0]
 
@@ -139,14 +138,13 @@ def _listed(wanted: TicketFilter) -> Page:
 
 
 def _exact(wanted: TicketFilter) -> Page:
-    lane = "%(lane)s" if wanted.buyer_id is not None else LANE_OF_ORDER
     return exact_page(
         "ticket t",
         _SORTED_EXACTLY_BY[wanted.sort],
         wanted.order,
         wanted.after,
         wanted.limit,
-        where=f"t.lane = {lane}{set_filters(_EXACT_FILTERS, wanted)}{_span(wanted).filters()}",
+        where=f"t.lane = {lane_of_few(wanted)}{set_filters(_EXACT_FILTERS, wanted)}{_span(wanted).filters()}",
     )
 
 
@@ -154,18 +152,9 @@ def _span(wanted: TicketFilter) -> Range:
     return Range(_TIME, wanted.requested_from, wanted.requested_until)
 
 
-def set_filters(filters: Sequence[tuple[str, LiteralString]], wanted: object) -> str:
-    """Only those that are set are in a statement: one that is always true would mislead the planner."""
-    return "".join(text for name, text in filters if getattr(wanted, name) is not None)
-
-
 def _params(wanted: TicketFilter) -> dict[str, object]:
     return {
-        "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
-        "shop_id": wanted.shop_id,
-        "buyer_id": wanted.buyer_id,
-        "order_id": wanted.order_id,
-        "state": wanted.state,
+        **whose(wanted),
         "approved_by": wanted.approved_by,
         "range_low": wanted.requested_from,
         "range_high": wanted.requested_until,
