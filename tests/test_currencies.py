@@ -17,7 +17,7 @@ from jitui.adapters.payments.statements.stripe import StripeStatements
 from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
 from jitui.adapters.postgres.migrate import current_revision, upgrade
 from jitui.aftersales.reconciliation.statement import StatementRow
-from jitui.entrypoints.console.language import Speech
+from jitui.entrypoints.console.page.language import Speech
 from jitui.errors import BadInput
 from jitui.money import currency_exponent, from_decimal_text, is_currency, share_of_units, to_decimal_text
 from jitui.settings import Language

@@ -13,8 +13,8 @@ from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.refund_list import RefundFilter
-from jitui.entrypoints.console.access import SESSION_COOKIE
 from jitui.entrypoints.console.catalogues import translations_in
+from jitui.entrypoints.console.page.access import SESSION_COOKIE
 from jitui.identity.links import make_link
 from jitui.identity.people import Person, SignedIn, sign_in_sample
 from jitui.identity.second_factor import begin

@@ -26,9 +26,14 @@ from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.task import TaskFilter
 from jitui.aftersales.refund_list import RefundFilter
 from jitui.bootstrap import default_policy
-from jitui.entrypoints.console import benefit, buyer, cases, merchant, operations, risk, search
-from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
+from jitui.entrypoints.console import benefit
+from jitui.entrypoints.console.buyer import pages as buyer
+from jitui.entrypoints.console.merchant import pages as merchant
 from jitui.entrypoints.console.mount import AREAS, console_app, console_handlers
+from jitui.entrypoints.console.operations import pages as operations
+from jitui.entrypoints.console.page.access import Sessions, needs, pages_of, permission_of
+from jitui.entrypoints.console.risk import pages as risk
+from jitui.entrypoints.console.support import cases, search
 from jitui.identity.access import Permission, Role
 from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of, new_id

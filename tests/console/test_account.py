@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from jitui.encryption import Encryption, new_key
 from jitui.entrypoints.console.mount import console_app, console_handlers
-from jitui.entrypoints.console.visit import HOMES
+from jitui.entrypoints.console.page.visit import HOMES
 from jitui.entrypoints.http.app import create_app
 from jitui.identity.access import Role
 from jitui.identity.links import make_link

@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from jitui.entrypoints.console.audit import EVENTS_PER_PAGE
-from jitui.entrypoints.console.audit_words import ACTION_WORDS
+from jitui.entrypoints.console.operations.audit import EVENTS_PER_PAGE
+from jitui.entrypoints.console.words.audit import ACTION_WORDS
 from jitui.identity.audit import AuditAction
 from jitui.identity.people import Person
 from tests.console.conftest import Visit

@@ -7,7 +7,7 @@ from uuid import UUID
 from jitui.aftersales.model.order import ShipmentStatus
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import ApprovedBy, TicketState
-from jitui.entrypoints.console.progress import StepState
+from jitui.entrypoints.console.ticket.progress import StepState
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, PREMIUM, Marketplace
 

@@ -13,7 +13,7 @@ from jitui.aftersales.model.review import EvidenceItem, RejectionCode
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import TicketRef
-from jitui.entrypoints.console.case_words import CAUSES
+from jitui.entrypoints.console.words.cases import CAUSES
 from jitui.identity.access import Role
 from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of_id, new_id

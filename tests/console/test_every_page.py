@@ -12,9 +12,9 @@ from jitui.adapters.postgres.pool import Pool
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.entrypoints.console import catalogues
 from jitui.entrypoints.console.catalogues import texts_used, translations_in
-from jitui.entrypoints.console.language import choose
-from jitui.entrypoints.console.visit import PAGE_HEADERS, STATIC
-from jitui.entrypoints.console.words import WHY, WORDS
+from jitui.entrypoints.console.page.language import choose
+from jitui.entrypoints.console.page.visit import PAGE_HEADERS, STATIC
+from jitui.entrypoints.console.words.codes import WHY, WORDS
 from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.console.conftest import Visit

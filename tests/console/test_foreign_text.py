@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from jitui.entrypoints.console.language import Speech
-from jitui.entrypoints.console.visit import _environment
+from jitui.entrypoints.console.page.language import Speech
+from jitui.entrypoints.console.page.visit import _environment
 from jitui.settings import Language
 
 WILD = 'a\u202eb<x> "אבג" \u200b\x1b'

@@ -11,9 +11,9 @@ import pytest
 
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.queries import OperationsState, ProviderTroubleSeen
-from jitui.entrypoints.console import live as live_page
-from jitui.entrypoints.console.live_figures import EVERY_SECONDS, LiveReader
 from jitui.entrypoints.console.mount import console_app
+from jitui.entrypoints.console.operations import live as live_page
+from jitui.entrypoints.console.operations.live_figures import EVERY_SECONDS, LiveReader
 from jitui.entrypoints.http.request import Stopping
 from jitui.errors import Unavailable
 from tests.console.conftest import Visit

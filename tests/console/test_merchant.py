@@ -20,7 +20,7 @@ from jitui.aftersales.governance.registry import Coverage, Scope, Shop
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketRef
-from jitui.entrypoints.console.shipping import WHAT_TO_DO
+from jitui.entrypoints.console.merchant.shipping import WHAT_TO_DO
 from jitui.ids import lane_of_id
 from tests.aftersales.gating import gated_policy
 from tests.console.conftest import Visit

@@ -9,7 +9,7 @@ import pytest
 from jitui.aftersales.governance.proposals import NOT_CLOSED, ProposalState
 from jitui.aftersales.governance.publication import Stage
 from jitui.aftersales.governance.registry import Pause, Scope
-from jitui.entrypoints.console.policy_words import POLICY_WORDS
+from jitui.entrypoints.console.words.policies import POLICY_WORDS
 from tests.console.conftest import Visit
 from tests.console.marketplace import Marketplace
 from tests.console.operators import AUDITOR, LI, staffed

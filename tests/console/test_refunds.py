@@ -14,7 +14,7 @@ from jitui.aftersales.model.order import Tender
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.refund_list import RefundFilter
 from jitui.entrypoints.console.mount import console_app
-from jitui.entrypoints.console.refund_list import REFUNDS_PER_PAGE
+from jitui.entrypoints.console.operations.refund_list import REFUNDS_PER_PAGE
 from tests.console.conftest import Visit
 from tests.console.marketplace import PREMIUM, Marketplace
 from tests.console.operators import (

@@ -9,7 +9,7 @@ import pytest
 from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.ports import TicketRef
-from jitui.entrypoints.console.visit import HOMES
+from jitui.entrypoints.console.page.visit import HOMES
 from jitui.identity.access import Role
 from jitui.ids import lane_of_id
 from tests.console.conftest import Visit

@@ -7,7 +7,7 @@ import pytest
 from litestar import Litestar
 
 from jitui.entrypoints.console.mount import console_app
-from jitui.entrypoints.console.visit import HOMES
+from jitui.entrypoints.console.page.visit import HOMES
 from jitui.identity.access import Role
 from jitui.identity.people import ATTEMPTS_ON_A_NAME, Person, enrol
 from tests.asgi import transport_to

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from jitui.aftersales.model.task import NewTask, OperatorTask, TaskFilter, TaskKind, TaskState
-from jitui.entrypoints.console.task_words import KIND_WORDS, STATE_WORDS, WHAT_TO_DO
-from jitui.entrypoints.console.tasks import TASKS_PER_PAGE
+from jitui.entrypoints.console.operations.tasks import TASKS_PER_PAGE
+from jitui.entrypoints.console.words.tasks import KIND_WORDS, STATE_WORDS, WHAT_TO_DO
 from jitui.identity.people import Person
 from tests.console.conftest import Visit
 from tests.console.marketplace import Marketplace

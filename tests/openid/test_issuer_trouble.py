@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from jitui.adapters.openid_provider import KEPT_SECONDS, HttpOpenIdProvider
-from jitui.entrypoints.console.words import WORDS
+from jitui.entrypoints.console.words.codes import WORDS
 from jitui.identity.openid import IssuerUnavailable
 from jitui.identity.people import SignInRefusal
 from tests.console.pages import Visitor, visiting

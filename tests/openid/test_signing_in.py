@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from joserfc.jwk import Key, OctKey
 
-from jitui.entrypoints.console.language import catalogue
-from jitui.entrypoints.console.words import WORDS
+from jitui.entrypoints.console.page.language import catalogue
+from jitui.entrypoints.console.words.codes import WORDS
 from jitui.identity.openid import BACK_WITHIN, BEGUN_FROM_AN_ADDRESS
 from jitui.identity.people import SignInFault, SignInRefusal, Way, whose_session
 from jitui.settings import Language

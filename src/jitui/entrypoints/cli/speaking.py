@@ -38,8 +38,8 @@ def word(value: StrEnum) -> str:
     """A state or another code: the API's word, in Chinese the console's with it where it has one."""
     if not is_chinese():
         return value.value
-    from jitui.entrypoints.console.language import catalogue
-    from jitui.entrypoints.console.words import WORDS
+    from jitui.entrypoints.console.page.language import catalogue
+    from jitui.entrypoints.console.words.codes import WORDS
     from jitui.settings import Language
 
     known = WORDS.get(type(value), {}).get(value)
@@ -54,7 +54,7 @@ def amount(minor: int, currency: str) -> str:
         return f"{to_decimal_text(minor, currency)} {currency}"
     from zoneinfo import ZoneInfo
 
-    from jitui.entrypoints.console.language import Speech
+    from jitui.entrypoints.console.page.language import Speech
     from jitui.settings import Language
 
     return Speech(Language.ZH_CN, ZoneInfo("UTC")).money(minor, currency)

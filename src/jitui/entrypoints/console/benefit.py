@@ -9,9 +9,9 @@ from datetime import timedelta
 from litestar import Router, get
 
 from jitui.aftersales.queries import Benefit, TimeInterval
-from jitui.entrypoints.console.access import STAFF, needs, pages_of
-from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, show
-from jitui.entrypoints.console.why import shop_name
+from jitui.entrypoints.console.page.access import STAFF, needs, pages_of
+from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show
+from jitui.entrypoints.console.ticket.why import shop_name
 from jitui.identity.access import Permission
 
 PERIODS_DAYS = (7, 30, 90, 365)

@@ -14,23 +14,16 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.console import (
-    account,
-    benefit,
-    buyer,
-    cases,
-    merchant,
-    openid,
-    operations,
-    published,
-    risk,
-    search,
-    start,
-)
-from jitui.entrypoints.console.access import Sessions
-from jitui.entrypoints.console.errors import error_pages
-from jitui.entrypoints.console.forms import protected_forms
-from jitui.entrypoints.console.visit import (
+from jitui.entrypoints.console import benefit, published
+from jitui.entrypoints.console.account import openid, start
+from jitui.entrypoints.console.account import pages as account
+from jitui.entrypoints.console.buyer import pages as buyer
+from jitui.entrypoints.console.merchant import pages as merchant
+from jitui.entrypoints.console.operations import pages as operations
+from jitui.entrypoints.console.page.access import Sessions
+from jitui.entrypoints.console.page.csrf import protected_forms
+from jitui.entrypoints.console.page.errors import error_pages
+from jitui.entrypoints.console.page.visit import (
     STATIC,
     AnyConnection,
     ConsoleOptions,
@@ -39,6 +32,8 @@ from jitui.entrypoints.console.visit import (
     asset,
     visit_of,
 )
+from jitui.entrypoints.console.risk import pages as risk
+from jitui.entrypoints.console.support import cases, search
 from jitui.entrypoints.http.headers import guard_answer
 
 LARGEST_FORM_BYTES = 100_000

@@ -10,7 +10,7 @@ from litestar.exceptions import NotFoundException
 
 from jitui.aftersales.governance.announcing import MOST_SHOWN, Announcement, Opinion
 from jitui.aftersales.governance.policies import Policies, with_public_view
-from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visiting, show
+from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visiting, show
 from jitui.policy import PublicChange, PublicPolicy, public_changes
 
 VERSIONS_PER_PAGE = 20

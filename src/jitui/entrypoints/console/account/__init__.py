@@ -1,0 +1,1 @@
+"""The start page, the ways to sign in, and one's own account."""

@@ -1,0 +1,95 @@
+"""The buyer's form for a refund request: what was chosen, and a dry run of the decision."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+import msgspec
+
+from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility
+from jitui.aftersales.model.order import FulfillmentStatus, LineUnits, OrderLine
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Reason
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode
+from jitui.entrypoints.console.page.visit import Visit
+from jitui.policy import Explanation, Outcome, explain
+
+UNITS_FIELD = "units."
+_NO_SUCH_NUMBER = -1
+"""A quantity that the core refuses, for a text that is not a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """The dry run: amount, whether it is refunded at once, and the public conditions in the buyer's language (R16)."""
+
+    amount_minor: int
+    currency: str
+    instant: bool
+    explanation: Explanation
+    review_reason: str | None
+
+
+def askable(snapshot: OrderSnapshot) -> tuple[OrderLine, ...]:
+    """The lines with units that can still be requested; the core checks again."""
+    gone = snapshot.fulfillment in (FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED)
+    if gone or snapshot.order.paid_at is None:
+        return ()
+    busy = {line.line_id for line in snapshot.ticket_lines if line.open}
+    return tuple(line for line in snapshot.lines if line.free_quantity and line.line_id not in busy)
+
+
+def everything(buyer_id: str, snapshot: OrderSnapshot) -> RefundRequest:
+    """A request for everything, which the form shows first."""
+    units = tuple(LineUnits(line.line_id, line.free_quantity) for line in askable(snapshot))
+    return RefundRequest(buyer_id, snapshot.order.order_id, Reason.NO_LONGER_WANTED, units)
+
+
+def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundRequest | Refusal:
+    """The chosen units as a request; a form without units is refused, because the core would take it for everything."""
+    units = tuple(
+        LineUnits(name.removeprefix(UNITS_FIELD), count)
+        for name, text in form.items()
+        if name.startswith(UNITS_FIELD) and (count := _count(text)) != 0
+    )
+    if not units:
+        return Refusal(RefusalCode.UNKNOWN_LINE, "Nothing was chosen.", "lines")
+    reason = form.get("reason", "")
+    return RefundRequest(buyer_id, order_id, Reason(reason) if reason in tuple(Reason) else Reason.OTHER, units)
+
+
+async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
+    """The dry run of a request, as in the API."""
+    service = visit.service
+    found = await check_eligibility(service.store, await service.decision_settings(), request, now=service.clock())
+    if isinstance(found, Refusal):
+        return found
+    return DryRun(
+        amount_minor=found.amount_minor,
+        currency=found.currency,
+        instant=found.decision.outcome is Outcome.INSTANT and found.review_reason is None,
+        explanation=explain(found.decision, visit.speech.texts, "buyer"),
+        review_reason=found.review_reason,
+    )
+
+
+def sent_once(visit: Visit, request: RefundRequest, nonce: str) -> IdempotencyKey:
+    """The Idempotency-Key of a form, so that sending it twice (a double click, a reload) makes one request."""
+    body_hash = hashlib.sha256(msgspec.json.encode(request)).digest()
+    key = nonce if nonce.isprintable() and 0 < len(nonce) <= 64 else new_nonce()
+    return IdempotencyKey(f"console:{visit.reader.name}", "ask", key, body_hash)
+
+
+def new_nonce() -> str:
+    """An id for one display of the form."""
+    return str(uuid4())
+
+
+def _count(text: str) -> int:
+    clean = text.strip()
+    if not clean:
+        return 0
+    return int(clean) if clean.isascii() and clean.isdigit() and len(clean) <= 9 else _NO_SUCH_NUMBER

@@ -1,0 +1,150 @@
+"""The operators' page of reconciliation: what differs from the providers' statements, and what we booked at each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from urllib.parse import urlencode
+
+from litestar import get
+from litestar.exceptions import ValidationException
+
+from jitui.aftersales.accounting.journal import Days, JournalLine, journal_lines
+from jitui.aftersales.ledger import Account
+from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskState
+from jitui.aftersales.reconciliation.match import DIFFERENCES
+from jitui.entrypoints.console.operations.tasks import begins_tasks, cursor_after
+from jitui.entrypoints.console.page.access import may, needs
+from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show
+from jitui.entrypoints.console.words.tasks import WHAT_TO_DO
+from jitui.identity.access import Permission
+
+PATH = "/operations/reconciliation"
+PER_PAGE = 25
+DAYS = 7
+MOST_DAYS = 31
+KINDS = (*DIFFERENCES.values(), TaskKind.UNREADABLE_ROW, TaskKind.REFUND_NOT_IN_BOOKS)
+"""What a statement opens tasks of."""
+
+_CLEARING = Account.PROVIDER_CLEARING.partition(":")[0] + ":"
+
+
+def _(message: str) -> str:
+    return message
+
+
+MOVEMENTS = {
+    "payment": _("Payment by the buyer"),
+    "refund": _("Refund that was paid"),
+    "refund_returned": _("Refund that came back"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceQuery:
+    """One kind of difference, and the days of the books."""
+
+    kind: TaskKind | None = None
+    since: date | None = None
+    until: date | None = None
+    after: str = ""
+
+    def link(self, path: str = PATH, **changed: object) -> str:
+        """The link to this page with some filters changed; then it begins with the first page."""
+        wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
+        names = ("kind", "since", "until", "after")
+        query = urlencode({name: str(value) for name in names if (value := getattr(wanted, name))})
+        return f"{path}?{query}" if query else path
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A movement as one side tells it; texts that it does not have are empty."""
+
+    at: datetime
+    amount_minor: int
+    currency: str
+    named: Sequence[str]
+
+
+@get("/reconciliation", opt=needs(Permission.TASKS_READ))
+async def reconciliation(visit: Visiting, request: ConsoleRequest) -> Page:
+    """Open differences by kind, both sides beside one another, and each provider's account by days."""
+    query, service, now = _read_query(request.query_params), visit.service, visit.service.clock()
+    counted = (await service.queries.operations(now)).open_tasks
+    counts = {kind: counted.get(kind.value, 0) for kind in KINDS}
+    kind = query.kind or next((kind for kind, count in counts.items() if count), KINDS[0])
+    wanted = TaskFilter(TaskState.OPEN, None, kind, after=begins_tasks(query.after), limit=PER_PAGE + 1)
+    found = await service.tasks.list(wanted)
+    last = found[PER_PAGE - 1] if len(found) > PER_PAGE else None
+    days = _days(visit, query)
+    return show(
+        visit,
+        "operations/reconciliation.html",
+        query=query,
+        counts=counts,
+        kind=kind,
+        what_to_do=WHAT_TO_DO[kind],
+        differences=[(task, _side(task, "ours"), _side(task, "theirs")) for task in found[:PER_PAGE]],
+        movements=MOVEMENTS,
+        next_page=cursor_after(last) if last else "",
+        days=days,
+        clearing=await _clearing(visit, days) if may(visit, Permission.FINANCE_READ) else None,
+        now=now,
+    )
+
+
+def _read_query(params: Mapping[str, str]) -> DifferenceQuery:
+    try:
+        kind = TaskKind(params["kind"]) if params.get("kind") else None
+        if kind is not None and kind not in KINDS:
+            raise ValidationException
+        return DifferenceQuery(kind, _day(params.get("since")), _day(params.get("until")), params.get("after", ""))
+    except ValueError as error:
+        raise ValidationException from error
+
+
+def _day(text: str | None) -> date | None:
+    if not text:
+        return None
+    day = date.fromisoformat(text)
+    if not 1970 <= day.year < 9999:
+        raise ValueError(text)
+    return day
+
+
+def _days(visit: Visit, query: DifferenceQuery) -> Days:
+    """Those that are asked for; else the last ones, today included. Raises ValidationException for too many."""
+    zone = visit.service.settings.time_zone
+    last = query.until or max(visit.service.clock().astimezone(zone).date(), query.since or date.min)
+    first = query.since or last - timedelta(days=DAYS - 1)
+    if not first <= last < first + timedelta(days=MOST_DAYS):
+        raise ValidationException
+    return Days(first, last, zone)
+
+
+async def _clearing(visit: Visit, days: Days) -> Sequence[tuple[str, JournalLine]]:
+    async with visit.service.books.journal(days) as reading:
+        lines = [line async for line in journal_lines(reading) if line.account.startswith(_CLEARING)]
+    return [(line.account.removeprefix(_CLEARING), line) for line in reversed(lines)]
+
+
+def _side(task: OperatorTask, name: str) -> Side | None:
+    """What a difference's evidence has of one side; evidence in another form is shown by the task alone."""
+    told = task.evidence.get(name)
+    if not isinstance(told, Mapping):
+        return None
+    try:
+        at = datetime.fromisoformat(str(told["at"]))
+        amount_minor, currency = int(str(told["amount_minor"])), str(told["currency"])
+    except (KeyError, ValueError):
+        return None
+    payments = told.get("payment_ids") or ()
+    named = (
+        told.get("reference"),
+        told.get("provider_refund_id"),
+        told.get("payment_id"),
+        *(payments if isinstance(payments, list) else ()),
+    )
+    return Side(at, amount_minor, currency, list(dict.fromkeys(str(one) for one in named if one)))

@@ -1,0 +1,1 @@
+"""The pages of support: search, and a ticket's whole story."""

@@ -1,0 +1,1 @@
+"""What the pages of a ticket share, whoever reads them."""

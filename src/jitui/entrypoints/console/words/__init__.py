@@ -1,0 +1,1 @@
+"""English texts for codes of the core; the catalogues translate them."""
