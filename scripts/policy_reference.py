@@ -25,6 +25,7 @@ from jitui.policy.facts import (
 from jitui.policy.loading import caps_format as caps
 from jitui.policy.loading import file_format as form
 from jitui.policy.loading import gate_format as gates
+from jitui.policy.loading.advance_section import ADVANCE
 from jitui.policy.loading.file_kinds import (
     EitherKind,
     ListKind,
@@ -153,6 +154,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "category gate": lambda: _fields(gates.CATEGORY_GATE),
     "review": lambda: _fields(form.REVIEW),
     "stop ship": lambda: _fields(STOP_SHIP),
+    "advance": lambda: _fields(ADVANCE),
     "facts": lambda: _facts(FACTS),
     "line fields": lambda: _facts(LINE_FIELDS),
 }

@@ -35,10 +35,11 @@ async def remind_due(service: Service) -> int:
 
 
 async def apply_incident_deadlines(service: Service) -> bool:
-    """Remind of incidents, end the time to contest them, and write off what was not recovered in time."""
+    """Charge advances, remind of incidents, end the time to contest them, and write off what was not recovered."""
     now = service.clock()
     due = await service.store.due_incidents(now, BATCH)
-    await _each(due, lambda ref: apply_deadline(service.store, ref, now=now), "incident_deadline_not_applied")
+    rules = service.incident_rules
+    await _each(due, lambda ref: apply_deadline(service.store, ref, rules, now=now), "incident_deadline_not_applied")
     return False
 
 

@@ -97,7 +97,7 @@ async def step(
             corrected = OutcomeTold(outcome, 0, "So.", None, "PAY-1") if upheld else None
             said = ContestAnswer(upheld, "Read again.", corrected)
             return await answer_contest(store, ref, said, terms, RULES, by=SECOND, now=at)
-    return await apply_deadline(store, ref, now=at)
+    return await apply_deadline(store, ref, RULES, now=at)
 
 
 async def check(market: Market, order: OrderRef, ref: IncidentRef) -> None:

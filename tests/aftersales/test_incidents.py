@@ -78,8 +78,8 @@ async def test_from_the_scan_to_the_recovery_in_accounts(market: Market) -> None
     assert await accounts(market, order) == {"shop_settlement": 12900, "platform_advance": -12900}
     causes = [cause_of(entry).value for entry in await market.queries.ledger(order)]
     assert causes == ["captured", "granted", "incident_charged", "incident_recovered", "incident_recovered"]
-    await apply_deadline(market.store, ref, now=LATER + 12 * A_DAY)
-    await apply_deadline(market.store, ref, now=LATER + 15 * A_DAY)
+    await apply_deadline(market.store, ref, RULES, now=LATER + 12 * A_DAY)
+    await apply_deadline(market.store, ref, RULES, now=LATER + 15 * A_DAY)
     settled = await read(market, ref)
     assert settled.state is IncidentState.SETTLED and settled.due_at is None
     kinds = [event.kind for event in await market.feed.events(0, 100) if event.kind.startswith("incident.")]
@@ -244,7 +244,7 @@ async def test_a_recovery_ends_by_days_after_a_reminder(market: Market) -> None:
     for day in range(95):
         now = LATER + day * A_DAY
         for due in await market.store.due_incidents(now, 10):
-            await apply_deadline(market.store, due, now=now)
+            await apply_deadline(market.store, due, RULES, now=now)
             incident = await read(market, ref)
             seen.append((day, incident.state.value, incident.written_off_minor))
     assert seen == [
@@ -263,7 +263,7 @@ async def test_an_incident_without_outcome_is_told_again_every_week_for_ninety_d
     for day in range(120):
         now = LATER + day * A_DAY
         for due in await market.store.due_incidents(now, 10):
-            await apply_deadline(market.store, due, now=now)
+            await apply_deadline(market.store, due, RULES, now=now)
             told += 1
     assert told == 12
     assert (await read(market, ref)).state is IncidentState.OPEN
@@ -276,7 +276,7 @@ async def test_a_deadline_that_has_not_come_does_nothing(market: Market) -> None
     _, ref = await an_incident(market)
     assert await market.store.due_incidents(LATER + 7 * A_DAY - timedelta(seconds=1), 10) == []
     assert await market.store.due_incidents(LATER + 7 * A_DAY, 10) == [ref]
-    nothing = await apply_deadline(market.store, ref, now=LATER + 7 * A_DAY - timedelta(seconds=1))
+    nothing = await apply_deadline(market.store, ref, RULES, now=LATER + 7 * A_DAY - timedelta(seconds=1))
     assert isinstance(nothing, Executed) and not nothing.changes
 
 

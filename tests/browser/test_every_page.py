@@ -22,7 +22,7 @@ from jitui.settings import Language
 from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Window, chromium, window
 from tests.browser.site import Site
 from tests.console.marketplace import NEWCOMER, OPERATOR, OTHER_SHOP, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
-from tests.console.operators import AUDITOR, LI, refund_of, staffed
+from tests.console.operators import AUDITOR, LI, advanced, refund_of, staffed
 from tests.console.policies import ADA, BO, policies_at_work
 
 LONG = "防水加厚三季双层帐篷（含地垫、防风绳与收纳袋，适合海拔三千米以下露营使用）"
@@ -67,6 +67,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
     reviewed = await market.ask(NEWCOMER, "KS-0005")
     rejected, escalated, offered = await in_review(market)
     incident = await market.incident("KS-0009")
+    advance = await advanced(market, "KS-0020")
     for number, order_id in enumerate(("KS-0010", "KS-0011")):
         scanned = await market.order(NEWCOMER, order_id, [(LONG, 1, 12900)])
         update = ShipmentUpdate(ShipmentStatus.PICKED_UP, "顺丰", f"SF77{number}", ShipmentSource.CARRIER, now)
@@ -112,6 +113,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
                 ("shipping", "/merchant/shipping", 200),
                 ("incidents", "/merchant/incidents", 200),
                 ("incident", f"/merchant/incidents/{incident}", 200),
+                ("incident-advance", f"/merchant/incidents/{advance}", 200),
                 ("coverage", "/merchant/coverage", 200),
                 ("benefit", "/merchant/benefit", 200),
             ],

@@ -5,13 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.review import approve
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
-from jitui.aftersales.ports import AttemptRef, OrderRef
+from jitui.aftersales.model.ticket import Actor, ActorKind
+from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.deadlines import apply_incident_deadlines
 from jitui.identity.access import Role
 from jitui.identity.people import Person, enrol
-from tests.console.marketplace import PREMIUM, Marketplace
+from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, Marketplace
 
 LI = Person("li.na", Role.OPERATOR, "", "李娜", {"zh": "处理退款与任务", "en": "Works on refunds and tasks"}, True)
 WANG = Person("wang.wei", Role.OPERATOR, "", "王伟", {"zh": "第二人", "en": "The second person"}, True)
@@ -21,6 +27,7 @@ DECLINED = RefundResult(RefundResultKind.DECLINED, reason="card closed")
 PENDING = RefundResult(RefundResultKind.PENDING)
 UNKNOWN = RefundResult(RefundResultKind.UNKNOWN, reason="timed out")
 SUCCEEDED = RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="rf-7")
+PAID_BY_PLATFORM = RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="rf-8", advanced=True)
 
 
 async def staffed(market: Marketplace) -> None:
@@ -58,6 +65,19 @@ async def failed(market: Marketplace, order_id: str, minor: int = 12900) -> UUID
     refund_id = await refunding(market, order_id, minor)
     await hears(market, refund_id)
     return refund_id
+
+
+async def advanced(market: Marketplace, order_id: str, minor: int = 9900) -> UUID:
+    """A refund that the platform's account paid, charged to the shop; the incident's id."""
+    service, now = market.service, market.service.clock()
+    ref = await market.order(NEWCOMER, order_id, [("头灯", 1, minor)])
+    ticket_id = await market.ask(NEWCOMER, order_id)
+    acting = Acting(Actor(ActorKind.MERCHANT, SHOP.subject_id), now)
+    assert isinstance(await approve(service.store, TicketRef(ref.lane, ticket_id), acting), Executed)
+    await hears(market, await refund_of(market, ref), PAID_BY_PLATFORM)
+    await apply_incident_deadlines(service)
+    found = await service.queries.incidents(IncidentFilter(limit=100))
+    return next(one.incident_id for one in found if one.order_id == order_id)
 
 
 async def task_of(market: Marketplace, refund_id: UUID) -> UUID:

@@ -19,7 +19,7 @@ from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, OPERATOR, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
-from tests.console.operators import AUDITOR, LI, failed, refund_of, staffed
+from tests.console.operators import AUDITOR, LI, advanced, failed, refund_of, staffed
 from tests.console.pages import Page, Visitor
 from tests.console.policies import ADA, BO, policies_at_work
 
@@ -39,6 +39,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     await market.contested(NEWCOMER, await market.restricted(NEWCOMER))
     await staffed(market)
     declined, sent = await failed(market, "A-3"), await refund_of(market, paid)
+    advance = await advanced(market, "V-1")
     texts = await policies_at_work(market)
     pages: list[tuple[Person | None, list[str]]] = [
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
@@ -62,6 +63,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 "/merchant/incidents",
                 "/merchant/incidents?state=settled",
                 f"/merchant/incidents/{incident}",
+                f"/merchant/incidents/{advance}",
                 "/merchant/coverage",
                 "/merchant/benefit",
                 "/merchant/benefit?days=7",
@@ -86,7 +88,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
         (AUDITOR, ["/operations/audit", "/operations/audit?subject=nobody"]),
         (ADA, ["/risk/policies", "/risk/policies/editor", *texts]),
         (BO, texts),
-        (OPERATOR, [f"/support/incidents/{incident}"]),
+        (OPERATOR, [f"/support/incidents/{incident}", f"/support/incidents/{advance}"]),
         (
             SUPPORT,
             [

@@ -18,6 +18,7 @@ from jitui.settings import Settings
 from tests.aftersales.market import DEFAULT_POLICY
 from tests.console.conftest import Visit
 from tests.console.marketplace import OPERATOR, OTHER_SHOP, PREMIUM, SHOP, SUPPORT, Marketplace, open_marketplace
+from tests.console.operators import advanced
 from tests.console.pages import Page
 from tests.provider_simulator.server import SIMULATOR_AWAY
 
@@ -173,3 +174,24 @@ async def test_a_shop_contests_within_its_time(market: Marketplace, visit: Visit
         forms = {form.action for form in (await (await visit(SHOP)).see(theirs)).forms}
         assert (f"{theirs}/contest" in forms) is is_shown
     assert f"{ours}/contest" not in {form.action for form in (await (await visit(SUPPORT)).see(ours)).forms}
+
+
+async def test_a_refund_that_the_platform_paid_says_so_and_takes_two_outcomes(
+    market: Marketplace, visit: Visit
+) -> None:
+    incident = await advanced(market, "V-1")
+    shop = await (await visit(SHOP)).see(f"/merchant/incidents/{incident}")
+    assert "The platform paid for the shop" in shop.text and "balance at the payment provider was short" in shop.text
+    assert "What the carrier said" not in shop.text and "Contest it" in shop.text
+    assert "/operations/refunds/" not in shop.html, "the operators' page is not the shop's"
+    desk = await visit(OPERATOR)
+    path = f"/support/incidents/{incident}"
+    page = await desk.see(path)
+    values = [given.get("value") for tag, given in page.tags if tag == "option"]
+    assert "borne_by_platform" in values and "returned" not in values and "repaid" not in values
+    assert "Number of that payment" not in page.text
+    (row,) = [one for one in await rows(market) if str(one.incident_id) == str(incident)]
+    assert f"/operations/refunds/{row.refund_id}" in page.html
+    forced = {"outcome": "returned", "reason": "The goods came back."}
+    assert (await desk.send(path, f"{path}/outcome", **forced)).status_code == 409
+    assert "The platform paid for the shop" in (await desk.see("/support/incidents")).text

@@ -14,15 +14,23 @@ from jitui.aftersales.commands.arbitration import (
     withdraw_arbitration,
 )
 from jitui.aftersales.commands.execute import Executed
-from jitui.aftersales.commands.incidents import ContestAnswer, OutcomeTold, answer_contest, contest_incident
+from jitui.aftersales.commands.incidents import (
+    ContestAnswer,
+    OutcomeTold,
+    answer_contest,
+    apply_deadline,
+    contest_incident,
+)
 from jitui.aftersales.commands.on_ticket import Acting
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.review import reject
 from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.incident import IncidentOutcome
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.review import AtFault, RefundBorneBy
 from jitui.aftersales.model.ticket import Actor, ActorKind
-from jitui.aftersales.ports import IncidentRef, OrderRef, TicketRef
+from jitui.aftersales.ports import AttemptRef, IncidentRef, OrderRef, TicketRef
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.ids import lane_of_id
 from jitui.notices.model import NoticeFilter, NoticeKind, NoticeState, Preferences, Recipient, RecipientKind
 from tests.aftersales.incidents import BY_SHOP, RULES, SECOND, decide
@@ -210,3 +218,33 @@ async def test_the_answer_to_a_contest_says_what_the_shop_still_bears(world: Wor
     text = " ".join(text_of(told).split())
     assert "We looked at it again." in text
     assert ("your shop bears 129.00 CNY" in text) is not upheld
+
+
+async def test_a_refund_that_the_platform_paid_for_the_shop_is_told_as_what_it_is(world: World) -> None:
+    """Charged, and later taken back by the provider: no word of goods, and no carrier."""
+    world.platform.book[("shop", "shop-1")]["language"] = "en"
+    ticket = await asked(world)
+    (claimed,) = await world.market.store.claim_refunds(
+        now=world.now(), lease_until=world.now() + timedelta(minutes=1), limit=1
+    )
+    assert claimed.refund.ticket_id == ticket.ticket_id
+    attempt = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+    store = world.market.store
+    paid = RefundResult(RefundResultKind.SUCCEEDED, advanced=True)
+    await confirm(store, attempt, RefundUpdate(paid), now=world.now())
+    (due,) = await store.due_incidents(world.now(), 5)
+    await world.sent()
+    world.mail.got.clear()
+    await apply_deadline(store, due, RULES, now=world.now())
+    (charged,) = await sent_to(world, SHOP_ADDRESS)
+    text = " ".join(text_of(charged).split())
+    assert "129.00 CNY was charged to your shop" in text and "You can contest it until" in text
+    assert "left" not in text and "carrier" not in text
+    world.mail.got.clear()
+    world.now.later(hours=1)
+    failed = RefundResult(RefundResultKind.DECLINED, reason="closed")
+    await confirm(store, attempt, RefundUpdate(failed, looked_up=True), now=world.now())
+    (taken_back,) = await sent_to(world, SHOP_ADDRESS)
+    text = " ".join(text_of(taken_back).split())
+    assert "took back the refund" in text and "owes nothing for it any more" in text
+    assert "goods" not in text and "The reason" not in text

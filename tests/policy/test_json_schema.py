@@ -76,6 +76,7 @@ gates:
   items: [{id: i, items: [i-1], notice: 15d, public: true, text: {zh: 甲, en: A}}]
 review: {deadline: 48h, on_timeout: approve}
 stop_ship: {approve_when_held_within_minutes: 30}
+advance: {at_most_minor: 30000}
 notice: {zh: 知, en: N}
 notice_period: 7d
 """

@@ -30,6 +30,8 @@ amounts = st.integers(-5, 120)
 commands = st.one_of(
     st.tuples(st.just("capture"), payments, st.integers(-5, 100)),
     st.tuples(st.just("refund"), payments, amounts, st.sampled_from(["r1", "r2", "r3", "r4", "r5"])),
+    st.tuples(st.just("advance"), payments, amounts, st.sampled_from(["r6", "r7", "r8", "r9"])),
+    st.tuples(st.just("balance"), st.none() | st.integers(0, 150)),
     st.tuples(st.just("wait"), st.integers(1, 40)),
 )
 plans = st.builds(
@@ -46,6 +48,8 @@ def picture(books: Books) -> object:
         books.notices,
         dict(books.movements),
         books.paid_twice,
+        books.balances,
+        dict(books.advanced_minor),
         sorted(books.changes_due),
         sorted(books.notices_due),
     )
@@ -62,8 +66,10 @@ def play(books: Books, script: list[tuple[tuple[object, ...], FaultPlan]]) -> No
         match command:
             case ("capture", str(name), int(amount_minor)):
                 books.capture(PaymentRequest(name, "o", amount_minor, "CNY"), now_ms)
-            case ("refund", str(name), int(amount_minor), str(key)):
-                request = SimulatedRefundRequest(key, name, amount_minor, "CNY")
+            case ("balance", int() | None as amount_minor):
+                books.set_balance("CNY", amount_minor, now_ms)
+            case ("refund" | "advance" as how, str(name), int(amount_minor), str(key)):
+                request = SimulatedRefundRequest(key, name, amount_minor, "CNY", how == "advance")
                 if books.remembered(key, request, now_ms, key_life_ms=25) is None:
                     books.refund(request, key, now_ms, plan, TIMING, notify=True)
             case ("wait", int(passed_ms)):
@@ -88,6 +94,7 @@ def test_nothing_is_over_refunded_and_reading_again_gives_the_same_books(
         assert not again.over_refunded
         close(again)
         assert_accounts_are_the_sum_of_their_refunds(books)
+        assert_the_platform_pays_only_what_was_asked_of_it(books)
 
 
 def assert_accounts_are_the_sum_of_their_refunds(books: Books) -> None:
@@ -102,6 +109,14 @@ def assert_accounts_are_the_sum_of_their_refunds(books: Books) -> None:
         assert account.refunded_minor == sums[name, Status.SUCCEEDED]
         assert account.pending_minor == sums[name, Status.PENDING]
         assert moved[name] == account.captured.request.amount_minor - account.refunded_minor
+
+
+def assert_the_platform_pays_only_what_was_asked_of_it(books: Books) -> None:
+    advanced = [refund for refund in books.refunds if refund.made.advanced]
+    assert all(refund.made.request.advance for refund in advanced)
+    held = sum(refund.made.request.amount_minor for refund in advanced if refund.status is not Status.FAILED)
+    assert books.advanced_minor["CNY"] == held
+    assert all(minor >= 0 for minor in books.balances.values())
 
 
 @pytest.fixture

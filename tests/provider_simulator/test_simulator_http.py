@@ -154,6 +154,25 @@ async def test_a_key_remembers_its_refusal(client: Client) -> None:
     assert (again.code, again.headers["idempotent-replayed"]) == ("amount_exceeds_refundable", "true")
 
 
+async def test_a_short_balance_refuses_until_there_is_enough_and_the_key_may_ask_again(client: Client) -> None:
+    """As WeChat Pay does; the platform's account pays only where it was asked to."""
+    paid, key = await client.pay(100), str(uuid4())
+    assert (await client.call("PUT", "/balance", {"currency": "CNY", "amount_minor": 59})).status == 200
+    assert (await client.refund(paid, 60, key=key)).code == "insufficient_balance"
+    body = {"reference": "adv", "payment_id": paid, "amount_minor": 60, "currency": "CNY", "advance": True}
+    advanced = await client.call("POST", "/refunds", body, idempotency_key="adv")
+    assert (advanced.status, advanced.json["advanced"]) == (201, True)
+    books = (await client.call("GET", "/books")).json
+    assert (books["balances"], books["advanced_minor"]) == ({"CNY": 59}, {"CNY": 60})
+    own = await client.call("POST", "/refunds", {**body, "reference": "own", "amount_minor": 40}, idempotency_key="own")
+    assert (own.json["advanced"], (await client.call("GET", "/books")).json["balances"]) == (False, {"CNY": 19})
+    other = await client.pay(100)
+    assert (await client.refund(other, 60, key=str(uuid4()))).code == "insufficient_balance"
+    await client.call("PUT", "/balance", {"currency": "CNY", "amount_minor": None})
+    assert (await client.refund(other, 60, key=str(uuid4()))).status == 201
+    assert await account(client, paid) == (100, 100, 0)
+
+
 async def test_a_refund_without_a_key_is_refused(client: Client) -> None:
     paid = await client.pay()
     body = {"reference": "r", "payment_id": paid, "amount_minor": 1, "currency": "CNY"}

@@ -227,6 +227,25 @@ async def test_pending_and_failed_are_told_apart(start_simulator: StartSimulator
         assert declined.final
 
 
+async def test_a_short_balance_is_not_final_and_an_advance_is_told(provider: PaymentProvider, client: Client) -> None:
+    await client.call("PUT", "/balance", {"currency": "CNY", "amount_minor": 100})
+    instruction = instruction_of(await client.pay(), 250)
+    refused = await provider.send(instruction)
+    assert (refused.kind, refused.reason, refused.final) == (
+        RefundResultKind.DECLINED,
+        "insufficient_balance",
+        False,
+    )
+    assert (await provider.look_up(instruction)).kind is RefundResultKind.NOT_FOUND
+    may_advance = replace(instruction_of(instruction.payment_id, 250), may_advance=True)
+    for answer in (await provider.send(may_advance), await provider.look_up(may_advance)):
+        assert (answer.kind, answer.advanced) == (RefundResultKind.SUCCEEDED, True)
+    own = replace(instruction_of(instruction.payment_id, 80), may_advance=True)
+    assert (await provider.send(own)).advanced is False
+    await client.call("PUT", "/balance", {"currency": "CNY", "amount_minor": 1000})
+    assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED, "the same attempt, once it can be"
+
+
 async def test_a_rate_limit_declines_for_now_and_says_when(start_simulator: StartSimulator) -> None:
     simulator = start_simulator(rate_limit_per_second=1)
     async with client_of(simulator) as client, provider_at(simulator.url) as provider:

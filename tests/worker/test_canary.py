@@ -184,21 +184,23 @@ async def test_an_incident_counts_when_its_request_is_old_enough_and_only_if_it_
     now = utc_now()
     async with market.pool.connection() as connection:
         for number, (age, opened_after) in enumerate(
-            [(timedelta(hours=49), 47), (timedelta(hours=49), 49), (timedelta(hours=47), 1)]
+            [(timedelta(hours=49), 47), (timedelta(hours=49), 49), (timedelta(hours=47), 1), (timedelta(hours=49), 46)]
         ):
+            kind = "platform_advance" if opened_after == 46 else "goods_left_after_refund"
             await _decided(connection, number, "c", now - age, in_canary=True)
             await connection.execute(
                 """INSERT INTO incident (lane, incident_id, order_id, ticket_id, shop_id, kind, state, amount_minor,
-                       currency, evidence, opened_at)
-                   SELECT lane, gen_random_uuid(), order_id, ticket_id, shop_id, 'goods_left_after_refund', 'open',
-                       amount_minor, currency, '[]', %s FROM ticket WHERE order_id = %s""",
-                [now - age + timedelta(hours=opened_after), f"o-True-{number}"],
+                       currency, evidence, opened_at, refund_id)
+                   SELECT lane, gen_random_uuid(), order_id, ticket_id, shop_id, %s, 'open', amount_minor, currency,
+                       '[]', %s, CASE WHEN %s = 'platform_advance' THEN gen_random_uuid() END
+                   FROM ticket WHERE order_id = %s""",
+                [kind, now - age + timedelta(hours=opened_after), kind, f"o-True-{number}"],
             )
     await guard_canary(service)
     (seen,) = [
         one for one in await service.canary_guards.seen(canary.publication) if one.metric is GuardMetric.INCIDENT_RATE
     ]
-    assert (seen.evidence.canary.requests, seen.evidence.canary.total) == (2, 1)
+    assert (seen.evidence.canary.requests, seen.evidence.canary.total) == (3, 1), "an advance is nobody's fault"
 
 
 async def test_while_a_signal_stands_the_share_is_not_raised(market: Market, service: Service) -> None:

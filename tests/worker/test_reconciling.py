@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,10 @@ import pytest
 
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.commands.pay import refund_instruction
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.settle_refund import ManualPayout, settle
+from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.model.order import Tender
 from jitui.aftersales.model.refund import RefundState
@@ -27,7 +29,9 @@ from jitui.aftersales.reconciliation.reconcile import ReconciliationReport, Reco
 from jitui.aftersales.reconciliation.statement import RowKind, window_of
 from jitui.bootstrap import Service, open_service, statement_formats, utc_now
 from jitui.errors import BadInput
-from tests.aftersales.market import RULES, Market, open_market
+from jitui.policy import Policy
+from jitui.worker import pay_due
+from tests.aftersales.market import DEFAULT_POLICY, RULES, Market, open_market
 from tests.provider_simulator.server import SimulatorProcess, StartSimulator, client_of
 from tests.worker.paying import PaidMarket, books, settings_of, until, working
 
@@ -233,6 +237,27 @@ async def test_a_payment_that_we_had_not_heard_of_is_confirmed_as_any_news(insta
     assert snapshot is not None and snapshot.tickets[0].state is TicketState.REFUNDED
     assert [attempt.reason for attempt in snapshot.attempts] == [""], "a payment needs no reason"
     assert counted(report)[RowKind.REFUND, MovementVerdict.MATCHED] == (1, 1)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_whose_account_paid_is_asked_where_the_statement_alone_says_that_it_was_paid(
+    installed: Books, asks: bool
+) -> None:
+    policy = Policy.from_text(DEFAULT_POLICY.text + "\nadvance: {at_most_minor: 10000}\n")
+    installed = replace(installed, market=installed.market.deciding_by(policy))
+    async with client_of(installed.simulator) as client:
+        await client.call("PUT", "/balance", {"currency": "CNY", "amount_minor": 0})
+    await installed.order("advanced", 10_000)
+    claim = await installed.claimed()
+    sent = await installed.service.providers["simulator"].send(refund_instruction(claim.refund, claim.attempt))
+    assert sent.advanced is True
+    report = await installed.reconcile(await installed.statement(), asks=asks)
+    assert (report.learned, report.open) == (1, 0)
+    found = await installed.service.queries.incidents(IncidentFilter(limit=5))
+    assert len(found) == asks
+    if not asks:
+        assert await pay_due(installed.service) == 1, "a worker asks"
+        assert len(await installed.service.queries.incidents(IncidentFilter(limit=5))) == 1
 
 
 async def test_two_different_differences_of_one_refund_are_two_tasks(installed: Books) -> None:

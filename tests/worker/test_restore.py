@@ -20,6 +20,8 @@ from jitui.adapters.postgres import queue
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.aftersales.commands.pay import refund_instruction
+from jitui.aftersales.incident_list import IncidentFilter
+from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.ports import RefundRef
@@ -33,8 +35,9 @@ from jitui.aftersales.reconciliation.restore import (
 )
 from jitui.bootstrap import Service, open_service, utc_now
 from jitui.ids import new_id
+from jitui.policy import Policy
 from jitui.worker import pay_due
-from tests.aftersales.market import Market, open_market
+from tests.aftersales.market import DEFAULT_POLICY, Market, open_market
 from tests.provider_simulator.server import SimulatorProcess
 from tests.worker.paying import PaidMarket, approve, books, settings_of, tell, until, working
 
@@ -296,6 +299,21 @@ async def test_a_provider_without_a_list_is_named_and_its_statement_is_taken(ser
 
 
 QUEUED = ProviderRefund("simulator", "re_1", ("pay-o-1-1",), 10_000, "CNY", utc_now())
+
+
+@pytest.mark.parametrize(("told", "opened"), [(True, 1), (False, 0), (None, 0)])
+async def test_a_list_says_whose_account_paid_and_what_it_does_not_say_is_asked(
+    service: Service, market: Market, told: bool | None, opened: int
+) -> None:
+    policy = Policy.from_text(DEFAULT_POLICY.text + "\nadvance: {at_most_minor: 10000}\n")
+    (ref,) = await approve(market.deciding_by(policy), ["1"], now=utc_now())
+    blind = replace(service.restoring(), listings={})
+    row = replace(QUEUED, reference=str(new_id(ref.lane)), advanced=told)
+    await check_restore(blind, utc_now() - timedelta(hours=1), {"simulator": [row]})
+    assert len(await service.queries.incidents(IncidentFilter(limit=5))) == opened
+    snapshot = await service.store.read_order(ref)
+    assert snapshot is not None and snapshot.refunds[0].state is RefundState.SUCCEEDED
+    assert (snapshot.refunds[0].due_at is not None) is (told is None)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from jitui.aftersales.model.events import BuyerEventKind as BuyerEventKind
 from jitui.aftersales.model.events import OutgoingEventKind as OutgoingEventKind
-from jitui.aftersales.model.incident import Contest, Incident, IncidentEntry
+from jitui.aftersales.model.incident import Contest, Incident, IncidentEntry, IncidentKind
 from jitui.aftersales.model.order import Dispute, Funder, Shipment, ShipmentSource, Tender
 from jitui.aftersales.model.receipt import Receipt
 from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement, SettlementProposal
@@ -298,7 +298,10 @@ class RecordReminder:
 
 @dataclass(frozen=True, slots=True)
 class OpenIncident:
-    """Goods left the warehouse although they had been refunded (R9)."""
+    """Goods left the warehouse although they had been refunded (R9), or the platform's account paid for the shop.
+
+    A ticket has one incident of goods, which more evidence joins; a refund has one advance (`refund_id`).
+    """
 
     incident_id: UUID
     ticket_id: UUID
@@ -307,6 +310,8 @@ class OpenIncident:
     currency: str
     evidence: Mapping[str, object]
     opened_at: datetime
+    kind: IncidentKind = IncidentKind.GOODS_LEFT
+    refund_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

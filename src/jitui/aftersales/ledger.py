@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from jitui.aftersales.changes import LedgerEntry
-from jitui.aftersales.model.incident import Incident
+from jitui.aftersales.model.incident import Incident, IncidentKind
 from jitui.aftersales.model.order import Dispute, Funder, Funding, Tender
 from jitui.aftersales.model.refund import Attempt, Refund
 from jitui.aftersales.model.ticket import Ticket
@@ -44,11 +44,11 @@ ACCOUNTS: Mapping[Account, str] = {
     Account.SUBSIDY: "What a funder has put in, less what went back to it",
     Account.MANUAL_PAYOUT: "Paid to the buyer outside the provider, by an operator with evidence",
     Account.BUYER_RECEIVABLE: "Paid to the buyer a second time: to be got back",
-    Account.PLATFORM_ADVANCE: "What the platform stands in for: goods that left although they were refunded",
+    Account.PLATFORM_ADVANCE: "What the platform stands in for: goods that left, and refunds that it paid for a shop",
     Account.GOODS_RETURNED: "Of these goods, those that came back",
     Account.BUYER_REPAYMENT: "Of these goods, those that the buyer paid for again",
     Account.LOSS: "What the platform bears: goods that nobody pays for, and refunds after an arbitration",
-    Account.SHOP_RECEIVABLE: "Of these goods, those that the shop bears and has not paid yet; never a credit balance",
+    Account.SHOP_RECEIVABLE: "Of these, what the shop bears and has not paid yet; never a credit balance",
     Account.SHOP_SETTLEMENT: "What shops have paid of what they bear, kept back from a settlement or transferred",
     Account.SHOP_PAYABLE: "Owed to the shop: what it paid beyond what it bears, and refunds that the platform bears",
 }
@@ -122,13 +122,15 @@ FLOWS: Mapping[Cause, Flow] = {
         Account.SHOP_RECEIVABLE, Account.LOSS, "Corrected: what was written off is not"
     ),
     Cause.INCIDENT_CHARGED: Flow(
-        Account.SHOP_RECEIVABLE, Account.PLATFORM_ADVANCE, "Goods that left: the shop bears them"
+        Account.SHOP_RECEIVABLE,
+        Account.PLATFORM_ADVANCE,
+        "Goods left, or the platform paid: the shop bears it",
     ),
     Cause.INCIDENT_CHARGED_CORRECTED: Flow(
-        Account.PLATFORM_ADVANCE, Account.SHOP_RECEIVABLE, "Corrected: the shop does not bear them"
+        Account.PLATFORM_ADVANCE, Account.SHOP_RECEIVABLE, "Corrected: the shop does not bear it"
     ),
     Cause.INCIDENT_BORNE_CORRECTED: Flow(
-        Account.PLATFORM_ADVANCE, Account.LOSS, "Corrected: the platform does not bear them"
+        Account.PLATFORM_ADVANCE, Account.LOSS, "Corrected: the platform does not bear it"
     ),
     Cause.INCIDENT_REPAID_CORRECTED: Flow(
         Account.PLATFORM_ADVANCE, Account.BUYER_REPAYMENT, "Corrected: the buyer has not paid again"
@@ -140,7 +142,7 @@ FLOWS: Mapping[Cause, Flow] = {
     Cause.INCIDENT_REPAID: Flow(
         Account.BUYER_REPAYMENT, Account.PLATFORM_ADVANCE, "Goods that left: the buyer paid again"
     ),
-    Cause.INCIDENT_BORNE: Flow(Account.LOSS, Account.PLATFORM_ADVANCE, "Goods that left: the platform bears them"),
+    Cause.INCIDENT_BORNE: Flow(Account.LOSS, Account.PLATFORM_ADVANCE, "Goods left, or the platform paid: it bears it"),
     Cause.INCIDENT_OWED_BACK: Flow(
         Account.SHOP_RECEIVABLE, Account.SHOP_PAYABLE, "The shop has paid more than it bears: owed back"
     ),
@@ -225,7 +227,11 @@ def compensated(ticket: Ticket, now: datetime) -> LedgerEntry:
 
 
 def incident_decided(before: Incident, after: Incident, now: datetime) -> tuple[LedgerEntry, ...]:
-    """The postings of an outcome; those of the one before are first posted back, and what the shop paid stays."""
+    """The postings of an outcome; those of the one before are first posted back, and what the shop paid stays.
+
+    An advance that comes back does so by the posting of the refund that the provider took back.
+    """
+    goods = after.kind is IncidentKind.GOODS_LEFT
     back = (
         (Cause.INCIDENT_OWED_BACK_CORRECTED, before.owed_back_minor),
         (Cause.INCIDENT_WRITTEN_OFF_CORRECTED, before.written_off_minor),
@@ -238,7 +244,7 @@ def incident_decided(before: Incident, after: Incident, now: datetime) -> tuple[
         (Cause.INCIDENT_CHARGED, after.shop_minor),
         (Cause.INCIDENT_BORNE, after.platform_minor),
         (Cause.INCIDENT_REPAID, after.repaid_minor),
-        (Cause.INCIDENT_RETURNED, after.returned_minor),
+        (Cause.INCIDENT_RETURNED, after.returned_minor if goods else 0),
         (Cause.INCIDENT_OWED_BACK, after.owed_back_minor),
     )
     named = ((cause, minor, before.outcome_no) for cause, minor in back)

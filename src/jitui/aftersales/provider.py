@@ -60,6 +60,7 @@ class RefundInstruction:
     amount_minor: int
     currency: str
     captured_minor: int
+    may_advance: bool = False  # from the platform's account, where the shop's balance is short
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class RefundResult:
     retry_after_seconds: float | None = None
     key_life: timedelta | None = None  # for NOT_FOUND: how long its key keeps a repeat from paying; None: for ever
     trouble: CallTrouble | None = None  # why the call came to nothing, where that is the provider's matter
+    # for SUCCEEDED: the platform's account paid it, and not the shop's; None: not told
+    advanced: bool | None = False
     stuck: bool = False  # for PENDING: it may still be paid, but only once a person has acted at the provider
 
 

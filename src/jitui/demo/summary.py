@@ -25,7 +25,7 @@ SELECT (SELECT count(*) FROM ticket WHERE state = 'refunding')
      + (SELECT count(*) FROM refund WHERE state IN ('queued', 'sending', 'pending', 'unknown'))
 """
 
-_INCIDENTS = "SELECT count(*) FROM incident WHERE opened_at >= %(since)s"
+_INCIDENTS = "SELECT count(*) FROM incident WHERE kind = 'goods_left_after_refund' AND opened_at >= %(since)s"
 
 
 @dataclass(frozen=True, slots=True)

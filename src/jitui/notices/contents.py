@@ -13,7 +13,7 @@ from jitui.aftersales.governance.complaint import Complaints, ContestOutcome
 from jitui.aftersales.governance.registry import Registry
 from jitui.aftersales.governance.rejection import statement_of_rejection
 from jitui.aftersales.governance.statement_of_reasons import statement_of, statement_of_charge
-from jitui.aftersales.model.incident import Incident
+from jitui.aftersales.model.incident import Incident, IncidentKind, IncidentOutcome
 from jitui.aftersales.model.receipt import Receipt
 from jitui.aftersales.model.review import Arbitration, ArbitrationState
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -179,6 +179,8 @@ async def _of_incident(sources: Sources, notice: Notice) -> Says | None:
             "outcome": said(words.INCIDENT_OUTCOMES, incident.outcome or "", language),
             "reason": visible(incident.reason).strip().rstrip("。."),
             "statement": visible(statement.get(language.value, "")),
+            "advance": incident.kind is IncidentKind.PLATFORM_ADVANCE,
+            "taken_back": incident.outcome is IncidentOutcome.RETURNED,
             "url": _page_of_shop(sources, incident.ticket_id),
         }
         return Content(values)

@@ -56,6 +56,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
         *_gates(old, new),
         *_fields("review", old.review, new.review, decides=True),
         *_stop_ship(old, new),
+        *_advance(old, new),
         *_notice_period(old, new),
     )
 
@@ -377,3 +378,17 @@ def summary(changes: Sequence[PolicyChange]) -> str:
     if not deciding:
         return f"Nothing that decides has changed; {counted} of what is shown or kept."
     return f"{counted}, {deciding} of what decides: the same request can come out otherwise."
+
+
+def _advance(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
+    """What the platform's account may pay for a shop; it decides no request."""
+    before, after = (None if policy.advance is None else policy.advance.at_most_minor for policy in (old, new))
+    if before == after:
+        return
+    if before is None:
+        what = f"added: the platform's account pays up to {after} where a shop's balance is short"
+    elif after is None:
+        what = "removed: a refund waits until the shop's balance is enough"
+    else:
+        what = f"{before} → {after}"
+    yield PolicyChange("advance.at_most_minor", what, decides=False)

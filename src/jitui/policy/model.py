@@ -10,6 +10,7 @@ from jitui.policy.facts import FactSpec
 from jitui.policy.problems import PolicyProblem
 from jitui.policy.program import Programs
 from jitui.policy.sections import (
+    Advance,
     Caps,
     Condition,
     Definition,
@@ -61,6 +62,8 @@ class LoadedPolicy:
     review: Review
     stop_ship: StopShip | None
     """None: a refund is approved at once whether a label is printed or not, as the conditions say."""
+    advance: Advance | None
+    """None: the platform's account pays for no shop."""
     notice_period_days: int
     """How long the next text is announced before it takes effect, in days of 24 hours; 0: nothing is announced."""
     facts: Mapping[str, FactSpec]

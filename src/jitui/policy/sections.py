@@ -228,6 +228,13 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
+class Advance:
+    """Where a shop's balance at the provider is short, the platform's account may pay requests of at most so much."""
+
+    at_most_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopShip:
     """Goods with a printed label: the refund waits for the warehouse, which answers within so many minutes."""
 

@@ -34,6 +34,7 @@ from jitui.provider_simulator.asgi import (
     serve_lifespan,
 )
 from jitui.provider_simulator.books import (
+    BalanceRequest,
     BookRefusal,
     Books,
     PaymentRequest,
@@ -70,6 +71,7 @@ _REFUSALS: dict[BookRefusal, tuple[int, str]] = {
     BookRefusal.AMOUNT_EXCEEDS_REFUNDABLE: (422, "the payment has less than this left to refund"),
     BookRefusal.IDEMPOTENCY_KEY_REUSED: (422, "this key was used with another request"),
     BookRefusal.PAYMENT_DIFFERS: (422, "another payment has this id"),
+    BookRefusal.INSUFFICIENT_BALANCE: (422, "the merchant's balance is less than this, and no advance was asked for"),
 }
 
 
@@ -85,6 +87,7 @@ class BatchAnswer(Struct, frozen=True):
 _read_payment = body_reader(PaymentRequest)
 _read_batch = body_reader(PaymentBatch)
 _read_refund = body_reader(SimulatedRefundRequest)
+_read_balance = body_reader(BalanceRequest)
 
 T = TypeVar("T")
 NowMs: TypeAlias = Callable[[], int]
@@ -238,6 +241,14 @@ async def _create_payments(simulator: Simulator, request: Request) -> Reply:
         books.capture(payment, now_ms)
     created = len(books.accounts) - before
     return json_reply(200, BatchAnswer(created, len(batch.payments) - created))
+
+
+async def _set_balance(simulator: Simulator, request: Request) -> Reply:
+    balance = _read_balance(request.body)
+    if isinstance(balance, Response):
+        return balance
+    simulator.books.set_balance(balance.currency, balance.amount_minor, simulator.now_ms())
+    return json_reply(200, balance)
 
 
 async def _show_payment(simulator: Simulator, request: Request) -> Reply:
@@ -414,6 +425,7 @@ def _now_ms() -> int:
 _EXACT: dict[tuple[str, str], Handler] = {
     ("POST", "/payments"): _create_payment,
     ("POST", "/payments/batch"): _create_payments,
+    ("PUT", "/balance"): _set_balance,
     ("POST", "/refunds"): _create_refund,
     ("GET", "/refunds"): _list_refunds_since,
     ("GET", "/books"): _show_books,

@@ -44,6 +44,7 @@ class BookRefusal(StrEnum):
     AMOUNT_EXCEEDS_REFUNDABLE = "amount_exceeds_refundable"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     PAYMENT_DIFFERS = "payment_differs"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
 
 
 class PaymentRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +59,21 @@ class SimulatedRefundRequest(Struct, frozen=True, forbid_unknown_fields=True):
     payment_id: Name
     amount_minor: Amount
     currency: Currency
+    advance: bool = False
+    """Where the merchant's balance is short, the platform's account may pay."""
+
+
+class BalanceRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the merchant's balance in a currency is from now on; None: refunds are not bounded by it."""
+
+    currency: Currency
+    amount_minor: Annotated[int, Meta(ge=0, le=MAX_AMOUNT_MINOR)] | None
+
+
+class BalanceSet(Struct, tag="balance", tag_field="entry", frozen=True, gc=False):
+    currency: str
+    amount_minor: int | None
+    at_ms: int
 
 
 class PaymentCaptured(Struct, tag="payment", tag_field="entry", frozen=True, gc=False):
@@ -79,6 +95,7 @@ class RefundMade(Struct, tag="refund", tag_field="entry", frozen=True, omit_defa
     notify_at_ms: int | None = None  # of the first notification; None: none is sent
     then_notify_delay_ms: int = 0
     notify_times: int = 1
+    advanced: bool = False  # the platform's account pays, not the merchant's balance
 
 
 class RefundChanged(Struct, tag="change", tag_field="entry", frozen=True, omit_defaults=True, gc=False):
@@ -102,7 +119,7 @@ class NoticeDone(Struct, tag="notice", tag_field="entry", frozen=True, gc=False)
     delivered: bool  # False: given up after the last attempt
 
 
-Entry: TypeAlias = PaymentCaptured | RefundMade | RefundChanged | RefundRefused | NoticeDone
+Entry: TypeAlias = PaymentCaptured | BalanceSet | RefundMade | RefundChanged | RefundRefused | NoticeDone
 
 
 class PaymentAccount(Struct):
@@ -167,6 +184,8 @@ class Books:
         self.paid_twice: set[str] = set()
         self.over_refunded: set[str] = set()
         self.given_up = 0
+        self.balances: dict[str, int] = {}  # the merchant's, by currency; without one refunds are not bounded
+        self.advanced_minor: defaultdict[str, int] = defaultdict(int)  # by currency, from the platform's account
         self.changes_due: list[tuple[int, str]] = []  # heap of (due_at_ms, refund id)
         self.notices_due: list[tuple[int, str]] = []  # heap of (due_at_ms, event id)
 
@@ -186,6 +205,10 @@ class Books:
             return BookRefusal.AMOUNT_NOT_POSITIVE
         known = self.accounts.get(request.id)
         return BookRefusal.PAYMENT_DIFFERS if known is not None and known.captured.request != request else None
+
+    def set_balance(self, currency: str, amount_minor: int | None, now_ms: int) -> None:
+        """Set what the merchant has in a currency; None takes the bound away."""
+        self._record(BalanceSet(currency, amount_minor, now_ms))
 
     def remembered(
         self, key: str, request: SimulatedRefundRequest, now_ms: int, key_life_ms: float | None
@@ -217,6 +240,10 @@ class Books:
         if request.amount_minor > account.refundable_minor:
             self._record(RefundRefused(request, key, BookRefusal.AMOUNT_EXCEEDS_REFUNDABLE, now_ms))
             return BookRefusal.AMOUNT_EXCEEDS_REFUNDABLE
+        balance_minor = self.balances.get(request.currency)
+        short = balance_minor is not None and request.amount_minor > balance_minor
+        if short and not request.advance:  # not kept with the key: once the balance is enough, a repeat is paid
+            return BookRefusal.INSUFFICIENT_BALANCE
         made = _planned_refund(
             request,
             key="" if key == request.reference else key,
@@ -225,6 +252,7 @@ class Books:
             plan=plan,
             timing=timing or FaultTiming(),
             notify=notify,
+            advanced=short,
         )
         self._record(made)
         return made
@@ -271,6 +299,11 @@ class Books:
                 self.accounts[entry.request.id] = PaymentAccount(entry)
                 request = entry.request
                 self._move(entry.at_ms, MovementKind.CAPTURE, request.id, "", request, request.amount_minor)
+            case BalanceSet(currency, None):
+                self.balances.pop(currency, None)
+            case BalanceSet(currency, amount_minor):
+                assert amount_minor is not None
+                self.balances[currency] = amount_minor
             case RefundMade():
                 self._apply_refund(entry)
             case RefundChanged():
@@ -286,6 +319,8 @@ class Books:
         self.refunds.append(refund)
         self.by_reference.setdefault(made.request.reference, []).append(refund)
         self.keys[made.key or made.request.reference] = made
+        if made.status is not Status.FAILED:
+            self._take(made, made.request.amount_minor)
         account = self.accounts[made.request.payment_id]
         if made.status is Status.PENDING:
             account.pending_minor += made.request.amount_minor
@@ -302,6 +337,8 @@ class Books:
         account = self.accounts[request.payment_id]
         was, refund.status = refund.status, change.status
         refund.failure, refund.updated_at_ms = change.failure, change.at_ms
+        if change.status is Status.FAILED:
+            self._take(refund.made, -request.amount_minor)
         if was is Status.PENDING:
             account.pending_minor -= request.amount_minor
         elif was is Status.SUCCEEDED:
@@ -318,6 +355,14 @@ class Books:
             self._pay(refund, account)
         if refund.made.notify_at_ms is not None:
             self._announce(refund, change.at_ms + refund.made.then_notify_delay_ms)
+
+    def _take(self, made: RefundMade, amount_minor: int) -> None:
+        """Take a refund from the account that pays it; a negative amount gives it back."""
+        currency = made.request.currency
+        if made.advanced:
+            self.advanced_minor[currency] += amount_minor
+        elif currency in self.balances:
+            self.balances[currency] -= amount_minor
 
     def _pay(self, refund: SimulatedRefund, account: PaymentAccount) -> None:
         request = refund.made.request
@@ -366,6 +411,7 @@ def _planned_refund(
     plan: FaultPlan,
     timing: FaultTiming,
     notify: bool,
+    advanced: bool,
 ) -> RefundMade:
     status, then_status, then_at_ms = _course_of(plan.outcome, now_ms, timing)
     late_ms = timing.late_ms if plan.webhook is WebhookFault.LATE else 0
@@ -384,6 +430,7 @@ def _planned_refund(
         notify_at_ms=notify_at_ms if notify else None,
         then_notify_delay_ms=late_ms,
         notify_times=3 if plan.webhook is WebhookFault.DUPLICATE else 1,
+        advanced=advanced,
     )
 
 

@@ -39,6 +39,7 @@ class RefundBody(Struct, frozen=True):
     failure_code: str
     created_at: datetime
     updated_at: datetime
+    advanced: bool
 
 
 class PaymentView(Struct, frozen=True):
@@ -89,6 +90,8 @@ class BooksView(Struct, frozen=True):
     over_refunded: list[str]
     webhooks_waiting: int
     webhooks_given_up: int
+    balances: dict[str, int]
+    advanced_minor: dict[str, int]
 
 
 class EventData(Struct, frozen=True):
@@ -122,6 +125,7 @@ def _view(made: RefundMade, status: Status, failure: str, updated_at_ms: int) ->
         failure,
         moment(made.at_ms),
         moment(updated_at_ms),
+        made.advanced,
     )
 
 
@@ -173,6 +177,8 @@ def books_view(books: Books) -> BooksView:
         sorted(books.over_refunded),
         len(books.notices),
         books.given_up,
+        dict(sorted(books.balances.items())),
+        {currency: minor for currency, minor in sorted(books.advanced_minor.items()) if minor},
     )
 
 

@@ -59,6 +59,7 @@ class _Refund(Struct, frozen=True):
     status: _Status
     updated_at: Annotated[datetime, Meta(tz=True)]
     failure_code: str = ""
+    advanced: bool = False
 
 
 class _Lookup(Struct, frozen=True):
@@ -144,14 +145,13 @@ class SimulatorProvider(Closing):
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
         """POST /refunds with the attempt's id as idempotency key and reference."""
-        body = _encode(
-            {
-                "reference": str(instruction.attempt_id),
-                "payment_id": instruction.payment_id,
-                "amount_minor": instruction.amount_minor,
-                "currency": instruction.currency,
-            }
-        )
+        asked = {
+            "reference": str(instruction.attempt_id),
+            "payment_id": instruction.payment_id,
+            "amount_minor": instruction.amount_minor,
+            "currency": instruction.currency,
+        }
+        body = _encode({**asked, "advance": True} if instruction.may_advance else asked)
         headers = {"idempotency-key": str(instruction.attempt_id), "content-type": "application/json"}
         reply = await self._call("POST", "/refunds", body, headers)
         if isinstance(reply, RefundResult):
@@ -259,6 +259,7 @@ def _listed(refund: _Refund) -> ProviderRefund:
         at=refund.updated_at,
         kind=_KINDS[refund.status],
         reference=refund.reference,
+        advanced=refund.advanced,
     )
 
 
@@ -291,6 +292,7 @@ def _result_from(refund: _Refund) -> RefundResult:
         amount_minor=refund.amount_minor,
         currency=refund.currency,
         occurred_at=refund.updated_at,
+        advanced=refund.advanced,
     )
 
 
@@ -306,6 +308,8 @@ def _result_to_error(status: int, retry_after: str | None, content: bytes) -> Re
         )
     if status == 401 and code == "unauthorised":
         return RefundResult(RefundResultKind.DECLINED, code, final=False, trouble=CallTrouble.UNAUTHORISED)
+    if status == 422 and code == "insufficient_balance":
+        return RefundResult(RefundResultKind.DECLINED, code, final=False)
     if 400 <= status < 500 and code in _REFUSED_FOR_GOOD:
         return RefundResult(RefundResultKind.DECLINED, code)
     return unknown(code or f"the provider answered {status}", trouble=trouble_of(status, code))

@@ -42,7 +42,7 @@ _VALUES: Mapping[GuardMetric, tuple[LiteralString, LiteralString]] = {
     GuardMetric.INCIDENT_RATE: (
         _AT_ONCE,
         """EXISTS (SELECT 1 FROM incident i WHERE i.lane = t.lane AND i.ticket_id = t.ticket_id
-               AND i.opened_at <= t.requested_at + %(counts_after)s)::int""",
+               AND i.kind = 'goods_left_after_refund' AND i.opened_at <= t.requested_at + %(counts_after)s)::int""",
     ),
     GuardMetric.REFUND_FAILURES: (
         _AT_ONCE,

@@ -135,7 +135,8 @@ WITH touched AS (
     GROUP BY c.lane, c.ticket_id),
 now_so AS (
     SELECT t.lane, t.ticket_id, t.order_id, t.shop_id, t.requested_at, x.stop_at, t.state = 'awaiting_merchant' AS open,
-        EXISTS (SELECT 1 FROM incident i WHERE i.lane = t.lane AND i.ticket_id = t.ticket_id)
+        EXISTS (SELECT 1 FROM incident i WHERE i.lane = t.lane AND i.ticket_id = t.ticket_id
+            AND i.kind = 'goods_left_after_refund')
         OR EXISTS (SELECT 1 FROM ticket_event e WHERE e.lane = t.lane AND e.ticket_id = t.ticket_id
                    AND e.why IN ('stop_ship_held', 'stop_ship_already_gone')) AS answered
     FROM touched x JOIN ticket t ON t.lane = x.lane AND t.ticket_id = x.ticket_id),

@@ -123,7 +123,8 @@ SELECT json_build_object(
         FROM roll_up r WHERE r.name = 'usage'),
     'open_tasks', (SELECT coalesce(json_object_agg(kind, open), '{}') FROM (
         SELECT kind, count(*) AS open FROM task WHERE state = 'open' GROUP BY kind) t),
-    'open_incidents', (SELECT count(*) FROM incident WHERE state = 'open'),
+    'open_incidents', (SELECT count(*) FROM incident
+        WHERE state = 'open' AND kind = 'goods_left_after_refund'),
     'imbalances', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
         SELECT currency, count(DISTINCT order_id) AS orders, sum(amount_minor)::bigint AS amount_minor FROM task
         WHERE kind = 'ledger_unbalanced' AND state = 'open' GROUP BY currency ORDER BY currency) x),

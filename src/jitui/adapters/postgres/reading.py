@@ -106,6 +106,13 @@ _INCIDENT: LiteralString = f"""
 (SELECT {INCIDENT_ROW} FROM incident i WHERE i.lane = %(lane)s AND i.incident_id = %(id)s)
 """
 
+# What is learnt of an attempt may open, or end, the advance of its refund.
+_ADVANCE: LiteralString = f"""
+(SELECT {INCIDENT_ROW} FROM refund_attempt a
+ JOIN incident i ON i.lane = a.lane AND i.refund_id = a.refund_id AND i.kind = 'platform_advance'
+ WHERE a.lane = %(lane)s AND a.attempt_id = %(id)s)
+"""
+
 
 # The order of rows does not depend on the database's locale, and is that of `aftersales.apply`.
 def _read_order(locator: LiteralString, beside: LiteralString = "") -> LiteralString:
@@ -381,7 +388,10 @@ _LOCATORS: dict[type, LiteralString] = {
     AttemptRef: _BY_ATTEMPT,
     IncidentRef: _BY_INCIDENT,
 }
-_BESIDE: dict[type, LiteralString] = {IncidentRef: f", 'incident', {_INCIDENT}"}
+_BESIDE: dict[type, LiteralString] = {
+    IncidentRef: f", 'incident', {_INCIDENT}",
+    AttemptRef: f", 'incident', {_ADVANCE}",
+}
 
 TRY_KEY = {kind: statement(_try_key(locator)) for kind, locator in _LOCATORS.items()}
 """Takes the lock of an Idempotency-Key, without waiting when another request has it; by the kind of reference."""

@@ -101,7 +101,8 @@ WHERE w.risk = 'open_ticket' AND t.state = 'awaiting_merchant'""",
     RiskKind.STOP_SHIP_UNANSWERED: (
         f"""SELECT {_OF_TICKET} {_TICKET}
 WHERE w.risk = 'stop_ship_unanswered' AND t.state IN ('refunding', 'refunded', 'refund_failed')
-  AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.lane = w.lane AND i.ticket_id = w.ticket_id)
+  AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.lane = w.lane AND i.ticket_id = w.ticket_id
+                  AND i.kind = 'goods_left_after_refund')
   AND NOT EXISTS (
     SELECT 1 FROM ticket_event e
     WHERE e.lane = w.lane AND e.ticket_id = w.ticket_id AND e.why IN ({_ANSWERED}))""",

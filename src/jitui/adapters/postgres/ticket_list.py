@@ -45,11 +45,12 @@ WITH moved AS (
     WHERE position > %(after)s AND position <= %(upto)s AND ticket_id IS NOT NULL)
 INSERT INTO ticket_list AS l (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency,
     amount_minor, freight_minor, funding_returns, notice, approved_by, review_reason, arm, on_timeout, requested_at,
-    expires_at, approved_at, closed_at, remind_at, assignment, offer, arbitration, basis)
+    expires_at, approved_at, closed_at, remind_at, assignment, offer, arbitration, basis,
+    advance_up_to_minor)
 SELECT t.lane, t.ticket_id, t.order_id, t.buyer_id, t.shop_id, t.state, t.version, t.reason, t.currency,
     t.amount_minor, t.freight_minor, t.funding_returns, t.notice, coalesce(t.approved_by, ''), t.review_reason, t.arm,
     t.on_timeout, t.requested_at, coalesce(t.expires_at, 'infinity'), t.approved_at, t.closed_at, t.remind_at,
-    t.assignment, t.offer, t.arbitration, t.basis
+    t.assignment, t.offer, t.arbitration, t.basis, t.advance_up_to_minor
 FROM moved m JOIN ticket t ON t.lane = m.lane AND t.order_id = m.order_id
 ON CONFLICT (lane, ticket_id) DO UPDATE SET buyer_id = excluded.buyer_id, state = excluded.state,
     version = excluded.version, reason = excluded.reason, currency = excluded.currency,

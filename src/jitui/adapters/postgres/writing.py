@@ -59,10 +59,12 @@ _SQL: dict[type, LiteralString] = {
         opened AS (
             INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency,
                 amount_minor, freight_minor, funding_returns, notice, approved_by, review_reason, arm, on_timeout,
-                requested_at, expires_at, approved_at, closed_at, remind_at, basis)
+                requested_at, expires_at, approved_at, closed_at, remind_at, basis,
+                advance_up_to_minor)
             SELECT %(lane)s, t.ticket_id, %(order_id)s, t.buyer_id, t.shop_id, t.state, t.version, t.reason, t.currency,
                 t.amount_minor, t.freight_minor, t.funding_returns, t.notice, t.approved_by, t.review_reason, t.arm,
-                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at, t.remind_at, t.basis
+                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at, t.remind_at, t.basis,
+                t.advance_up_to_minor
             FROM rows, jsonb_populate_record(NULL::ticket, rows.ticket) t)
         INSERT INTO ticket_line (lane, ticket_id, order_id, line_id, quantity, amount_minor, open)
         SELECT %(lane)s, l.ticket_id, %(order_id)s, l.line_id, l.quantity, l.amount_minor, l.open
@@ -121,10 +123,10 @@ _SQL: dict[type, LiteralString] = {
     c.QueueRefund: f"""
         INSERT INTO refund (lane, refund_id, ticket_id, order_id, tender_id, provider, payment_id, amount_minor,
             captured_minor, currency, state, attempt_no, tries, due_at, leased_until, reason, queued_at, closed_at,
-            trace_parent)
+            may_advance, trace_parent)
         SELECT %(lane)s, f.refund_id, f.ticket_id, %(order_id)s, f.tender_id, f.provider, f.payment_id, f.amount_minor,
             f.captured_minor, f.currency, f.state, f.attempt_no, f.tries, f.due_at, f.leased_until, f.reason,
-            f.queued_at, f.closed_at, %(trace_parent)s::text
+            f.queued_at, f.closed_at, f.may_advance, %(trace_parent)s::text
         FROM {_ROWS} AS r (refund jsonb), jsonb_populate_record(NULL::refund, r.refund) f
         """,
     c.HoldTender: f"""

@@ -13,12 +13,13 @@ ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
 INCIDENT_SQL: dict[type, LiteralString] = {
     c.OpenIncident: f"""
         INSERT INTO incident (lane, incident_id, order_id, ticket_id, shop_id, kind, state, amount_minor, currency,
-            evidence, opened_at, due_at)
-        SELECT %(lane)s, r.incident_id, %(order_id)s, r.ticket_id, r.shop_id, 'goods_left_after_refund', 'open',
-            r.amount_minor, r.currency, jsonb_build_array(r.evidence), r.opened_at, r.opened_at + interval '168 hours'
-        FROM {ROWS} AS r (incident_id uuid, ticket_id uuid, shop_id text, amount_minor bigint, currency text,
-            evidence jsonb, opened_at timestamptz)
-        ON CONFLICT (lane, ticket_id) DO UPDATE
+            evidence, opened_at, refund_id, due_at)
+        SELECT %(lane)s, r.incident_id, %(order_id)s, r.ticket_id, r.shop_id, r.kind, 'open',
+            r.amount_minor, r.currency, jsonb_build_array(r.evidence), r.opened_at, r.refund_id,
+            CASE r.kind WHEN 'platform_advance' THEN r.opened_at ELSE r.opened_at + interval '168 hours' END
+        FROM {ROWS} AS r (incident_id uuid, ticket_id uuid, shop_id text, kind text, amount_minor bigint,
+            currency text, evidence jsonb, opened_at timestamptz, refund_id uuid)
+        ON CONFLICT (lane, ticket_id) WHERE kind = 'goods_left_after_refund' DO UPDATE
         SET evidence = incident.evidence || excluded.evidence,
             amount_minor = greatest(incident.amount_minor, excluded.amount_minor),
             version = incident.version + 1,

@@ -142,7 +142,11 @@ def _freight_elsewhere(
 
 
 def queue_refunds(snapshot: OrderSnapshot, ticket: Ticket, amount_minor: int, now: datetime) -> tuple[Refund, ...]:
-    """One refund for each payment that pays a part of the amount; money that an open dispute may take is not used."""
+    """One refund for each payment that pays a part of the amount; money that an open dispute may take is not used.
+
+    The ticket's own amount, which may be more, says whether the platform's account may pay them.
+    """
+    may_advance = ticket.advance_up_to_minor is not None and ticket.amount_minor <= ticket.advance_up_to_minor
     tenders = snapshot.undisputed_tenders
     parts = over_tenders(tenders, amount_minor)
     return tuple(
@@ -159,6 +163,7 @@ def queue_refunds(snapshot: OrderSnapshot, ticket: Ticket, amount_minor: int, no
             state=RefundState.QUEUED,
             queued_at=now,
             due_at=now,
+            may_advance=may_advance,
         )
         for tender, part in zip(tenders, parts, strict=True)
         if part

@@ -78,6 +78,25 @@ def terms_differ(terms: Loss) -> Refusal:
     )
 
 
+def not_of_an_advance() -> Refusal:
+    """No goods and no buyer are part of it."""
+    return Refusal(
+        RefusalCode.LOSS_TERMS_DIFFER,
+        "The platform paid this refund for the shop: either the shop bears it (`borne_by_shop`), or the platform does "
+        "(`borne_by_platform`).",
+        "outcome",
+    )
+
+
+def advance_taken_back() -> Refusal:
+    """The platform's account has its money again."""
+    return Refusal(
+        RefusalCode.LOSS_TERMS_DIFFER,
+        "The provider took this refund back, and the platform's account has its money again: nobody bears anything.",
+        "outcome",
+    )
+
+
 def exceeds_amount(amount_minor: int, currency: str) -> Refusal:
     """The buyer paid again more than there is, or nothing."""
     return Refusal(

@@ -10,17 +10,22 @@ from jitui.aftersales.changes import Announce, Change, LedgerEntry, MoveIncident
 from jitui.aftersales.commands import incident_refusals as refused
 from jitui.aftersales.commands.execute import Plan
 from jitui.aftersales.model.incident import (
+    OUTCOMES,
     ContactChannel,
     Contest,
     EntryKind,
     Incident,
     IncidentEntry,
+    IncidentKind,
     IncidentOutcome,
     standing,
 )
 from jitui.aftersales.model.ticket import Actor
 from jitui.aftersales.outcomes import Refusal
 from jitui.policy.sections import BorneBy, Loss
+
+_TERMS_OF_ADVANCE = Loss(borne_by=BorneBy.MERCHANT)
+"""The platform paid for the shop, which owes all of it unless the platform takes it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ def decided_as(
     incident: Incident, told: OutcomeTold, terms: Loss, rules: IncidentRules, by: Actor, now: datetime
 ) -> Incident | Refusal:
     """The incident under a new outcome; what the shop paid so far stays, what was written off does not."""
-    shares = shares_of(incident, told, terms)
+    shares = shares_of(incident, told, terms if incident.kind is IncidentKind.GOODS_LEFT else _TERMS_OF_ADVANCE)
     if isinstance(shares, Refusal):
         return shares
     charged = shares.shop_minor > 0
@@ -109,6 +114,10 @@ def decided_as(
 def shares_of(incident: Incident, told: OutcomeTold, terms: Loss) -> Incident | Refusal:
     """The four shares of the amount by an outcome; the shop is charged no more than the policy says."""
     amount_minor, kinds = incident.amount_minor, IncidentOutcome
+    if incident.kind is IncidentKind.PLATFORM_ADVANCE and incident.outcome is kinds.RETURNED:
+        return refused.advance_taken_back()
+    if told.outcome not in OUTCOMES[incident.kind]:
+        return refused.not_of_an_advance()
     repaid_minor = 0
     if told.outcome is kinds.REPAID:
         repaid_minor = amount_minor if told.repaid_minor is None else told.repaid_minor

@@ -44,12 +44,13 @@ from jitui.aftersales.model.incident import (
     EntryKind,
     Incident,
     IncidentDeadline,
+    IncidentOutcome,
     next_deadline,
     standing,
 )
 from jitui.aftersales.model.refund import same_person
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import Actor
+from jitui.aftersales.model.ticket import SYSTEM, Actor
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import IncidentRef, Store
 from jitui.ids import new_id
@@ -221,14 +222,14 @@ async def answer_contest(
     return await _execute(store, ref, plan, None, reply)
 
 
-async def apply_deadline(store: Store, ref: IncidentRef, *, now: datetime) -> Outcome:
-    """Do what is due of an incident: a reminder, the end of its contest time, the end of its recovery."""
+async def apply_deadline(store: Store, ref: IncidentRef, rules: IncidentRules, *, now: datetime) -> Outcome:
+    """Do what is due of an incident: charge an advance, a reminder, the end of its contest time or of its recovery."""
 
     def plan(incident: Incident) -> Plan | Refusal:
         due = next_deadline(incident)
         if due is None or due[0] > now:
             return _rescheduled(incident)
-        return _deadline_plan(incident, due[1], due[0], now)
+        return _deadline_plan(incident, due[1], rules, now)
 
     return await _execute(store, ref, plan, None, None)
 
@@ -256,7 +257,7 @@ def _noted(
     return moved_to(incident, kind, detail, by, now, OutgoingEventKind.INCIDENT_NOTED)
 
 
-def _outcome_plan(before: Incident, after: Incident, told: OutcomeTold, by: Actor, now: datetime) -> Plan:
+def _outcome_plan(before: Incident, after: Incident, told: OutcomeTold, by: Actor | None, now: datetime) -> Plan:
     entries = ledger.incident_decided(before, after, now)
     detail = {**shares_shown(after), "outcome": told.outcome.value, "reason": told.reason, "reference": told.reference}
     return moved_to(after, EntryKind.OUTCOME, detail, by, now, OutgoingEventKind.INCIDENT_DECIDED, entries)
@@ -330,8 +331,12 @@ def _answer_plan(
     )
 
 
-def _deadline_plan(incident: Incident, due: IncidentDeadline, at: datetime, now: datetime) -> Plan:
+def _deadline_plan(incident: Incident, due: IncidentDeadline, rules: IncidentRules, now: datetime) -> Plan | Refusal:
     match due:
+        case IncidentDeadline.CHARGE:
+            told = OutcomeTold(IncidentOutcome.BORNE_BY_SHOP, incident.version, reason="")
+            charged = decided_as(incident, told, Loss(), rules, SYSTEM, now)
+            return charged if isinstance(charged, Refusal) else _outcome_plan(incident, charged, told, None, now)
         case IncidentDeadline.WRITE_OFF:
             return _written_off(incident, "", now)
         case IncidentDeadline.CLOSE_CONTEST:

@@ -248,7 +248,7 @@ def _fits(snapshot: OrderSnapshot, mores: Iterable[_More]) -> bool:
 def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) -> tuple[Change, ...]:
     """Extend an approval with the new money: more refunds of the same ticket."""
     ticket = more.ticket
-    refunds = queue_refunds(snapshot, ticket, more.amount_minor, now)
+    refunds = queue_refunds(snapshot, _raised(ticket, more), more.amount_minor, now)
     changes: tuple[Change, ...] = (
         *_claims([more]),
         *_line_raises(more),

@@ -81,4 +81,5 @@ def refund_instruction(refund: Refund, attempt: Attempt) -> RefundInstruction:
         amount_minor=refund.amount_minor,
         currency=refund.currency,
         captured_minor=refund.captured_minor,
+        may_advance=refund.may_advance,
     )

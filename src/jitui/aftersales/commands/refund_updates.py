@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from jitui.aftersales.changes import (
     MoveRefund,
     OpenTask,
 )
+from jitui.aftersales.commands.advance import open_advance, take_advance_back
 from jitui.aftersales.commands.execute import Executed, Plan, execute, not_found
 from jitui.aftersales.commands.failed_refund import paid_twice_name, with_failure_tasks
 from jitui.aftersales.commands.mismatch import as_unknown, find_mismatch, task_about, with_mismatch_task
@@ -103,7 +104,9 @@ def _plan_result(
         return _after_settlement(snapshot, refund, attempt, result, looked_up, now)
     match result.kind, attempt.state:
         case RefundResultKind.SUCCEEDED, AttemptState.SUCCEEDED:
-            return _nothing_new(refund) if looked_up else Plan(ticket_id=refund.ticket_id)
+            told = open_advance(snapshot, refund, now) if result.advanced and latest else ()
+            known = _nothing_new(refund) if looked_up else Plan(ticket_id=refund.ticket_id)
+            return replace(known, changes=(*known.changes, *told))
         case RefundResultKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
             return _look_up(snapshot, refund, "succeeded after it was declined", now)
         case RefundResultKind.SUCCEEDED, state if latest or state not in _FINAL:
@@ -156,11 +159,13 @@ def _unless_pending(attempt: Attempt) -> AttemptState:
 
 
 def _succeeded(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
+    look_at = now if refund.may_advance and result.advanced is None else None  # whose account paid is not told
     changes: tuple[Change, ...] = (
         _attempt_moved(attempt, AttemptState.SUCCEEDED, result, now),
-        move_refund(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now),
+        move_refund(refund, RefundState.SUCCEEDED, due_at=look_at, reason="", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.at_provider(Cause.PAID, refund, attempt, now),
+        *(open_advance(snapshot, refund, now) if result.advanced else ()),
     )
     return with_ticket_following(snapshot, changes, refund.ticket_id, by_provider(refund), "paid", now)
 
@@ -174,6 +179,7 @@ def _reversed(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result:
         move_refund(refund, state, due_at=now if again else None, reason=result.reason),
         HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
         ledger.at_provider(Cause.UNPAID, refund, attempt, now),
+        *take_advance_back(snapshot, now),
     )
     return with_ticket_following(snapshot, changes, refund.ticket_id, by_provider(refund), "failed_after_success", now)
 

@@ -357,7 +357,15 @@ def _new_ticket(
         expires_at=expires_at,
         remind_at=None if expires_at is None else next_reminder(expires_at, now),
         basis=request.basis,
+        advance_up_to_minor=None if by_right else _advance_up_to_minor(decides.policy, order.currency),
     )
+
+
+def _advance_up_to_minor(policy: Policy, currency: str) -> int | None:
+    """What the platform's account may pay for the shop; an amount in another currency says nothing."""
+    if policy.advance is None or policy.currency != currency:
+        return None
+    return policy.advance.at_most_minor
 
 
 def _requested_event(ticket: Ticket, by: Actor, request: RefundRequest, now: datetime) -> TicketEvent:

@@ -10,7 +10,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.governance.registry import Restriction
-from jitui.aftersales.model.incident import Incident
+from jitui.aftersales.model.incident import Incident, IncidentKind
 from jitui.money import to_decimal_text
 
 LANGUAGES = ("zh", "en")
@@ -45,6 +45,13 @@ _CHARGED = {
     "en": "The goods of order {order} left although they had been refunded at once (carrier {carrier}, tracking number "
     "{waybill}). On {decided} the platform decided that your shop bears {amount} of it.",
 }
+_ADVANCED = {
+    "zh": "订单 {order} 退款时，贵店在支付机构的可用余额不足，该退款由平台账户垫付；"
+    "平台于 {decided} 将 {amount} 计为贵店应还款项。",
+    "en": "When order {order} was refunded, your shop's balance at the payment provider was short, and the platform's "
+    "account paid the refund. On {decided} {amount} was charged to your shop.",
+}
+_ADVANCED_FOR = {"zh": "理由：{reason}。", "en": "The reason: {reason}."}
 _CHARGED_FOR = {
     "zh": "依据为批准该退款时生效的平台规则对损失承担的规定；理由：{reason}。",
     "en": "It follows from what the rules that approved this refund say about who bears such a loss. The reason: "
@@ -86,7 +93,10 @@ def statement_of_charge(incident: Incident, *, time_zone: ZoneInfo, answer_days:
     }
     final = incident.contest_until is None
     until = _moment(incident.contest_until, time_zone) if incident.contest_until is not None else ""
-    parts = (_CHARGED, _CHARGED_FOR, _CHARGE_FINAL if final else _CONTEST_CHARGE)
+    why: tuple[Mapping[str, str], ...] = (_CHARGED, _CHARGED_FOR)
+    if incident.kind is IncidentKind.PLATFORM_ADVANCE:
+        why = (_ADVANCED, _ADVANCED_FOR) if incident.reason else (_ADVANCED,)
+    parts = (*why, _CHARGE_FINAL if final else _CONTEST_CHARGE)
     return {
         language: ("" if language == "zh" else " ").join(part[language].format(**values, until=until) for part in parts)
         for language in LANGUAGES

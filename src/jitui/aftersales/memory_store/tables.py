@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -43,7 +43,7 @@ from jitui.aftersales.governance.registry import (
     restriction_by_rule,
 )
 from jitui.aftersales.memory_store.history import RollUps, counting
-from jitui.aftersales.model.incident import REMIND_UNDECIDED, Incident, IncidentEntry, IncidentState
+from jitui.aftersales.model.incident import REMIND_UNDECIDED, Incident, IncidentEntry, IncidentKind, IncidentState
 from jitui.aftersales.model.order import WAYBILL_KEPT, Buyer, OrderLine, ShipmentSource
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -88,7 +88,7 @@ class MemoryTables:
     ledger: dict[str, dict[str, LedgerEntry]] = field(default_factory=dict)
     decisions: dict[UUID, RecordDecision] = field(default_factory=dict)
     later_decisions: dict[tuple[UUID, datetime], RecordDecision] = field(default_factory=dict)
-    incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
+    incidents: dict[UUID, Incident] = field(default_factory=dict)
     incident_entries: dict[UUID, list[IncidentEntry]] = field(default_factory=dict)
     tasks: dict[UUID, OperatorTask] = field(default_factory=dict)
     feed: list[OutgoingEvent] = field(default_factory=list)
@@ -128,9 +128,20 @@ class MemoryTables:
             case IncidentRef(_, subject):
                 incident = self._incident(subject)
                 return None if incident is None else replace(self.read(incident.order_id), incident=incident)
-            case TicketRef(_, subject) | RefundRef(_, subject) | AttemptRef(_, subject):
+            case AttemptRef(_, subject):
+                return self._with_advance(subject)
+            case TicketRef(_, subject) | RefundRef(_, subject):
                 found = self.order_of.get(subject)
                 return None if found is None else self.read(found)
+
+    def _with_advance(self, attempt_id: UUID) -> OrderSnapshot | None:
+        """The snapshot for an attempt, with the advance of its refund."""
+        found = self.order_of.get(attempt_id)
+        if found is None:
+            return None
+        snapshot = self.read(found)
+        attempt = next(one for one in snapshot.attempts if one.attempt_id == attempt_id)
+        return replace(snapshot, incident=self.advance_of(attempt.refund_id))
 
     def buyer(self, buyer_id: str) -> Buyer:
         """The buyer's row, created when there is none."""
@@ -298,7 +309,7 @@ class MemoryTables:
             case PutContest():
                 known = self._incident(change.incident_id)
                 assert known is not None
-                self.incidents[known.ticket_id] = replace(known, contest=change.contest)
+                self.incidents[known.incident_id] = replace(known, contest=change.contest)
             case ClaimPayment():
                 self.payments[change.provider, change.payment_id] = snapshot.order.buyer_id
             case ClaimWaybill():
@@ -353,7 +364,7 @@ class MemoryTables:
 
     def _open_incident(self, snapshot: OrderSnapshot, told: OpenIncident) -> None:
         """Add an incident, or the evidence to the ticket's incident."""
-        known = self.incidents.get(told.ticket_id)
+        known = self._incident_of(told)
         if known is not None:
             amount_minor = max(known.amount_minor, told.amount_minor)
             evidence = [*known.evidence, told.evidence]
@@ -362,29 +373,47 @@ class MemoryTables:
                 due_at = told.opened_at + REMIND_UNDECIDED
                 state = known.state if known.state is IncidentState.CONTESTED else IncidentState.OPEN
                 grown = replace(grown, state=state, due_at=min(known.due_at or due_at, due_at))
-            self.incidents[told.ticket_id] = grown
+            self.incidents[known.incident_id] = grown
             return
-        self.incidents[told.ticket_id] = Incident(
+        self.incidents[told.incident_id] = Incident(
             incident_id=told.incident_id,
             order_id=snapshot.order.order_id,
             ticket_id=told.ticket_id,
             shop_id=told.shop_id,
-            kind="goods_left_after_refund",
+            kind=told.kind,
             state=IncidentState.OPEN,
             amount_minor=told.amount_minor,
             currency=told.currency,
             evidence=[told.evidence],
             opened_at=told.opened_at,
-            due_at=told.opened_at + REMIND_UNDECIDED,
+            due_at=told.opened_at + (REMIND_UNDECIDED if told.kind is IncidentKind.GOODS_LEFT else timedelta()),
+            refund_id=told.refund_id,
         )
 
+    def _incident_of(self, told: OpenIncident) -> Incident | None:
+        """The ticket's incident of goods, or the refund's advance."""
+        if told.refund_id is not None:
+            return self.advance_of(told.refund_id)
+        return next(
+            (
+                one
+                for one in self.incidents.values()
+                if one.ticket_id == told.ticket_id and one.kind is IncidentKind.GOODS_LEFT
+            ),
+            None,
+        )
+
+    def advance_of(self, refund_id: UUID) -> Incident | None:
+        """The refund's advance."""
+        return next((one for one in self.incidents.values() if one.refund_id == refund_id), None)
+
     def _incident(self, incident_id: UUID) -> Incident | None:
-        return next((one for one in self.incidents.values() if one.incident_id == incident_id), None)
+        return self.incidents.get(incident_id)
 
     def _move_incident(self, told: MoveIncident) -> None:
         """The new row; the contest is a row of its own."""
-        known = self.incidents[told.incident.ticket_id]
-        self.incidents[known.ticket_id] = replace(told.incident, contest=known.contest)
+        known = self.incidents[told.incident.incident_id]
+        self.incidents[known.incident_id] = replace(told.incident, contest=known.contest)
         if told.entry is not None:
             self.incident_entries.setdefault(known.incident_id, []).append(told.entry)
 

@@ -38,6 +38,7 @@ class OutgoingEventKind(StrEnum):
     TICKET_REFUNDED = "ticket.refunded"
     TICKET_REFUND_FAILED = "ticket.refund_failed"
     TICKET_REOPENED = "ticket.reopened"
+    ADVANCE_PAID = "advance.paid"
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_NOTED = "incident.noted"
     INCIDENT_DECIDED = "incident.decided"

@@ -1,7 +1,9 @@
-"""An incident: goods that left although their refund was approved at once, and what became of the loss (R9).
+"""An incident: a refund that somebody has to make good, and what became of the loss (R9).
 
-Every outcome divides the incident's amount into four shares: the goods came back, the buyer paid again, the platform
-bears it, the shop bears it. What the shop bears is a receivable, until it is recovered or written off.
+Either goods left although their refund was approved at once, or the platform's account paid a refund because the shop's
+balance at the provider was short. Every outcome divides the incident's amount into four shares: the goods came back,
+the buyer paid again, the platform bears it, the shop bears it. What the shop bears is a receivable, until it is
+recovered or written off.
 """
 
 from __future__ import annotations
@@ -25,6 +27,13 @@ LONGEST_REFERENCE = 500
 MOST_REFERENCES = 10
 
 
+class IncidentKind(StrEnum):
+    """What has to be made good: goods that had left, or a refund that the platform's account paid for the shop."""
+
+    GOODS_LEFT = "goods_left_after_refund"
+    PLATFORM_ADVANCE = "platform_advance"
+
+
 class IncidentState(StrEnum):
     """How far it is: without outcome, contested, the shop still owes, the shop may still contest, nothing is left."""
 
@@ -43,6 +52,13 @@ class IncidentOutcome(StrEnum):
     BORNE_BY_PLATFORM = "borne_by_platform"
     BORNE_BY_SHOP = "borne_by_shop"
     BORNE_BY_BOTH = "borne_by_both"
+
+
+OUTCOMES: Mapping[IncidentKind, tuple[IncidentOutcome, ...]] = {
+    IncidentKind.GOODS_LEFT: tuple(IncidentOutcome),
+    IncidentKind.PLATFORM_ADVANCE: (IncidentOutcome.BORNE_BY_SHOP, IncidentOutcome.BORNE_BY_PLATFORM),
+}
+"""What people may decide; that an advance came back, the provider alone says."""
 
 
 class ContactChannel(StrEnum):
@@ -72,6 +88,7 @@ class EntryKind(StrEnum):
 class IncidentDeadline(StrEnum):
     """What a worker does at an incident's next moment."""
 
+    CHARGE = "charge_due"
     REMIND_OUTCOME = "outcome_due"
     REMIND_CONTEST = "contest_ends"
     REMIND_ANSWER = "answer_due"
@@ -129,7 +146,7 @@ class Incident:
     order_id: str
     ticket_id: UUID
     shop_id: str
-    kind: str
+    kind: IncidentKind
     state: IncidentState
     amount_minor: int
     currency: str
@@ -155,6 +172,7 @@ class Incident:
     due_at: datetime | None = None
     entries: int = 0
     contest: Contest | None = None
+    refund_id: UUID | None = None  # of a platform advance: the refund that was paid
 
     @property
     def decided_minor(self) -> int:
@@ -206,7 +224,9 @@ def _deadlines(incident: Incident) -> list[tuple[datetime, IncidentDeadline]]:
         assert incident.contest is not None
         return _reminder(incident, incident.contest.answer_by, kinds.REMIND_ANSWER)
     found = []
-    if incident.state is IncidentState.OPEN:
+    if incident.state is IncidentState.OPEN and incident.kind is IncidentKind.PLATFORM_ADVANCE:
+        found.append((incident.opened_at, kinds.CHARGE))
+    elif incident.state is IncidentState.OPEN:
         at = max(incident.opened_at, incident.reminded_at or incident.opened_at) + REMIND_UNDECIDED
         if at <= incident.opened_at + REMIND_UNDECIDED_FOR:
             found.append((at, kinds.REMIND_OUTCOME))

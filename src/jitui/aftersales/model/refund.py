@@ -91,6 +91,7 @@ class Refund:
     closed_at: datetime | None = None
     settlement: Settlement | None = None
     proposal: SettlementProposal | None = None
+    may_advance: bool = False  # the platform's account may pay it, where the shop's balance at the provider is short
 
 
 @dataclass(frozen=True, slots=True)

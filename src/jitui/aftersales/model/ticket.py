@@ -110,6 +110,8 @@ class Ticket:
     """The ticket's own row; `version` is the token that a decision on the ticket must carry.
 
     `remind_at`: when its deadline is announced again, while it is in review. `offer`: what the shop would refund.
+    `advance_up_to_minor`: the largest amount that the platform's account may pay for the shop, as the policy says that
+    decided the request; None: nothing.
     """
 
     lane: int
@@ -138,6 +140,7 @@ class Ticket:
     assignment: Assignment | None = None
     offer: Offer | None = None
     arbitration: Arbitration | None = None
+    advance_up_to_minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

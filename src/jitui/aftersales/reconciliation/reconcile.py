@@ -193,6 +193,7 @@ async def _refund_update(parts: Reconciling, ref: AttemptRef, group: MovementGro
         amount_minor=last.amount_minor,
         currency=last.currency,
         occurred_at=last.at,
+        advanced=None if parts.provider is None else False,
     )
     return RefundUpdate(result, provider=refund.provider)
 

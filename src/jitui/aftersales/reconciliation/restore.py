@@ -40,6 +40,7 @@ class ProviderRefund:
     at: datetime
     kind: RefundResultKind = RefundResultKind.SUCCEEDED
     reference: str | None = None
+    advanced: bool | None = None  # the platform's account paid it; None: not told
 
     @property
     def attempt_id(self) -> UUID | None:
@@ -228,6 +229,7 @@ def _update(listed: ProviderRefund) -> RefundUpdate:
         amount_minor=listed.amount_minor,
         currency=listed.currency,
         occurred_at=listed.at,
+        advanced=listed.advanced,
     )
     return RefundUpdate(result, provider=listed.provider)
 

@@ -18,7 +18,7 @@ def show_lines(incident: Incident) -> None:
     def money(minor: int) -> str:
         return amount(minor, incident.currency)
 
-    echo(f"{incident.incident_id}  {incident.state.value}")
+    echo(f"{incident.incident_id}  {incident.kind.value}  {incident.state.value}")
     about = f"order {incident.order_id}, shop {incident.shop_id}; since {moment(incident.opened_at)}"
     echo(f"  {money(incident.amount_minor)}, {about}; version {incident.version}")
     if incident.outcome is None:

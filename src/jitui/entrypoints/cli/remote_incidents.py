@@ -11,6 +11,7 @@ from jitui.aftersales.model.incident import (
     EntryKind,
     Incident,
     IncidentEntry,
+    IncidentKind,
     IncidentOutcome,
     IncidentState,
 )
@@ -110,7 +111,7 @@ def _incident(row: api.IncidentAnswer, contest: api.ContestAnswerView | None) ->
         order_id=row.order_id,
         ticket_id=row.ticket_id,
         shop_id=row.shop_id,
-        kind=row.kind,
+        kind=our_code(IncidentKind, row.kind),
         state=our_code(IncidentState, row.state),
         amount_minor=row.amount.amount_minor,
         currency=row.amount.currency,
@@ -133,6 +134,7 @@ def _incident(row: api.IncidentAnswer, contest: api.ContestAnswerView | None) ->
         contest_until=row.contest_until,
         recover_until=row.recover_until,
         contest=known,
+        refund_id=row.refund_id,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, SHOP_EVENTS
+from jitui.policy.loading.advance_section import ADVANCE
 from jitui.policy.loading.caps_format import CAPS, MAX_WINDOW_DAYS, PARAMETER_NAME
 from jitui.policy.loading.file_kinds import (
     IDENTIFIER,
@@ -386,6 +387,14 @@ POLICY = PolicySection(
             "What happens where a label is printed already. It adds the condition `held_by_warehouse`.",
             "{approve_when_held_within_minutes: 30}",
             "goods with a printed label are refunded at once, and the warehouse is told",
+        ),
+        PolicyField(
+            "advance",
+            ADVANCE,
+            "Where a shop's balance at the provider is short: what the platform's account may pay; it decides no "
+            "request.",
+            "{at_most_minor: 30000}",
+            "the refund waits until the shop's balance is enough",
         ),
         PolicyField(
             "notice",

@@ -14,6 +14,7 @@ from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY,
 from jitui.policy.language.expression import Checked, check
 from jitui.policy.language.syntax import Names
 from jitui.policy.loading import file_format as form
+from jitui.policy.loading.advance_section import read_advance
 from jitui.policy.loading.advice import advice
 from jitui.policy.loading.caps_format import MAX_WINDOW_DAYS
 from jitui.policy.loading.caps_section import read_caps
@@ -142,6 +143,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         gates=gates,
         review=review,
         stop_ship=stop_ship,
+        advance=read_advance(notes, found.get("advance")),
         notice_period_days=period,
         facts=words.names.facts,
         advice=advice(notes.file, found["conditions"].place, programs, caps, texts, meaning),

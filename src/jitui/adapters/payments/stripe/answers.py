@@ -97,6 +97,7 @@ def listed_refund(refund: RefundObject) -> ProviderRefund:
     if told.amount_minor is None or told.currency is None:
         raise Unavailable(f"Stripe's list of refunds cannot be read: {told.reason}.")
     return ProviderRefund(
+        advanced=False,
         provider="stripe",
         provider_refund_id=refund.id,
         payment_ids=told.payment_ids,

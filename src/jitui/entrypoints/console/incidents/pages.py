@@ -1,4 +1,4 @@
-"""Incidents for merchants and the platform: goods that left after their refund, and what becomes of the loss (R9)."""
+"""Incidents for merchants and the platform: what has to be made good, and what becomes of the loss (R9)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jitui.aftersales.commands.incidents import Outcome, add_evidence, contest_i
 from jitui.aftersales.governance.loss_terms import loss_terms
 from jitui.aftersales.governance.statement_of_reasons import statement_of_charge
 from jitui.aftersales.incident_list import IncidentFilter, IncidentSort, place_of_incident
-from jitui.aftersales.model.incident import ContactChannel, IncidentEntry, IncidentOutcome, IncidentState
+from jitui.aftersales.model.incident import OUTCOMES, ContactChannel, IncidentEntry, IncidentState
 from jitui.aftersales.model.sorting import SortOrder
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -188,7 +188,8 @@ async def page_of_incident(
         may_contest=_may_contest(visit, found),
         channels=tuple(ContactChannel),
         channel_words={one.value: visit.speech.word(one) for one in ContactChannel},
-        outcomes=tuple(IncidentOutcome),
+        outcomes=OUTCOMES[incident.kind],
+        may_see_refund=_own_shop(visit) is None and may(visit, Permission.REFUNDS_READ),
         typed=typed if typed.contact is not None else replace(typed, contact=default),
         zone=settings.time_zone.key,
         problem=visit.speech.say(problem) if problem else None,

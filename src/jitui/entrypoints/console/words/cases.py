@@ -8,7 +8,7 @@ from enum import StrEnum
 from jitui.aftersales.commands.bulk_shipments import RowOutcome
 from jitui.aftersales.ledger import Account, Cause
 from jitui.aftersales.lookup import IdKind
-from jitui.aftersales.model.incident import ContactChannel, EntryKind, IncidentOutcome, IncidentState
+from jitui.aftersales.model.incident import ContactChannel, EntryKind, IncidentKind, IncidentOutcome, IncidentState
 from jitui.aftersales.model.order import DisputeState, ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.review import ArbitrationState, AtFault, RefundBorneBy
 from jitui.aftersales.model.ticket import Basis
@@ -74,6 +74,10 @@ CASE_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         IncidentState.RECOVERING: _("The shop still owes"),
         IncidentState.DECIDED: _("Decided, can be contested"),
         IncidentState.SETTLED: _("Settled"),
+    },
+    IncidentKind: {
+        IncidentKind.GOODS_LEFT: _("Goods left after the refund"),
+        IncidentKind.PLATFORM_ADVANCE: _("The platform paid for the shop"),
     },
     IncidentOutcome: {
         IncidentOutcome.RETURNED: _("The goods came back"),

@@ -10,7 +10,14 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.incidents import incident_of
 from jitui.aftersales.governance.complaint import ComplaintState, ContestOutcome
 from jitui.aftersales.governance.statement_of_reasons import statement_of_charge
-from jitui.aftersales.model.incident import EntryKind, Incident, IncidentEntry, IncidentOutcome, IncidentState
+from jitui.aftersales.model.incident import (
+    EntryKind,
+    Incident,
+    IncidentEntry,
+    IncidentKind,
+    IncidentOutcome,
+    IncidentState,
+)
 from jitui.aftersales.model.view import Amount
 from jitui.aftersales.queries import IncidentDetails
 from jitui.entrypoints.http.mapping import shown
@@ -24,13 +31,16 @@ BY_PLATFORM = "platform"
 
 
 class IncidentAnswer(Shown, frozen=True, kw_only=True):
-    """Goods that left although they were refunded, and what became of the loss: four shares that sum to the amount."""
+    """What has to be made good, and what became of the loss: four shares that sum to the amount.
+
+    `goods_left_after_refund`: goods that left; `platform_advance`: the platform's account paid the refund `refund_id`.
+    """
 
     incident_id: UUID
     order_id: str
     ticket_id: UUID
     shop_id: str
-    kind: str
+    kind: IncidentKind
     state: IncidentState
     amount: Amount
     evidence: tuple[Mapping[str, object], ...]
@@ -53,6 +63,7 @@ class IncidentAnswer(Shown, frozen=True, kw_only=True):
     attempts: int
     contest_until: datetime | None
     recover_until: datetime | None
+    refund_id: UUID | None
 
 
 class ContestAnswerView(Shown, frozen=True, kw_only=True):
@@ -133,7 +144,7 @@ INCIDENT = IncidentAnswer(
     order_id="o-1001",
     ticket_id=sample.TICKET_ID,
     shop_id="s-1",
-    kind="goods_left_after_refund",
+    kind=IncidentKind.GOODS_LEFT,
     state=IncidentState.RECOVERING,
     amount=sample.FULL,
     evidence=({"carrier": "sf", "tracking_no": "SF1000000001", "degree": "picked_up", "lines": ["l1"]},),
@@ -156,6 +167,7 @@ INCIDENT = IncidentAnswer(
     attempts=0,
     contest_until=sample.REFUNDED_AT,
     recover_until=sample.REFUNDED_AT,
+    refund_id=None,
 )
 CONTEST = ContestAnswerView(
     complaint_id=sample.COMPLAINT_ID,
