@@ -29,7 +29,7 @@ ALL_RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pract
 COLOURS = ("color-contrast",)
 
 Scheme = Literal["light", "dark"]
-NARROW, WIDE = 360, 1280
+NARROW, WIDE = 360, 1440
 
 
 @asynccontextmanager

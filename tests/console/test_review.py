@@ -226,7 +226,7 @@ async def test_a_template_fills_the_rejection_in_and_is_the_shops_own(market: Ma
     assert "engraved" not in (await other.see(home)).text
     await other.send(home, home, **{**made, "reason": "Ours."})
     assert (await market.service.review_templates.list(SHOP.subject_id))[0].reason == "It is engraved."
-    assert (await visitor.send(home, f"{home}/delete")).status_code == 303
+    assert (await visitor.send(home, f"{home}/delete")).status_code == 200, "with the way back"
     assert await market.service.review_templates.list(SHOP.subject_id) == []
     assert len(await market.service.review_templates.list(OTHER_SHOP.subject_id)) == 1
 
@@ -294,3 +294,27 @@ async def test_the_platform_is_asked_within_seven_days_after_the_rejection(
     assert (f"{theirs}/arbitration" in {form.action for form in page.forms}) is is_shown
     fields = {"_csrf_token": page.forms[0].fields["_csrf_token"], "reason": "They lie."}
     assert (await buyer.post(f"{theirs}/arbitration", fields)).status_code == (303 if is_shown else 409)
+
+
+async def test_a_template_that_was_deleted_or_replaced_comes_back_by_one_click(
+    market: Marketplace, visit: Visit
+) -> None:
+    home, visitor = "/merchant/templates", await visit(SHOP)
+    kept = {"name": "engraved", "code": "made_to_order", "reason": "It is engraved."}
+    assert (await visitor.send(home, home, **kept)).status_code == 303
+    assert (await visitor.send(home, home, **kept)).status_code == 303, "the same again replaces nothing"
+
+    async def undone(answer: str) -> None:
+        page = Page(answer)
+        form = next(one for one in page.forms if one.fields.get("reason") == "It is engraved." and one.action == home)
+        assert (await visitor.post(home, form.fields)).status_code in (200, 303)
+        (back,) = await market.service.review_templates.list(SHOP.subject_id)
+        assert (back.name, back.reason_code.value, back.reason) == tuple(kept.values())
+
+    replaced = await visitor.send(home, home, **{**kept, "reason": "Made to order."})
+    assert replaced.status_code == 200 and "engraved was replaced." in Page(replaced.text).text
+    await undone(replaced.text)
+    deleted = await visitor.send(home, f"{home}/delete", name="engraved")
+    assert deleted.status_code == 200 and "engraved was deleted." in Page(deleted.text).text
+    assert await market.service.review_templates.list(SHOP.subject_id) == []
+    await undone(deleted.text)

@@ -222,23 +222,34 @@ async def put_template(visit: Visiting, data: Form) -> Response[str]:
         return await _templates(visit, (name, code, reason), visit.speech.say(problem), 422)
     by, now = visit.reader, visit.service.clock()
     template = ReviewTemplate(by.subject_id, name, RejectionCode(code), reason, now, by.name)
+    before = await visit.service.review_templates.get(by.subject_id, name)
     refused = await visit.service.review_templates.put(template)
     if refused is not None:
         return await _templates(visit, (name, code, reason), visit.speech.word(refused.code), 409)
-    return go_to("/merchant/templates")
+    replaced = before is not None and (before.reason_code, before.reason) != (template.reason_code, reason)
+    return await _templates(visit, undo=before) if replaced else go_to("/merchant/templates")
 
 
 @post("/templates/delete", opt=needs(Permission.TICKETS_WRITE), status_code=303)
 async def drop_template(visit: Visiting, data: Form) -> Response[str]:
-    """Delete a template; rejections that copied it stay as they are."""
-    if (name := data.get("name", "")).isprintable():
-        await visit.service.review_templates.delete(visit.reader.subject_id, name)
-    return go_to("/merchant/templates")
+    """Delete a template, with the way back on the page; rejections that copied it stay as they are."""
+    name, shop_id = data.get("name", ""), visit.reader.subject_id
+    before = await visit.service.review_templates.get(shop_id, name) if name.isprintable() else None
+    if before is None:
+        return go_to("/merchant/templates")
+    await visit.service.review_templates.delete(shop_id, name)
+    return await _templates(visit, undo=before)
 
 
 async def _templates(
-    visit: Visit, typed: tuple[str, str, str] = ("", "", ""), problem: str | None = None, status_code: int = 200
+    visit: Visit,
+    typed: tuple[str, str, str] = ("", "", ""),
+    problem: str | None = None,
+    status_code: int = 200,
+    *,
+    undo: ReviewTemplate | None = None,
 ) -> Page:
+    """The templates; `undo`: one as it was before it was deleted or replaced just now."""
     shop_id = visit.reader.subject_id
     return show(
         visit,
@@ -247,6 +258,7 @@ async def _templates(
         templates=await visit.service.review_templates.list(shop_id),
         typed=typed,
         problem=problem,
+        undo=undo,
         rejection_codes=tuple(RejectionCode),
         shop=await shop_name(visit, shop_id),
     )
