@@ -12,15 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitui.errors import BadInput, Unavailable
-from jitui.provider_simulator.books import (
-    BookRefusal,
-    Books,
-    PaymentRequest,
-    RefundMade,
-    SimulatedRefundRequest,
-    Status,
-    open_books,
-)
+from jitui.provider_simulator.books import Books, open_books
+from jitui.provider_simulator.entries import BookRefusal, PaymentRequest, RefundMade, SimulatedRefundRequest, Status
 from jitui.provider_simulator.faults import FaultPlan, FaultTiming, OutcomeFault, WebhookFault
 
 TIMING = FaultTiming(settle_ms=10, fail_ms=20, hold_ms=1, late_ms=30)

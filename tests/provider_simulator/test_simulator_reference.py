@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jitui.provider_simulator.app import ROUTES
-from jitui.provider_simulator.books import BookRefusal
+from jitui.provider_simulator.entries import BookRefusal
 from jitui.provider_simulator.faults import AMOUNT_TRIGGERS, FaultTiming
 from jitui.provider_simulator.settings import SimulatorSettings
 

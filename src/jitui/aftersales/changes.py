@@ -298,10 +298,7 @@ class RecordReminder:
 
 @dataclass(frozen=True, slots=True)
 class OpenIncident:
-    """Goods left the warehouse although they had been refunded (R9), or the platform's account paid for the shop.
-
-    A ticket has one incident of goods, which more evidence joins; a refund has one advance (`refund_id`).
-    """
+    """Goods left although they were refunded, once a ticket (R9), or the platform's account paid, once a refund."""
 
     incident_id: UUID
     ticket_id: UUID

@@ -33,10 +33,10 @@ from jitui.provider_simulator.asgi import (
     send_reply,
     serve_lifespan,
 )
-from jitui.provider_simulator.books import (
+from jitui.provider_simulator.books import Books
+from jitui.provider_simulator.entries import (
     BalanceRequest,
     BookRefusal,
-    Books,
     PaymentRequest,
     RefundMade,
     RefundRefused,

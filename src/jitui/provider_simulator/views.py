@@ -13,16 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from jitui.money import to_decimal_text
-from jitui.provider_simulator.books import (
-    Books,
-    Movement,
-    Notice,
-    PaymentAccount,
-    RefundMade,
-    SimulatedRefund,
-    Status,
-    moment,
-)
+from jitui.provider_simulator.books import Books, Movement, Notice, PaymentAccount, SimulatedRefund, moment
+from jitui.provider_simulator.entries import RefundMade, Status
 
 _encode = msgspec.json.Encoder().encode
 _ROWS_A_PIECE = 500

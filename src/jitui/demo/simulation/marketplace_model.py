@@ -29,7 +29,7 @@ from jitui.demo.simulation.provider import API_KEY, WEBHOOK_SECRET, Message, Mod
 from jitui.demo.simulation.workload import STARTS_AT, Deal, Workload
 from jitui.demo.stock import payment_id
 from jitui.errors import JituiError
-from jitui.provider_simulator.books import PaymentRequest
+from jitui.provider_simulator.entries import PaymentRequest
 from jitui.settings import Settings
 from jitui.worker import KEEP_RESPONSES
 

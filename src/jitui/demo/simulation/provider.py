@@ -11,7 +11,8 @@ from random import Random
 from jitui.demo.simulation.workload import drawn
 from jitui.provider_simulator import FaultTiming, SimulatorSettings, create_app, new_webhook_secret, open_books
 from jitui.provider_simulator.asgi import ASGIApp
-from jitui.provider_simulator.books import Books, SimulatedRefundRequest
+from jitui.provider_simulator.books import Books
+from jitui.provider_simulator.entries import SimulatedRefundRequest
 from jitui.provider_simulator.faults import SMOOTH, FaultPlan, OutcomeFault, WebhookFault
 from jitui.provider_simulator.signature import signing_key
 from jitui.provider_simulator.webhooks import signed_message

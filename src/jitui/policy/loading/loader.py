@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from hashlib import sha256
 from typing import Literal, TypeVar, cast
 
 from jitui.money import is_currency
-from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY, SHOP_EVENTS, FactSpec, FactType
+from jitui.policy.facts import FACTS, MONEY, FactSpec, FactType
 from jitui.policy.language.expression import Checked, check
 from jitui.policy.language.syntax import Names
 from jitui.policy.loading import file_format as form
@@ -39,6 +38,7 @@ from jitui.policy.loading.gate_section import read_gates
 from jitui.policy.loading.guards_section import read_guards
 from jitui.policy.loading.lists import lists_used, read_lists
 from jitui.policy.loading.loss_section import read_loss
+from jitui.policy.loading.own_facts import read_attributes, read_features
 from jitui.policy.loading.parameters import Parameters, number, read_parameters
 from jitui.policy.loading.repeated_numbers import Meaning
 from jitui.policy.loading.sentences import SentenceReader, sentence_reader
@@ -46,11 +46,12 @@ from jitui.policy.loading.stop_ship_section import read_stop_ship
 from jitui.policy.loading.written import parameters_used, written
 from jitui.policy.loading.yaml_document import Node, Place, Scalar, decoded, parse
 from jitui.policy.model import LoadedPolicy
-from jitui.policy.problems import PolicyProblem, PolicyRefused, did_you_mean
+from jitui.policy.problems import PolicyProblem, PolicyRefused
 from jitui.policy.program import Programs, Reads, compile_programs, reads_of
 from jitui.policy.sections import (
     DAY_SECONDS,
     OTHER_FACTORS,
+    Advance,
     Caps,
     Condition,
     Definition,
@@ -62,10 +63,6 @@ from jitui.policy.sections import (
     Review,
     SelectionSection,
 )
-
-_FACT_NAME = re.compile(rf"{form.BUYER_NAME}|{form.SHOP_NAME}")
-_OWN_APPROVALS = re.compile(r"approv|instant")
-
 
 _Policy = TypeVar("_Policy", bound=LoadedPolicy)
 
@@ -106,10 +103,9 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     title, notice = read(notes, found, "title", sentence), read(notes, found, "notice", sentence)
     legal_basis, features, attributes = _declared(notes, found)
     words = _vocabulary(notes, found.get("definitions"), features, attributes, parameters)
-    conditions = _conditions(notes, found.get("conditions"), words, sentence)
-    restrictions = _restrictions(notes, found.get("restrictions"), words, sentence)
+    conditions, restrictions = _rules(notes, found, words, sentence)
     gates, period = _gates(notes, found.get("gates"), words, sentence), _notice_period(notes, found)
-    selection, caps, guards, loss, review = _without_expressions(notes, found, parameters)
+    selection, caps, guards, loss, review, advance = _without_expressions(notes, found, parameters)
     stop_ship, held = read_stop_ship(notes, found.get("stop_ship"), review, words.names, conditions)
     if notes.problems or review is None:
         return None
@@ -143,7 +139,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         gates=gates,
         review=review,
         stop_ship=stop_ship,
-        advance=read_advance(notes, found.get("advance")),
+        advance=advance,
         notice_period_days=period,
         facts=words.names.facts,
         advice=advice(notes.file, found["conditions"].place, programs, caps, texts, meaning),
@@ -160,17 +156,25 @@ def _header(notes: Notes, found: dict[str, Node]) -> tuple[str | None, str | Non
 def _declared(
     notes: Notes, found: dict[str, Node]
 ) -> tuple[dict[str, str], dict[str, Feature | None], dict[str, FactSpec | None]]:
-    legal_basis, features = _legal_basis(notes, found.get("legal_basis")), _features(notes, found.get("features"))
-    return legal_basis, features, _attributes(notes, found.get("attributes"), features)
+    legal_basis, features = _legal_basis(notes, found.get("legal_basis")), read_features(notes, found.get("features"))
+    return legal_basis, features, read_attributes(notes, found.get("attributes"), features)
+
+
+def _rules(
+    notes: Notes, found: dict[str, Node], words: _Vocabulary, sentence: SentenceReader
+) -> tuple[tuple[Condition, ...], tuple[RestrictionRule, ...]]:
+    conditions = _conditions(notes, found.get("conditions"), words, sentence)
+    return conditions, _restrictions(notes, found.get("restrictions"), words, sentence)
 
 
 def _without_expressions(
     notes: Notes, found: dict[str, Node], parameters: Parameters
-) -> tuple[SelectionSection, Caps, Guards, Loss, Review | None]:
+) -> tuple[SelectionSection, Caps, Guards, Loss, Review | None, Advance | None]:
     """The sections that are numbers and words alone."""
     selection = _selection(notes, found.get("selection"), parameters)
     caps, guards = read_caps(notes, found.get("caps"), parameters), read_guards(notes, found.get("guards"))
-    return selection, caps, guards, read_loss(notes, found.get("loss")), read(notes, found, "review", _review)
+    loss, review = read_loss(notes, found.get("loss")), read(notes, found, "review", _review)
+    return selection, caps, guards, loss, review, read_advance(notes, found.get("advance"))
 
 
 def _section(notes: Notes, node: Node, section: PolicySection) -> dict[str, Node]:
@@ -194,107 +198,6 @@ def _legal_basis(notes: Notes, node: Node | None) -> dict[str, str]:
         return {}
     found = _section(notes, node, form.LEGAL_BASIS)
     return {key: text for key in found if (text := read(notes, found, key, string)) is not None}
-
-
-def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
-    """The features by name; None for a feature with a fault, so that expressions that use it are not reported too."""
-    features: dict[str, Feature | None] = {}
-    for key, value in entries(notes, node, "features"):
-        if not _FACT_NAME.fullmatch(key.value):
-            notes.add(key.place, "a feature is named buyer.x or shop.x, in small letters, digits and _")
-        elif _cannot_be_written(key.value):
-            notes.add(key.place, _cannot_be_written(key.value))
-        elif key.value in FACTS:
-            notes.add(key.place, f"{key.value} is already a fact: give the feature another name")
-        else:
-            features[key.value] = _feature(notes, key.value, value)
-    return features
-
-
-def _feature(notes: Notes, name: str, node: Node) -> Feature | None:
-    subject = "shop" if name.startswith("shop.") else "buyer"
-    found = _section(notes, node, form.SHOP_FEATURE if subject == "shop" else form.BUYER_FEATURE)
-    over = read(notes, found, "over", duration("d", MAX_WINDOW_DAYS))
-    functions = [function for function in form.FUNCTIONS if function in found]
-    if len(functions) != 1:
-        if found:
-            notes.add(node.place, f"a feature has exactly one of {', '.join(form.FUNCTIONS)}")
-        return None
-    kind = _event_kind(notes, found[functions[0]], subject)
-    if functions[0] == "sum" and kind in EVENTS_WITHOUT_MONEY:
-        money = ", ".join(word for word in _kinds_of(subject) if word not in EVENTS_WITHOUT_MONEY)
-        notes.add(
-            found["sum"].place,
-            f"{kind} is recorded without an amount, so there is nothing to sum: count it, or sum one of {money}",
-        )
-        return None
-    if over is None or kind is None:
-        return None
-    function = cast(Literal["count", "sum", "last_age_days"], functions[0])
-    return Feature(name, cast(Literal["buyer", "shop"], subject), function, kind, over // DAY_SECONDS)
-
-
-def _kinds_of(subject: str) -> tuple[str, ...]:
-    return SHOP_EVENTS if subject == "shop" else BUYER_EVENTS
-
-
-def _event_kind(notes: Notes, node: Node, subject: str) -> str | None:
-    kind = scalar(notes, node, "the event kind")
-    known = _kinds_of(subject)
-    if kind is None or kind.value in known:
-        return kind.value if kind else None
-    if _OWN_APPROVALS.search(kind.value):
-        message = (
-            f"{kind.value} counts this service's own approvals, which depend on the policy that is tested: "
-            "limit them with caps"
-        )
-    else:
-        hint = did_you_mean(kind.value, known) or f": it is {' or '.join(known)}"
-        message = f"{kind.value} is no event of a {subject}{hint}"
-    notes.add(kind.place, message)
-    return None
-
-
-def _attributes(notes: Notes, node: Node | None, features: Mapping[str, Feature | None]) -> dict[str, FactSpec | None]:
-    attributes: dict[str, FactSpec | None] = {}
-    for key, value in entries(notes, node, "attributes"):
-        if not _FACT_NAME.fullmatch(key.value):
-            notes.add(
-                key.place,
-                "an attribute is named buyer.x or shop.x, in small letters, digits and _: it arrives with the buyer or "
-                "the shop",
-            )
-        elif _cannot_be_written(key.value):
-            notes.add(key.place, _cannot_be_written(key.value))
-        elif key.value in FACTS or key.value in features:
-            notes.add(key.place, f"{key.value} is already a fact: give the attribute another name")
-        else:
-            attributes[key.value] = _attribute(notes, key.value, value)
-    return attributes
-
-
-def _cannot_be_written(name: str) -> str:
-    """Why a condition could not name this fact; empty when it could.
-
-    CEL reads some words as its own even after a dot.
-    """
-    word = name.rpartition(".")[2]
-    if word not in form.WORDS_OF_CEL:
-        return ""
-    return f"{word} is a word of CEL, so that no condition can say {name}: take another name"
-
-
-def _attribute(notes: Notes, name: str, node: Node) -> FactSpec | None:
-    meaning = "the platform's own attribute"
-    if isinstance(node, Scalar):
-        kind = choice(*form.ATTRIBUTE_TYPES)(notes, node, "the type of an attribute (or {enum: [a, b]})")
-        return FactSpec(name, FactType(kind), "platform", meaning) if kind else None
-    found = _section(notes, node, form.ENUM)
-    words = [string(notes, item, "a word of an enum") for item in items(notes, found.get("enum"), "enum")]
-    if found and not words:
-        notes.add(node.place, "an enum needs at least one word")
-    enum = tuple(dict.fromkeys(word for word in words if word is not None))
-    return FactSpec(name, FactType.STRING, "platform", meaning, enum=enum) if enum else None
 
 
 def _vocabulary(
