@@ -9,7 +9,16 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from jitui.aftersales.changes import AddTimeline, Change, HoldTender, LedgerEntry, MoveRefund, PutShipment
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Change,
+    HoldTender,
+    LedgerEntry,
+    MoveIncident,
+    MoveRefund,
+    OpenIncident,
+    PutShipment,
+)
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.usage import Usage
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
@@ -228,6 +237,16 @@ def deaf_to_bad_news(service: Service) -> Service:
 def no_hold_on_the_tender(service: Service) -> Service:
     """The tender's sums stay as they are."""
     return replace(service, store=_Forgetful(service.store, HoldTender))
+
+
+def no_advance(service: Service) -> Service:
+    """The platform's account pays for a shop, and nobody charges the shop."""
+    return replace(service, store=_Forgetful(service.store, OpenIncident))
+
+
+def advance_not_ended(service: Service) -> Service:
+    """The provider takes such a refund back, and the shop goes on owing it."""
+    return replace(service, store=_Forgetful(service.store, MoveIncident))
 
 
 def no_posting(service: Service) -> Service:

@@ -54,6 +54,8 @@ def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -
         broken_parts.deaf_to_bad_news,
         broken_parts.no_hold_on_the_tender,
         broken_parts.no_posting,
+        broken_parts.no_advance,
+        broken_parts.advance_not_ended,
         broken_parts.no_timeline,
         broken_parts.refund_not_moved,
         broken_parts.shipment_forgotten,

@@ -45,6 +45,7 @@ class BookedRefund:
     amount_minor: int
     currency: str
     status: PaidState
+    advanced: bool = False  # the platform's account paid it, not the merchant's balance
 
 
 @dataclass(frozen=True, slots=True)

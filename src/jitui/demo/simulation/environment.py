@@ -18,15 +18,18 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.embedded_postgres import EmbeddedServer, ServerOptions, with_database
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.governance.policies import install
 from jitui.aftersales.governance.registry import new_selection
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
-from jitui.bootstrap import install_policy, open_service
+from jitui.bootstrap import default_policy, open_service
 from jitui.demo.simulation.workload import BUYERS, REVIEWED_BUYER, STARTS_AT
 from jitui.errors import BadInput
 from jitui.ids import lane_of
+from jitui.policy import Policy
 from jitui.settings import Settings
 
+ADVANCE_UP_TO_MINOR = 15_000
 _HISTORY = ("order_paid", "order_completed", "refund_before_shipment", "dispute_lost", "shipped", "shipped_on_time")
 
 
@@ -111,12 +114,17 @@ def _stocked(environment: Environment) -> Iterator[Environment]:
         environment._drop(environment.template)
 
 
+def policy_with_advance() -> Policy:
+    """The default policy, under which the platform's account pays the smaller refunds where a balance is short."""
+    return Policy.from_text(f"{default_policy().text}\nadvance: {{at_most_minor: {ADVANCE_UP_TO_MINOR}}}\n")
+
+
 async def stock(environment: Environment) -> None:
-    """Store buyers with a good record, a complete history, the default policy, and roll-ups as of the start."""
+    """Store buyers with a good record, a complete history, a policy, and roll-ups as of the start."""
     url = with_database(environment.server_url, environment.template)
     settings = Settings(home=environment.folder, database_url=url, pool_size=2)
     async with open_service(settings, url, clock=lambda: STARTS_AT) as service:
-        await install_policy(service)
+        await install(service.policies, policy_with_advance(), by="installation", now=STARTS_AT)
         since = STARTS_AT - timedelta(days=3650)
         await service.registry.record_history([HistoryRecord(kind, since) for kind in _HISTORY])
         for buyer_id in BUYERS:

@@ -106,6 +106,7 @@ def violations_of(database_url: str, books: ProviderRecords, promises: Sequence[
             wrong += [str(row[0]) for row in connection.execute(query).fetchall()]
         wrong += _over_quota(connection)
         wrong += _clearing(connection, books)
+        wrong += _advances(connection, books)
         wrong += _broken_promises(connection, promises)
     return wrong
 
@@ -142,6 +143,28 @@ def _clearing(connection: psycopg.Connection, books: ProviderRecords) -> Iterato
     for order_id, ours in rows:
         if ours != theirs[order_id]:
             yield f"order {order_id}: {ours} at the provider by our ledger, {theirs[order_id]} by its books"
+
+
+def _advances(connection: psycopg.Connection, books: ProviderRecords) -> Iterator[str]:
+    """Refunds that the platform's account paid by the books, and that are not charged to the shop once, or the reverse.
+
+    The charge itself may still be due: the incident of the advance is written with the payment.
+    """
+    attempts = connection.execute("SELECT attempt_id::text, refund_id::text FROM refund_attempt").fetchall()
+    refund_of: dict[str, str] = dict(attempts)
+    theirs = Counter(
+        (refund_of.get(refund.reference, "?"), refund.amount_minor)
+        for refund in books.refunds
+        if refund.advanced and refund.status is PaidState.SUCCEEDED
+    )
+    rows = connection.execute(
+        "SELECT refund_id::text, amount_minor FROM incident WHERE kind = 'platform_advance' "
+        "AND outcome IS DISTINCT FROM 'returned'"
+    ).fetchall()
+    ours = Counter((str(refund_id), int(amount_minor)) for refund_id, amount_minor in rows)
+    for refund_id, amount_minor in (theirs - ours) + (ours - theirs):
+        one = refund_id, amount_minor
+        yield f"refund {refund_id}: advanced {theirs[one]} times by the books, {ours[one]} by ours ({amount_minor})"
 
 
 def _broken_promises(connection: psycopg.Connection, promises: Sequence[Promise]) -> Iterator[str]:

@@ -67,6 +67,9 @@ class ModelProvider:
         self._again_at: dict[str, float] = {}
         self.faulty = True
         self.books, self.app = self._open()
+        if rng.random() < 0.5:
+            self._counts["provider:short_balance"] += 1
+            self.books.set_balance("CNY", rng.choice((0, 10_000, 40_000)), self.now_ms())
 
     def _open(self) -> tuple[Books, ASGIApp]:
         books = open_books(self._path)
@@ -81,6 +84,11 @@ class ModelProvider:
         await self.books.durable()
         self.books.journal.release()
         self.books, self.app = self._open()
+
+    def recover(self) -> None:
+        """No more faults, and the merchant has paid in: what no account could pay is paid from now on."""
+        self.faulty = False
+        self.books.set_balance("CNY", None, self.now_ms())
 
     def close(self) -> None:
         """Close the file."""

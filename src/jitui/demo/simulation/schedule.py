@@ -103,7 +103,7 @@ def _turn_moves(model: MarketplaceModel) -> list[Move]:
 async def come_to_an_end(model: MarketplaceModel) -> None:
     """The part without faults: time advances until everything that is owed is paid."""
     model.quiet = True
-    model.provider.faulty = False
+    model.provider.recover()
     for flight in model.flights:
         flight.fate = Fate.SMOOTH if flight.fate not in IMPATIENT else flight.fate
     for _ in range(MOST_QUIET_MOVES):
