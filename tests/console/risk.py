@@ -7,10 +7,13 @@ from datetime import timedelta
 from uuid import UUID
 
 from jitui.aftersales.governance.complaint import Complaint
+from jitui.aftersales.governance.gates import GateRules, Recomputing, recompute_places
 from jitui.aftersales.governance.linked_accounts import IdentityLink, LinkKind
-from jitui.aftersales.governance.registry import Coverage, Scope
+from jitui.aftersales.governance.registry import Coverage, Scope, Shop
 from jitui.aftersales.outcomes import Refusal
+from jitui.identity.people import Person
 from jitui.ids import lane_of, new_id
+from tests.aftersales.gating import gated_policy
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
 from tests.console.policies import enrolled
 
@@ -42,6 +45,15 @@ async def linked(market: Marketplace, *buyer_ids: str) -> None:
     await service.linked_accounts.join_new(now)
 
 
+async def gated(market: Marketplace, shop: Person, **attributes: int) -> None:
+    """The gates of a policy are computed for a shop that the platform described so."""
+    service, now = market.service, market.service.clock()
+    await service.registry.put_shop(Shop(shop.subject_id, shop.display_name, dict(attributes)), now)
+    await service.feed.roll_up(now)
+    rules = GateRules(gated_policy("leave_after: 2d", "leave_after: 1d"), 99, service.settings.time_zone)
+    await recompute_places(service.gates, rules, [shop.subject_id], Recomputing(now, "li.na"))
+
+
 async def risk_at_work(market: Marketplace) -> AtRisk:
     """Restrictions, appeals, linked accounts, complaints and places in their states; two people approve."""
     await enrolled(market)
@@ -53,6 +65,8 @@ async def risk_at_work(market: Marketplace) -> AtRisk:
     await service.policies.end_single_person(by="tests", now=now)
     await market.restricted(PREMIUM, by="bo")
     complaint = await complained(market)
+    await gated(market, SHOP, experience_score=40, secret_score=12)
+    await gated(market, OTHER_SHOP, experience_score=65, secret_score=950)
     await service.registry.set_coverage(Coverage(Scope.CATEGORY, "outdoor", False, LONG_REASON, "ada", now))
     await complained(market, OTHER_SHOP.subject_id, LONG_REASON)
     await service.registry.set_coverage(

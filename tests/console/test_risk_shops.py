@@ -19,7 +19,7 @@ from tests.console.marketplace import NEWCOMER, OPERATOR, OTHER_SHOP, SHOP, SUPP
 from tests.console.operators import AUDITOR, staffed
 from tests.console.pages import Form, Page, Visitor
 from tests.console.policies import ADA, BO, enrolled
-from tests.console.risk import complained
+from tests.console.risk import complained, gated
 
 OWN, OTHER = SHOP.subject_id, OTHER_SHOP.subject_id
 ON = f"/risk/shops/{OWN}"
@@ -74,6 +74,17 @@ async def test_a_shop_is_taken_out_and_put_back_and_stale_forms_do_nothing(marke
         actor=None, action=AuditAction.COVERAGE_SET, subject=f"shop {OWN}", before=None, limit=9
     )
     assert [event.actor for event in events] == ["bo", "ada"]
+
+
+async def test_gates_are_shown_with_their_figures_also_private_ones(market: Marketplace, visit: Visit) -> None:
+    await gated(market, SHOP, experience_score=40, secret_score=950)
+    visitor = await visit(SUPPORT)
+    page = await visitor.see(ON)
+    for said in ("shop.experience_score = 40", "shop.secret_score = 950", "Notice given", "not public", "Gate hidden"):
+        assert said in page.text, said
+    assert "The shop is not covered" in page.text and "A secret" in page.text
+    page = await (await visit(ADA)).see(ON)
+    assert steps(page) == ["cover"], "a gate has taken it out, and no person has set it"
 
 
 async def test_where_two_people_approve_covering_is_proposed_also_by_an_operator(

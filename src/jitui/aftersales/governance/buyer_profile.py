@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jitui.aftersales.commands.cap_usage import usages_of
-from jitui.aftersales.commands.facts import arm_of, buyer_facts, decision_query
+from jitui.aftersales.commands.facts import arm_of, buyer_facts, decision_query, is_selected
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.governance.registry import Selection
 from jitui.aftersales.model.ticket import Arm, Ticket
@@ -97,7 +97,8 @@ async def _now(
     max_age = settings.usage_max_age
     known = buyer_facts(policy, snapshot.buyer, inputs, now, settings.time_zone, usage_max_age=max_age)
     facts = {name: value for name, value in known.items() if name.startswith(OF_BUYER)}
-    facts |= {"buyer.restricted": inputs.restricted}
+    selected = is_selected(policy, buyer_id, inputs.selection)
+    facts |= {"buyer.restricted": inputs.restricted, "buyer.selected": selected}
     limit = policy.caps.per_buyer
     return facts, None if limit is None else CapOfBuyer(limit, usages_of(inputs, now, max_age).buyer)
 

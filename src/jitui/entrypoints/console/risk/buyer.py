@@ -45,7 +45,7 @@ from jitui.ids import lane_of, lane_of_id, new_id
 from jitui.policy import decision_from_json, explain
 from jitui.text import why_no_id
 
-TICKETS, DECISIONS, MOST_APPEALS, MOST_EVIDENCE = 10, 4, 200, 100
+TICKETS, DECISIONS, MOST_APPEALS, MOST_EVIDENCE = 10, 3, 200, 100
 USUAL_DAYS = 90
 """How long a restriction is at first in the form."""
 
@@ -344,7 +344,7 @@ async def _restrictions(visit: Visit, buyer_id: str, rows: Sequence[Restriction]
         one.lift_restriction.restriction_id: one for one in waiting if one.kind is ProposalKind.LIFT_RESTRICTION
     }
     language, days, way = visit.speech.texts, settings.appeal_answer_days, await _way_to_lift(visit)
-    return [
+    shown = [
         RestrictionShown(
             row=row,
             stands=row.stands(now),
@@ -357,6 +357,7 @@ async def _restrictions(visit: Visit, buyer_id: str, rows: Sequence[Restriction]
         )
         for row in rows
     ]
+    return sorted(shown, key=lambda one: not one.stands)
 
 
 async def _way_to_lift(visit: Visit) -> str:

@@ -170,7 +170,7 @@ _APPEAL_HEADINGS = (
     _("Restriction"),
     _("Buyer"),
     _("State"),
-    _("Opened"),
+    _("Made at"),
     _("Answer due"),
     _("Answered at"),
     _("Answered by"),

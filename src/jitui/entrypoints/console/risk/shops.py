@@ -119,12 +119,20 @@ async def _page(visit: Visit, query: ShopsQuery, unknown: str) -> Page:
         rows=shown,
         shops={shop_id: await shop_name(visit, shop_id) for shop_id in shop_ids},
         next_page="" if last is None else to_cursor(*_place(last)),
-        confirmations=tuple((await confirmations_of(visit, AuditAction.COVERAGE_SET)).values()),
+        confirmations=[
+            (one, *place_of(one.subject)) for one in (await confirmations_of(visit, AuditAction.COVERAGE_SET)).values()
+        ],
         may_confirm=may(visit, Permission.POLICIES_APPROVE),
         path_of_shop=path_of_shop,
         unknown=unknown,
         now=visit.service.clock(),
     )
+
+
+def place_of(subject: str) -> tuple[Scope, str]:
+    """The place that the audit log names so (`place_name`)."""
+    scope, _blank, ref = subject.partition(" ")
+    return Scope(scope), ref
 
 
 async def _complaints(visit: Visit, query: ShopsQuery) -> Sequence[Complaint | Coverage]:
