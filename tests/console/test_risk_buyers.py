@@ -246,6 +246,9 @@ async def test_lists_have_pages_and_files(market: Marketplace, visit: Visit, mon
     standing = await market.service.registry.standing_restrictions(RestrictionFilter(market.service.clock()))
     assert [one.restriction_id for one in standing] == list(reversed(ids[1:]))
     assert UUID(rows[1][1]) in ids
+    last = max(one.ends_at for one in standing if one.ends_at is not None)
+    for at, count in ((last - timedelta(microseconds=1), 1), (last, 0)):
+        assert len(await market.service.registry.standing_restrictions(RestrictionFilter(at))) == count
 
 
 async def test_the_search_leads_to_the_buyer(visit: Visit) -> None:

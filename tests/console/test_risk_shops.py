@@ -136,6 +136,17 @@ async def test_a_category_or_item_is_taken_out_but_not_over_what_somebody_set(
     assert row is not None and row.covered
 
 
+async def test_a_shop_without_a_row_goes_by_the_platforms(market: Marketplace, visit: Visit) -> None:
+    service = market.service
+    out = Coverage(Scope.PLATFORM, "", False, "A drill.", "ada", service.clock())
+    await service.registry.set_coverage(out)
+    visitor = await visit(ADA)
+    page = await visitor.see(ON)
+    assert "The shop is not covered" in page.text and "A drill." in page.text and steps(page) == ["cover"]
+    assert (await sent(visitor, form_of(page, "cover"), "A pilot."))[0] == 303
+    assert "The shop is covered" in (await visitor.see(ON)).text
+
+
 async def test_a_complaint_is_answered_once_in_words(market: Marketplace, visit: Visit) -> None:
     complaint = await complained(market)
     path = f"{ON}/complaints/{complaint}/answer"
