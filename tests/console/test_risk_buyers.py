@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import timedelta
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from jitui.aftersales.governance.appeals import AppealState
 from jitui.aftersales.governance.proposals import NOT_CLOSED
 from jitui.aftersales.governance.registry import RestrictionFilter
+from jitui.aftersales.model.order import Buyer
 from jitui.entrypoints.console.risk import buyers as buyers_page
 from jitui.identity.audit import AuditAction
+from jitui.ids import lane_of
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, OPERATOR, PREMIUM, SUPPORT, Marketplace
 from tests.console.operators import AUDITOR, staffed
@@ -249,6 +252,20 @@ async def test_lists_have_pages_and_files(market: Marketplace, visit: Visit, mon
     last = max(one.ends_at for one in standing if one.ends_at is not None)
     for at, count in ((last - timedelta(microseconds=1), 1), (last, 0)):
         assert len(await market.service.registry.standing_restrictions(RestrictionFilter(at))) == count
+
+
+async def test_an_id_of_any_signs_has_a_page_and_forms_that_work(market: Marketplace, visit: Visit) -> None:
+    odd = "b?x=1&y#2%2F<i>é" + "8" * 100
+    service, path = market.service, f"/risk/buyers/{quote(odd, safe='')}"
+    await service.registry.put_buyer(Buyer(lane_of(odd), odd), service.clock())
+    visitor = await visit(ADA)
+    assert (await visitor.http.get("/risk/buyers", params={"buyer": odd})).headers["location"] == path
+    done = await visitor.send(path, f"{path}/restrictions", reason="In series.")
+    assert (done.status_code, done.headers["location"]) == (303, path)
+    assert len(await service.registry.restrictions_of(odd)) == 1
+    listed = await visitor.see("/risk/buyers?show=restricted")
+    assert path in [given.get("href") for tag, given in listed.tags if tag == "a"]
+    assert "<i>" not in listed.html
 
 
 async def test_the_search_leads_to_the_buyer(visit: Visit) -> None:
