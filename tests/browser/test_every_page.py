@@ -24,6 +24,7 @@ from tests.browser.site import Site
 from tests.console.marketplace import NEWCOMER, OPERATOR, OTHER_SHOP, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
 from tests.console.operators import AUDITOR, LI, advanced, refund_of, staffed
 from tests.console.policies import ADA, BO, policies_at_work
+from tests.console.risk import risk_at_work
 
 LONG = "防水加厚三季双层帐篷（含地垫、防风绳与收纳袋，适合海拔三千米以下露营使用）"
 
@@ -141,6 +142,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
         ),
         *await operations(market),
         *await policies(market),
+        *await risk(market),
     ]
 
 
@@ -186,6 +188,23 @@ async def policies(market: Marketplace) -> list[tuple[Person | None, list[tuple[
         (ADA, [*looks, ("policy-editor", "/risk/policies/editor", 200)]),
         (BO, [("proposal", proposal, 200)]),
     ]
+
+
+async def risk(market: Marketplace) -> list[tuple[Person | None, list[tuple[str, str, int]]]]:
+    """Buyers and shops: restricted, with appeals, linked; with complaints and places set apart, and gates."""
+    await risk_at_work(market)
+    looks = [
+        ("risk-buyers", "/risk/buyers", 200),
+        ("risk-buyers-restricted", "/risk/buyers?show=restricted", 200),
+        ("risk-buyers-unknown", "/risk/buyers?buyer=nobody", 404),
+        ("risk-buyer", f"/risk/buyers/{NEWCOMER.subject_id}", 200),
+        ("risk-buyer-premium", f"/risk/buyers/{PREMIUM.subject_id}", 200),
+        ("risk-shops", "/risk/shops", 200),
+        ("risk-shops-places", "/risk/shops?show=places", 200),
+        ("risk-shop", f"/risk/shops/{SHOP.subject_id}", 200),
+        ("risk-shop-out", f"/risk/shops/{OTHER_SHOP.subject_id}", 200),
+    ]
+    return [(BO, looks), (AUDITOR, [("risk-buyer-read", f"/risk/buyers/{NEWCOMER.subject_id}", 200)])]
 
 
 async def faults_of(opened: Window, language: str, scheme: Scheme) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from litestar import Router, get
@@ -20,7 +21,7 @@ from jitui.aftersales.governance.complaint import ComplaintFilter
 from jitui.aftersales.governance.confirmations import Confirmation
 from jitui.aftersales.governance.pauses import Lifter, propose_lift
 from jitui.aftersales.governance.proposals import Proposal, ProposalState
-from jitui.aftersales.governance.registry import Pause, Restriction, Scope
+from jitui.aftersales.governance.registry import CoverageFilter, Pause, Restriction, Scope
 from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.task import TaskFilter
@@ -40,6 +41,7 @@ from jitui.ids import lane_of, new_id
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
 from tests.console.operators import failed, staffed, task_of
 from tests.console.pages import Visitor, visiting
+from tests.console.risk import complained
 
 GOODS = [("水壶", 2, 8900)]
 STAFF = {role: Person(role.value, role, "", role.value, sample=True) for role in Role if role.value in (
@@ -83,6 +85,9 @@ WHY = (("reason", "A test."),)
 LIVE = default_policy()
 LIVE_TEXT = f"/risk/policies/texts/{LIVE.id}/{LIVE.version}"
 RETRIED = (("state", "failed"), ("attempt", "1"), ("confirmed", "yes"))
+NARROWED = (("restriction_id", "{new_restriction}"), ("seen", "1.0"), *WHY)
+DECIDED = (("verdict", "rejected"), ("answer", "It was not."))
+ANSWERED = (("outcome", "rejected"), ("answer", "It was not."))
 TABLE = {
     "GET /buyer/orders": Row("buyer", "200", "200"),
     "GET /buyer/ask?order={order}": Row("buyer", "200", HIDDEN),
@@ -169,6 +174,22 @@ TABLE = {
     "POST /risk/policies/proposals/{proposal}/schedule": Row("risk", "", "409"),
     "POST /risk/policies/proposals/{proposal}/canary": Row("risk", "", "409", (("percent", "5"),)),
     "POST /risk/policies/proposals/{proposal}/publish": Row("risk", "", "409"),
+    "GET /risk/buyers": Row(READERS, "", "200"),
+    "GET /risk/buyers.csv": Row(READERS, "", "200"),
+    "GET /risk/buyers/{buyer}": Row(READERS, "", "200"),
+    "POST /risk/buyers/{buyer}/restrictions": Row("risk", "", "303", NARROWED),
+    "POST /risk/buyers/{buyer}/restrictions/{restriction}/lift": Row("risk", "", "303", WHY),
+    "POST /risk/buyers/{buyer}/restrictions/{restriction}/propose-lift": Row("risk operator", "", "303", WHY),
+    "POST /risk/buyers/{buyer}/restrictions/{restriction}/appeal": Row("support risk", "", "303", (("text", "No."),)),
+    "POST /risk/buyers/{buyer}/appeals/{appeal}/decide": Row("risk", "", "303", DECIDED),
+    "GET /risk/shops": Row(READERS, "", "200"),
+    "GET /risk/shops.csv": Row(READERS, "", "200"),
+    "GET /risk/shops/{shop}": Row(READERS, "", "200"),
+    "POST /risk/shops/{shop}/coverage": Row("risk", "", "303", (("step", "out"), ("scope", "shop"), *WHY)),
+    "POST /risk/shops/{shop}/coverage/propose": Row(
+        "risk operator", "", "303", (("step", "cover"), ("scope", "shop"), *WHY)
+    ),
+    "POST /risk/shops/{shop}/complaints/{complaint}/answer": Row("risk operator", "", "303", ANSWERED),
     "GET /operations/audit": Row("auditor admin", "", "200"),
     "GET /operations/audit.csv": Row("auditor admin", "", "200"),
 }
@@ -177,8 +198,20 @@ TABLE = {
 def shape(operation: str) -> str:
     """Method and address template, as a handler declares them."""
     address = operation.partition("?")[0]
-    for name in ("ticket", "restriction", "refund", "task", "proposal", "confirmation", "incident"):
+    for name in (
+        "ticket",
+        "restriction",
+        "refund",
+        "task",
+        "proposal",
+        "confirmation",
+        "incident",
+        "appeal",
+        "complaint",
+    ):
         address = address.replace(f"{{{name}}}", f"{{{name}_id:uuid}}")
+    for name in ("buyer", "shop"):
+        address = address.replace(f"{{{name}}}", f"{{{name}_id:str}}")
     address = address.replace(f"{LIVE.id}/{LIVE.version}", "{policy_id:str}/{version:str}")
     return address.replace("/retry", "/{action:str}")
 
@@ -240,6 +273,17 @@ async def confirmed(market: Marketplace) -> str:
     return str(done.confirmation_id)
 
 
+async def at_risk(market: Marketplace, restriction: str, operation: str) -> dict[str, str]:
+    """The newcomer, restricted, and the own shop; with an appeal or a complaint where the operation is about one."""
+    buyer_id = NEWCOMER.subject_id
+    found = {"buyer": buyer_id, "shop": SHOP.subject_id, "new_restriction": str(new_id(lane_of(buyer_id)))}
+    if "{appeal}" in operation:
+        found["appeal"] = str(await market.contested(NEWCOMER, UUID(restriction)))
+    if "{complaint}" in operation:
+        found["complaint"] = str(await complained(market))
+    return found
+
+
 async def an_incident(market: Marketplace) -> str:
     """Goods of the own shop that left although they were refunded."""
     ref = await market.order(PREMIUM, "A-3", GOODS)
@@ -288,6 +332,8 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
     if "{confirmation}" in operation:
         things["confirmation"] = await confirmed(market)
     things["document"] = LIVE.text.replace(f'version: "{LIVE.version}"', 'version: "of a test"')
+    if "/risk/" in operation:
+        things |= await at_risk(market, things["restriction"], operation)
     if "{incident}" in operation:
         things["incident"] = await an_incident(market)
 
@@ -300,6 +346,8 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
         found += await service.policies.log()
         found += await service.confirmations.open(limit=9)
         found += await market.service.complaints.list(ComplaintFilter())
+        found += await service.registry.restrictions_of(NEWCOMER.subject_id)
+        found += await service.registry.coverage_rows(CoverageFilter())
         found += [task.state for task in await market.service.tasks.list(TaskFilter())]
         refunds = await market.service.queries.refunds(RefundFilter(buyer_id=PREMIUM.subject_id))  # exact
         found += [one.refund.state for one in refunds.refunds]
@@ -388,7 +436,7 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (108, 1080)
+    assert (len(found), len(found) * len(VISITORS)) == (122, 1220)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

@@ -18,13 +18,30 @@ from jitui.entrypoints.console.words.codes import WHY, WORDS
 from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.console.conftest import Visit
-from tests.console.marketplace import NEWCOMER, OPERATOR, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
+from tests.console.marketplace import NEWCOMER, OPERATOR, OTHER_SHOP, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
 from tests.console.operators import AUDITOR, LI, advanced, failed, refund_of, staffed
 from tests.console.pages import Page, Visitor
 from tests.console.policies import ADA, BO, policies_at_work
+from tests.console.risk import risk_at_work
 
 AFTERSALES = Path(catalogues.__file__).parents[2] / "aftersales"
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
+
+
+RISK_PAGES = [
+    "/risk/buyers",
+    "/risk/buyers?show=all",
+    "/risk/buyers?show=restricted",
+    "/risk/buyers?buyer=nobody",
+    f"/risk/buyers/{NEWCOMER.subject_id}",
+    f"/risk/buyers/{PREMIUM.subject_id}",
+    "/risk/shops",
+    "/risk/shops?show=all",
+    "/risk/shops?show=places",
+    "/risk/shops?shop=nobody",
+    f"/risk/shops/{SHOP.subject_id}",
+    f"/risk/shops/{OTHER_SHOP.subject_id}",
+]
 
 
 async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIterator[tuple[Visitor, str]]:
@@ -41,6 +58,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     declined, sent = await failed(market, "A-3"), await refund_of(market, paid)
     advance = await advanced(market, "V-1")
     texts = await policies_at_work(market)
+    await risk_at_work(market)
     pages: list[tuple[Person | None, list[str]]] = [
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
         (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
@@ -87,7 +105,8 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
         ),
         (AUDITOR, ["/operations/audit", "/operations/audit?subject=nobody"]),
         (ADA, ["/risk/policies", "/risk/policies/editor", *texts]),
-        (BO, texts),
+        (BO, [*texts, *RISK_PAGES]),
+        (AUDITOR, RISK_PAGES),
         (OPERATOR, [f"/support/incidents/{incident}", f"/support/incidents/{advance}"]),
         (
             SUPPORT,

@@ -1,4 +1,4 @@
-"""Finds orders by any id that somebody has in hand: of an order, ticket, refund, incident or buyer, or a waybill."""
+"""Finds orders by any id that somebody has in hand, also by a waybill; of a shop, only that there is one."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ class IdKind(StrEnum):
     INCIDENT = "incident"
     WAYBILL = "waybill"
     BUYER = "buyer"
+    SHOP = "shop"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """What an id is the id of, and its orders, newest first.
 
-    `subject`: the ticket, refund or incident itself. `more`: there are further orders. A buyer may have none.
+    `subject`: the ticket, refund or incident itself. `more`: there are further orders. A buyer may have none; those of
+    a shop are not read.
     """
 
     kind: IdKind
@@ -59,6 +61,8 @@ async def look_up(sources: Sources, text: str, *, shop_id: str | None = None) ->
         found.append(await _by_order(sources, text, shop_id))
         found += await _by_our_id(sources, text, shop_id)
         found.append(await _by_buyer(sources, text, shop_id))
+        if shop_id is None and await sources.registry.get_shop(text) is not None:
+            found.append(Match(IdKind.SHOP, ()))
     if why_no_id(text, slashes=True) is None:
         found.append(await _by_waybill(sources, text, shop_id))
     return tuple(match for match in found if match is not None)

@@ -54,6 +54,12 @@ WHERE c.scope = 'platform' OR (c.scope = 'shop' AND c.ref = %(shop_id)s)
 ORDER BY c.scope, c.ref
 """
 
+COVERAGE_ROWS: LiteralString = """
+SELECT to_json(c)::text FROM coverage c
+WHERE %(scope)s::text IS NULL OR (c.scope, c.ref) > (%(scope)s, %(ref)s)
+ORDER BY c.scope, c.ref LIMIT %(limit)s
+"""
+
 
 async def set_coverage(connection: Connection, row: Coverage) -> None:
     """Cover a place, or take it out."""

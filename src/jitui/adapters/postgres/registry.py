@@ -12,7 +12,7 @@ import msgspec
 from jitui.adapters.postgres import restrictions, selections
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.confirmations import ask_confirmation
-from jitui.adapters.postgres.coverage import COVERAGE_OF, FIND_COVERAGE, set_coverage, unset_coverage
+from jitui.adapters.postgres.coverage import COVERAGE_OF, COVERAGE_ROWS, FIND_COVERAGE, set_coverage, unset_coverage
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
@@ -20,10 +20,12 @@ from jitui.aftersales.governance.gates import Place
 from jitui.aftersales.governance.registry import (
     Category,
     Coverage,
+    CoverageFilter,
     NamedEvent,
     Pause,
     RefusedEvent,
     Restriction,
+    RestrictionFilter,
     Scope,
     Selection,
     Shop,
@@ -195,6 +197,12 @@ class PostgresRegistry:
         """Every coverage row that applies to the shop."""
         return await read_rows(self._pool, COVERAGE_OF, {"shop_id": shop_id}, Coverage)
 
+    async def coverage_rows(self, wanted: CoverageFilter) -> Sequence[Coverage]:
+        """The places that have a row, by scope and id."""
+        scope, ref = wanted.after or (None, None)
+        params = {"scope": None if scope is None else scope.value, "ref": ref, "limit": wanted.limit}
+        return await read_rows(self._pool, COVERAGE_ROWS, params, Coverage)
+
     async def set_pause(self, pause: Pause) -> Pause:
         """Stops instant approvals from the next request on."""
         told = {"reason": pause.reason}
@@ -236,6 +244,10 @@ class PostgresRegistry:
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]:
         """The buyer's restrictions, newest first, also past ones."""
         return await restrictions.restrictions_of(self._pool, buyer_id)
+
+    async def standing_restrictions(self, wanted: RestrictionFilter) -> Sequence[Restriction]:
+        """Those of all buyers that can have an effect, newest first."""
+        return await restrictions.standing_restrictions(self._pool, wanted)
 
     async def select(self, selection: Selection) -> UUID:
         """Put a buyer on the allow or deny list; the entry's id, which stays when the list changes."""

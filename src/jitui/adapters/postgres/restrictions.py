@@ -23,7 +23,7 @@ from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.reading import history_params
 from jitui.aftersales.changes import RestrictBuyer
 from jitui.aftersales.commands.restriction_rules import BuyerChecked, Judge
-from jitui.aftersales.governance.registry import Restriction
+from jitui.aftersales.governance.registry import Restriction, RestrictionFilter
 from jitui.aftersales.ports import DecisionQuery
 from jitui.identity.audit import AuditAction
 from jitui.ids import lane_of, lane_of_id
@@ -43,6 +43,13 @@ WHERE lane = %(lane)s AND restriction_id = %(id)s AND lifted_at IS NULL AND (end
 _OF_BUYER: LiteralString = """
 SELECT to_json(r)::text FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(id)s
 ORDER BY starts_at DESC, restriction_id DESC
+"""
+
+_STANDING: LiteralString = """
+SELECT to_json(r)::text FROM restriction r
+WHERE lifted_at IS NULL AND (ends_at IS NULL OR ends_at > %(at)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (starts_at, restriction_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY starts_at DESC, restriction_id DESC LIMIT %(limit)s
 """
 
 _ONE: LiteralString = "SELECT to_json(r)::text FROM restriction r WHERE lane = %(lane)s AND restriction_id = %(id)s"
@@ -94,6 +101,13 @@ async def lift(
 async def restrictions_of(pool: Pool, buyer_id: str) -> Sequence[Restriction]:
     """The buyer's restrictions, newest first, also past ones."""
     return await read_rows(pool, _OF_BUYER, {"lane": lane_of(buyer_id), "id": buyer_id}, Restriction)
+
+
+async def standing_restrictions(pool: Pool, wanted: RestrictionFilter) -> Sequence[Restriction]:
+    """Those of all buyers that were not lifted and have not ended, newest first."""
+    after_at, after_id = wanted.after or (None, None)
+    params = {"at": wanted.at, "after_at": after_at, "after_id": after_id, "limit": wanted.limit}
+    return await read_rows(pool, _STANDING, params, Restriction)
 
 
 async def restriction(pool: Pool, restriction_id: UUID) -> Restriction | None:

@@ -80,6 +80,12 @@ class Coverage:
         return self.gate_id if self.gate_id is not None and self.set_by == set_by_gate(self.gate_id) else None
 
 
+def row_of_shop(rows: Sequence[Coverage]) -> Coverage | None:
+    """The row of those in `coverage_of` that a shop goes by: its own, else the platform's; None: it is covered (R2)."""
+    by_scope = {row.scope: row for row in rows}
+    return by_scope.get(Scope.SHOP) or by_scope.get(Scope.PLATFORM)
+
+
 def set_by_gate(gate_id: str) -> str:
     """Who sets a row that a gate writes."""
     return f"gate:{gate_id}"
@@ -163,6 +169,23 @@ class Restriction:
     def stands(self, now: datetime) -> bool:
         """Whether it can still have an effect: it was not lifted and has not ended, though it may have yet to begin."""
         return self.lifted_at is None and (self.ends_at is None or self.ends_at > now)
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictionFilter:
+    """A page of all buyers' restrictions that stand at a moment, newest first; `after`: the last row before it."""
+
+    at: datetime
+    after: tuple[datetime, UUID] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageFilter:
+    """A page of the places that have a row, by scope and id; `after` is the last row of the page before."""
+
+    after: tuple[Scope, str] | None = None
+    limit: int = 50
 
 
 BY_POLICY = "policy"
@@ -295,6 +318,8 @@ class Registry(Protocol):
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]: ...
 
+    async def coverage_rows(self, wanted: CoverageFilter) -> Sequence[Coverage]: ...
+
     async def set_pause(self, pause: Pause) -> Pause:
         """Pause a place; what then stands (`later_pause`)."""
         ...
@@ -314,6 +339,8 @@ class Registry(Protocol):
     async def restriction(self, restriction_id: UUID) -> Restriction | None: ...
 
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]: ...
+
+    async def standing_restrictions(self, wanted: RestrictionFilter) -> Sequence[Restriction]: ...
 
     async def select(self, selection: Selection) -> UUID: ...
 

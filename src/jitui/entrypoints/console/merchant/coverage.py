@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from litestar import get, post
 from litestar.response import Response
 
 from jitui.aftersales.governance.complaint import Complaint, ComplaintFilter
 from jitui.aftersales.governance.gates import as_the_merchant_reads, entry_as_the_merchant_reads
-from jitui.aftersales.governance.registry import Coverage, Scope
+from jitui.aftersales.governance.registry import Scope, row_of_shop
 from jitui.aftersales.outcomes import Refusal
 from jitui.entrypoints.console.page.access import needs
 from jitui.entrypoints.console.page.form import Form
 from jitui.entrypoints.console.page.typed import several_lines
 from jitui.entrypoints.console.page.visit import Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.ticket.why import shop_name
+from jitui.entrypoints.console.words.risk import COVERAGE_NEWS
 from jitui.identity.access import Permission
 from jitui.ids import lane_of, new_id
 
@@ -26,17 +25,6 @@ MOST_COMPLAINTS = 20
 
 def _(message: str) -> str:
     return message
-
-
-NEWS: Mapping[str, str] = {
-    "notice_given": _("Notice: the shop was told that it will not be covered"),
-    "notice_withdrawn": _("The notice was withdrawn"),
-    "left": _("Not covered from then on"),
-    "returned": _("Covered again"),
-    "set": _("Set by the platform"),
-    "unset": _("The platform took back what it had set"),
-}
-"""The texts for the rows of the history."""
 
 
 @get("/coverage", opt=needs(Permission.COVERAGE_READ))
@@ -65,7 +53,7 @@ async def complain(visit: Visiting, data: Form) -> Response[str]:
 async def _page(visit: Visit, *, written: str = "", problem: str | None = None, status_code: int = 200) -> Page:
     service, shop_id = visit.service, visit.reader.subject_id
     rows = await service.registry.coverage_of(shop_id)
-    nearest = _nearest(rows)
+    nearest = row_of_shop(rows)
     history = await service.gates.history(shop_id, MOST_HISTORY)
     complaints = await service.complaints.list(ComplaintFilter(shop_id, limit=MOST_COMPLAINTS))
     return show(
@@ -78,14 +66,9 @@ async def _page(visit: Visit, *, written: str = "", problem: str | None = None, 
         rows=[row for row in rows if row.scope in (Scope.CATEGORY, Scope.ITEM)],
         gates=[as_the_merchant_reads(record) for record in await service.gates.of_shop(shop_id)],
         history=[entry_as_the_merchant_reads(entry) for entry in history],
-        news=NEWS,
+        news=COVERAGE_NEWS,
         language=visit.speech.texts,
         complaints=sorted(complaints, key=lambda one: one.made_at, reverse=True),
         written=written,
         problem=problem,
     )
-
-
-def _nearest(rows: Sequence[Coverage]) -> Coverage | None:
-    by_scope = {row.scope: row for row in rows}
-    return by_scope.get(Scope.SHOP) or by_scope.get(Scope.PLATFORM)

@@ -113,13 +113,15 @@ async def cancel(visit: Visiting, data: Form) -> Response[str]:
 
 
 @post("/policies/confirmations/{confirmation_id:uuid}", opt=needs(Permission.POLICIES_APPROVE), status_code=303)
-async def confirm(visit: Visiting, confirmation_id: FromPath[UUID]) -> Response[str]:
-    """Confirm, as the second person, what somebody did at once."""
+async def confirm(visit: Visiting, confirmation_id: FromPath[UUID], data: Form) -> Response[str]:
+    """Confirm, as the second person, what somebody did at once; back to the page that it was confirmed on."""
     service = visit.service
     done = await service.confirmations.confirm(confirmation_id, by=visit.reader.name, now=service.clock())
     if done is ConfirmRefusal.NOTHING_TO_CONFIRM:
         raise NotFoundException
-    return go_to(PATH) if isinstance(done, Confirmation) else await _after(visit, "confirm", "", done)
+    if isinstance(done, Confirmation):
+        return go_to(data.get("back", PATH), otherwise=PATH)
+    return await _after(visit, "confirm", "", done)
 
 
 @post("/policies/pauses", opt=needs(Permission.PAUSES_WRITE), status_code=303)

@@ -1,4 +1,4 @@
-"""One search field for whatever somebody has in hand: order, ticket, refund, incident, waybill or buyer."""
+"""One search field for whatever somebody has in hand: order, ticket, refund, incident, waybill, buyer or shop."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ CASE_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         IdKind.INCIDENT: _("An incident"),
         IdKind.WAYBILL: _("A tracking number"),
         IdKind.BUYER: _("A buyer"),
+        IdKind.SHOP: _("A shop"),
     },
     ShipmentStatus: {
         ShipmentStatus.LABEL_PRINTED: _("Label printed"),

@@ -21,6 +21,7 @@ from jitui.aftersales.shipping_risks import RiskKind
 from jitui.entrypoints.console.words.cases import CASE_WORDS
 from jitui.entrypoints.console.words.operations import OPERATIONS_WORDS
 from jitui.entrypoints.console.words.policies import POLICY_WORDS
+from jitui.entrypoints.console.words.risk import RISK_WORDS
 from jitui.identity.access import Role
 from jitui.identity.people import SignInRefusal
 from jitui.policy import Verdict
@@ -237,6 +238,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
     },
     **OPERATIONS_WORDS,
     **POLICY_WORDS,
+    **RISK_WORDS,
 }
 
 WHY: Mapping[str, str] = {

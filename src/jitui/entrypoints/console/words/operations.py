@@ -22,6 +22,8 @@ _LINKS = (
     ("/operations/refunds", _("Refunds"), Permission.REFUNDS_READ),
     ("/operations/reconciliation", _("Reconciliation"), Permission.TASKS_READ),
     ("/risk/policies", _("Policies"), Permission.POLICIES_READ),
+    ("/risk/buyers", _("Buyers"), Permission.RESTRICTIONS_READ),
+    ("/risk/shops", _("Shops"), Permission.COVERAGE_READ),
     ("/platform/benefit", _("Benefit"), Permission.SHOPS_READ),
     ("/operations/audit", _("Audit log"), Permission.AUDIT_READ),
 )

@@ -14,7 +14,7 @@ from jitui.aftersales.governance.loosening import propose_cover as propose_to_se
 from jitui.aftersales.governance.loosening import unset_coverage as unset_by_hand
 from jitui.aftersales.governance.proposals import Proposal
 from jitui.aftersales.governance.refusals import refusal_of
-from jitui.aftersales.governance.registry import Category, Coverage, Scope, refuse_opt_out
+from jitui.aftersales.governance.registry import Category, Coverage, Scope, refuse_opt_out, row_of_shop
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import Id, IdOrNone, Text, Why, may_name
 from jitui.entrypoints.http.mapping import shown
@@ -193,14 +193,13 @@ async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
     service = request.service
     rows, records = await service.registry.coverage_of(shop_id), await service.gates.of_shop(shop_id)
     history, for_merchant = await service.gates.history(shop_id, MOST_HISTORY), request.key_scope is not PLATFORM
-    nearest = {row.scope: row for row in rows}
-    deciding = nearest.get(Scope.SHOP) or nearest.get(Scope.PLATFORM)
+    deciding = row_of_shop(rows)
     return answer(
         ShopCoverageAnswer(
             shop_id=shop_id,
             covered=deciding.covered if deciding is not None else True,
             reason=deciding.reason if deciding is not None else "Every shop of the platform is covered.",
-            set_by_hand=Scope.SHOP in nearest and nearest[Scope.SHOP].by_gate is None,
+            set_by_hand=deciding is not None and deciding.scope is Scope.SHOP and deciding.by_gate is None,
             rows=tuple(_row(request, row) for row in rows),
             gates=tuple(gate_view(record, for_merchant=for_merchant) for record in records),
             history=tuple(entry_view(entry, for_merchant=for_merchant) for entry in history),
