@@ -18,3 +18,6 @@ ALTER TABLE incident
 CREATE UNIQUE INDEX one_incident_of_goods_per_ticket
     ON incident (lane, ticket_id) WHERE kind = 'goods_left_after_refund';
 CREATE UNIQUE INDEX one_advance_per_refund ON incident (lane, refund_id) WHERE kind = 'platform_advance';
+
+-- The restrictions that stand, of all buyers, newest first.
+CREATE INDEX restriction_standing ON restriction (starts_at DESC, restriction_id DESC) WHERE lifted_at IS NULL;
