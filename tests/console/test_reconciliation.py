@@ -108,7 +108,7 @@ async def test_a_statement_is_compared_and_sent_again_opens_nothing_twice(market
     visitor = await visit(LI)
     got = await compared(visitor, HEAD + rows)
     assert got.status == 200
-    for words in ("Matched", "The amount differs", "Only in the provider's statement", "Only in our books", "Line 5:"):
+    for words in ("Matched", "The amounts differ", "Only in the provider's statement", "Only in our books", "Line 5:"):
         assert words in got.page.text, words
     assert "CN¥128.00" in got.page.text and "rf-99" in got.page.text
     tasks = await market.service.tasks.list(TaskFilter())

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from litestar import post
 from litestar.datastructures import UploadFile
 
-from jitui.aftersales.reconciliation.match import DIFFERENCES
+from jitui.aftersales.reconciliation.match import DIFFERENCES, MovementVerdict
 from jitui.aftersales.reconciliation.reconcile import ReconciliationReport
 from jitui.bootstrap import statement_formats
 from jitui.bootstrap_reconciling import reconcile_file
@@ -20,6 +20,10 @@ from jitui.identity.access import Permission
 
 LARGEST_FILE_BYTES = 5_000_000
 _ROOM_FOR_THE_FORM_BYTES = 10_000
+
+
+_ORDER = {verdict: place for place, verdict in enumerate(MovementVerdict)}
+"""What agrees comes first, as the verdicts are written down."""
 
 
 def _(message: str) -> str:
@@ -83,7 +87,7 @@ def _page(
         "operations/statement.html",
         status_code=status_code,
         report=report,
-        counts=() if report is None else sorted(report.counts.items()),
+        counts=() if report is None else sorted(report.counts.items(), key=lambda one: (one[0][0], _ORDER[one[0][1]])),
         first=[(task, side_of(task, "ours"), side_of(task, "theirs")) for task in first],
         differences=tuple(DIFFERENCES),
         formats=tuple(statement_formats()),
