@@ -54,11 +54,11 @@ async def furnish(service: Service, market: Marketplace, people: Sequence[Person
             shop = _Shop(service, person)
             free = [o for o in open_instantly(market) if o.shop_id == person.subject_id and o.buyer_id not in named]
             await _template(shop)
-            await _incident(shop, free[::2])
+            await _incident(shop, free[::3])
             mine = [o for o in untouched(market) if o.shop_id == person.subject_id and o.buyer_id not in named]
             spare = [o for o in mine if o not in free]
-            await _arbitration(shop, [*free[1::2], *spare[1:]])
-            await _scan(shop, spare[:1])
+            await _arbitration(shop, [*free[1::3], *spare[1:], *free[5::3]])
+            await _scan(shop, [*spare[:1], *free[2::3]])
     await _difference(service)
 
 
@@ -77,7 +77,7 @@ async def _arbitration(shop: _Shop, spare: Sequence[PlannedOrder]) -> None:
             break
         await _ask(service, order)
         waiting = await _waiting(shop)
-    if not waiting:
+    if len(waiting) < 2:  # what is left to review comes first
         return
     ticket = waiting[0]
     ref = TicketRef(ticket.lane, ticket.ticket_id)
