@@ -174,6 +174,8 @@ async def operations(market: Marketplace) -> list[tuple[Person | None, list[tupl
                 ("op-refunds-none", "/operations/refunds?provider=stripe", 200),
                 ("op-refund-failed", f"/operations/refunds/{refund_id}", 200),
                 ("op-reconciliation", "/operations/reconciliation", 200),
+                ("all-tickets", "/support/tickets", 200),
+                ("all-tickets-none", "/support/tickets?state=closed", 200),
             ],
         ),
         (AUDITOR, [("op-audit", "/operations/audit", 200), ("op-audit-none", "/operations/audit?actor=nobody", 200)]),

@@ -74,7 +74,13 @@ async def advanced(market: Marketplace, order_id: str, minor: int = 9900) -> UUI
     ticket_id = await market.ask(NEWCOMER, order_id)
     acting = Acting(Actor(ActorKind.MERCHANT, SHOP.subject_id), now)
     assert isinstance(await approve(service.store, TicketRef(ref.lane, ticket_id), acting), Executed)
-    await hears(market, await refund_of(market, ref), PAID_BY_PLATFORM)
+    refund_id = await refund_of(market, ref)
+    await hears(market, refund_id, PAID_BY_PLATFORM)  # where no worker has been quicker
+    snapshot = await service.store.read_order(ref)
+    assert snapshot is not None
+    (attempt,) = (one for one in snapshot.attempts if one.refund_id == refund_id)
+    told = RefundUpdate(PAID_BY_PLATFORM, looked_up=True)
+    await confirm(service.store, AttemptRef(ref.lane, attempt.attempt_id), told, now=now)
     await apply_incident_deadlines(service)
     found = await service.queries.incidents(IncidentFilter(limit=100))
     return next(one.incident_id for one in found if one.order_id == order_id)

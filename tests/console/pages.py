@@ -110,7 +110,7 @@ async def visiting(app: Litestar, person: Person | None = None, language: str = 
     """A visitor, signed in as a sample person if one is given."""
     transport = transport_to(app)
     headers = {"accept-language": language}
-    async with httpx.AsyncClient(transport=transport, base_url="http://console.test", headers=headers) as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://console.localhost", headers=headers) as http:
         visitor = Visitor(http)
         if person is not None:
             await visitor.come_in_as(person)

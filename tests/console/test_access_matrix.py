@@ -122,6 +122,8 @@ TABLE = {
     "GET /platform/benefit": Row(READERS, "200", "200"),
     "GET /merchant/coverage": Row("merchant", "200", "200"),
     "GET /search?q={order}": Row(f"merchant {READERS}", "200", "200"),  # who finds what: test_search.py
+    "GET /support/tickets": Row(READERS, "", "200"),
+    "GET /support/tickets.csv": Row(READERS, "", "200"),
     "GET /support/tickets/{ticket}": Row(READERS, "200", ""),
     "GET /support/tickets/{ticket}/why": Row(READERS, "200", ""),
     "POST /merchant/shipping": Row("merchant", "200", "409", PARCEL),
@@ -150,6 +152,7 @@ TABLE = {
     "GET /operations/tasks.csv": Row("operator auditor", "", "200"),
     "POST /operations/tasks/{task}/resolve": Row("operator", "", "303", (("note", "Done."),)),
     "GET /operations/reconciliation": Row("operator auditor", "", "200"),
+    "POST /operations/reconciliation/statement": Row("operator", "", "422"),  # with a file: test_reconciliation.py
     "GET /operations/live": Row("operator auditor admin", "", "200"),
     "GET /operations/live/events": Row("operator auditor admin", "", "200"),
     "GET /risk/policies": Row(POLICY_READERS, "", "200"),
@@ -401,6 +404,7 @@ OPEN_TABLE = {
     "POST /sign-in": "403",
     "POST /sign-in/code": "403",
     "POST /sign-in/sample": "403",
+    "POST /demo/payments": "404",  # with a provider that can fail: test_signing_in.py
     "POST /preferences": "303",
     "GET /welcome/x": "410",
     "POST /welcome/x": "410",
@@ -436,7 +440,7 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (122, 1220)
+    assert (len(found), len(found) * len(VISITORS)) == (126, 1260)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

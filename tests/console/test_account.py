@@ -176,7 +176,7 @@ async def test_the_page_for_the_code_is_for_whoever_did_the_first_step(
 ) -> None:
     visitor = await open_browser(browsers, console)
     assert (await visitor.get("/sign-in/code")).headers["location"] == "/"
-    visitor.http.cookies.set("jitui_first_step", "x" * 43, domain="console.test")
+    visitor.http.cookies.set("jitui_first_step", "x" * 43, domain="console.localhost")
     over = await visitor.send("/sign-in/code", "/sign-in/code", code="000000")
     assert (over.status_code, "Please sign in again." in over.text) == (403, True)
     assert "jitui_first_step" not in visitor.http.cookies

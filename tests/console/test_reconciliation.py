@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 
+from jitui.aftersales.model.task import TaskFilter
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.reconciliation.reconcile import Reconciling, reconcile
 from jitui.aftersales.reconciliation.statement import RowKind, StatementRow, StatementWindow
+from jitui.entrypoints.console.operations.reconciliation import KINDS
 from tests.console.conftest import Visit
 from tests.console.marketplace import Marketplace
 from tests.console.operators import AUDITOR, LI, SUCCEEDED, hears, refunding, staffed
+from tests.console.pages import Page, Visitor
 
 PAGE = "/operations/reconciliation"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What came back for a file."""
+
+    status: int
+    page: Page
+
+
+async def attempt_of(market: Marketplace, order_id: str) -> str:
+    """The attempt that paid an order's refund; the provider names it as its reference."""
+    ref = await market.service.store.find_order(order_id)
+    assert ref is not None
+    snapshot = await market.service.store.read_order(ref)
+    assert snapshot is not None
+    return str(snapshot.attempts[0].attempt_id)
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +78,88 @@ async def test_what_was_booked_at_a_provider_by_days(market: Marketplace, visit:
     assert booked == ["CN¥0.00", "CN¥129.00", "CN¥129.00", "CN¥0.00"], "at the beginning, in, out, at the end"
     assert "Nothing was booked" in (await visitor.see(f"{PAGE}?since=2026-01-01&until=2026-01-31")).text
     assert (await visitor.get(f"{PAGE}?since=2026-01-01&until=2026-02-01")).status_code == 400, "a month at most"
+
+
+HEAD = "time,kind,provider_id,payment_id,reference,order_id,amount,currency\n"
+
+
+async def compared(visitor: Visitor, content: str | bytes, provider: str = "simulator", name: str = "day.csv") -> Sent:
+    """The page that answers a file."""
+    token = (await visitor.see(PAGE)).form(f"{PAGE}/statement").fields["_csrf_token"]
+    sent = content.encode() if isinstance(content, str) else content
+    got = await visitor.http.post(
+        f"{PAGE}/statement", data={"_csrf_token": token, "provider": provider}, files={"file": (name, sent)}
+    )
+    return Sent(got.status_code, Page(got.text))
+
+
+async def test_a_statement_is_compared_and_sent_again_opens_nothing_twice(market: Marketplace, visit: Visit) -> None:
+    for order_id in ("A-1", "A-2", "A-3"):
+        paid = RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id=f"rf-{order_id}")
+        await hears(market, await refunding(market, order_id), paid)
+    (first, second, third) = [await attempt_of(market, order_id) for order_id in ("A-1", "A-2", "A-3")]
+    now = market.service.clock().isoformat()
+    rows = (
+        f"{now},refund,rf-A-1,pay-A-1,{first},A-1,-129.00,CNY\n"
+        f"{now},refund,rf-A-2,pay-A-2,{second},A-2,-128.00,CNY\n"
+        f"{now},refund,rf-99,p,unknown,,-5.00,CNY\n"
+        f"{now},refund,rf-98,p,x,,much,CNY\n"
+    )
+    visitor = await visit(LI)
+    got = await compared(visitor, HEAD + rows)
+    assert got.status == 200
+    for words in ("Matched", "The amounts differ", "Only in the provider's statement", "Only in our books", "Line 5:"):
+        assert words in got.page.text, words
+    assert "CN¥128.00" in got.page.text and "rf-99" in got.page.text
+    tasks = await market.service.tasks.list(TaskFilter())
+    kinds = sorted(task.kind.value for task in tasks if task.kind in KINDS)
+    assert kinds.count("amount_differs") == kinds.count("theirs_only") == kinds.count("unreadable_row") == 1
+    assert "ours_only" in kinds, f"the third refund, {third}, is not in the file"
+    again = await compared(visitor, HEAD + rows)
+    assert (again.status, len(await market.service.tasks.list(TaskFilter()))) == (200, len(tasks))
+
+
+@pytest.mark.parametrize(
+    ("content", "provider", "said"),
+    [
+        ("", "simulator", "Please choose a file."),
+        ("a,b\n1,2\n", "simulator", "day.csv is not a statement of the simulator: no column"),
+        (b"\xff\xfe\x00", "simulator", "day.csv is not utf-8"),
+        (HEAD, "simulator", "The statement has no rows"),
+        (HEAD, "paypal", "The provider is one of simulator, wechat_pay, alipay, stripe, not 'paypal'."),
+    ],
+    ids=str,
+)
+async def test_a_file_that_is_no_statement_is_refused_in_words(
+    market: Marketplace, visit: Visit, content: str | bytes, provider: str, said: str
+) -> None:
+    got = await compared(await visit(LI), content, provider)
+    assert got.status == 422
+    assert said in got.page.text
+    assert not await market.service.tasks.list(TaskFilter())
+
+
+async def test_rows_that_cannot_be_read_at_all_name_the_first_line(market: Marketplace, visit: Visit) -> None:
+    got = await compared(await visit(LI), HEAD + "x,y,z,,,,,\n" * 1_001)
+    assert got.status == 422
+    assert "the first in line 2" in got.page.text
+    assert not await market.service.tasks.list(TaskFilter())
+
+
+async def test_only_who_ends_tasks_sends_statements_and_none_is_too_large(visit: Visit) -> None:
+    auditor = await visit(AUDITOR)
+    assert f"{PAGE}/statement" not in {form.action for form in (await auditor.see(PAGE)).forms}
+    visitor = await visit(LI)
+    assert (await compared(visitor, "x" * 5_020_000)).status == 413
+    assert (await compared(visitor, "x" * 200_000)).status == 422, "more than other forms may send"
+
+
+async def test_a_files_name_never_leaves_its_folder(visit: Visit) -> None:
+    visitor = await visit(LI)
+    for name, shown in (
+        ("../../etc/day.csv", "day.csv is not"),
+        ("..", "statement is not"),
+        ("a" * 300, "statement is not"),
+    ):
+        got = await compared(visitor, "a,b\n1,2\n", name=name)
+        assert (got.status, shown in got.page.text) == (422, True), name

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import httpx
 import pytest
 from litestar import Litestar
@@ -47,6 +50,77 @@ async def test_one_click_is_for_demos_alone(market: Marketplace) -> None:
         token = page.form("/sign-in").fields["_csrf_token"]
         assert (await visitor.post("/sign-in/sample", {"_csrf_token": token, "name": "lin"})).status_code == 403
         assert (await visitor.get("/buyer/orders")).status_code == 303
+
+
+OTHER_MACHINES: tuple[dict[str, Any], ...] = (
+    {"client": ("203.0.113.9", 4711)},
+    {"client": ("10.0.0.2", 4711)},
+    {"host": "rebound.example"},
+    {"host": "localhost.evil.example"},
+    {"host": "127.0.0.1.evil.example:8080"},
+    {"x-forwarded-for": "203.0.113.9"},
+    {"x-forwarded-for": "127.0.0.1"},
+    {"forwarded": "for=127.0.0.1"},
+    {"x-real-ip": "127.0.0.1"},
+)
+THIS_MACHINE: tuple[dict[str, Any], ...] = (
+    {},
+    {"client": ("::1", 4711)},
+    {"host": "127.0.0.1:8080"},
+    {"host": "[::1]:8080"},
+    {"host": "localhost"},
+)
+
+
+@pytest.mark.parametrize("said", [*OTHER_MACHINES, *THIS_MACHINE], ids=str)
+async def test_the_demo_offers_itself_to_this_machine_alone(console: Litestar, said: dict[str, Any]) -> None:
+    transport = transport_to(console, client=said.get("client", ("127.0.0.1", 4711)))
+    headers = {name: value for name, value in said.items() if name != "client"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://console.localhost", headers=headers) as http:
+        page = Page((await http.get("/")).text)
+        token = page.form("/sign-in").fields["_csrf_token"]
+        done = await http.post("/sign-in/sample", data={"_csrf_token": token, "name": "lin"})
+        failing = await http.post("/demo/payments", data={"_csrf_token": token, "fail": "yes"})
+    offered = {form.action for form in page.forms} & {"/sign-in/sample", "/demo/payments"}
+    if said in OTHER_MACHINES:
+        assert (offered, done.status_code, failing.status_code) == (set(), 403, 404)
+        assert "jitui_session" not in done.cookies
+    else:
+        assert (offered, done.status_code) == ({"/sign-in/sample"}, 303)
+
+
+@dataclass
+class Outage:
+    """A provider that a test turns off and on."""
+
+    on: bool | None = False
+
+    async def is_on(self) -> bool | None:
+        return self.on
+
+    async def turn(self, *, on: bool) -> bool:
+        self.on = on
+        return True
+
+
+async def test_payments_are_let_fail_and_mended_in_the_demo_alone(market: Marketplace) -> None:
+    outage = Outage()
+    async with visiting(console_app(market.service, one_click=True, outage=outage)) as visitor:
+        assert "Payments work." in (await visitor.see("/")).text
+        done = await visitor.send("/", "/demo/payments")
+        assert (done.status_code, done.headers["location"], outage.on) == (303, "/#payments", True)
+        assert "Payments fail:" in (await visitor.see("/")).text
+        assert (await visitor.send("/", "/demo/payments", fail="maybe")).status_code == 404
+        assert outage.on is True
+        await visitor.send("/", "/demo/payments")
+        assert outage.on is False
+        outage.on = None
+        assert "/demo/payments" not in {form.action for form in (await visitor.see("/")).forms}, "it does not answer"
+    transport = transport_to(console_app(market.service, one_click=True, outage=outage), client=("203.0.113.9", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://console.localhost") as http:
+        token = Page((await http.get("/")).text).form("/sign-in").fields["_csrf_token"]
+        sent = await http.post("/demo/payments", data={"_csrf_token": token, "fail": "yes"})
+        assert (sent.status_code, outage.on) == (404, None), "another machine"
 
 
 async def test_the_demos_start_page_has_a_card_for_every_role_and_a_tour(market: Marketplace, visit: Visit) -> None:
@@ -126,7 +200,7 @@ async def test_every_sign_in_has_a_session_of_its_own_and_ends_the_one_before(vi
     before = visitor.http.cookies["jitui_session"]
     await visitor.come_in_as(SHOP)
     assert visitor.http.cookies["jitui_session"] != before
-    visitor.http.cookies.set("jitui_session", before, domain="console.test")
+    visitor.http.cookies.set("jitui_session", before, domain="console.localhost")
     assert (await visitor.get("/buyer/orders")).status_code == 303
 
 
@@ -134,7 +208,7 @@ async def test_signing_out_ends_the_session_everywhere(visit: Visit) -> None:
     visitor = await visit(PREMIUM)
     token = visitor.http.cookies["jitui_session"]
     await visitor.send("/buyer/orders", "/sign-out")
-    visitor.http.cookies.set("jitui_session", token, domain="console.test")
+    visitor.http.cookies.set("jitui_session", token, domain="console.localhost")
     assert (await visitor.get("/buyer/orders")).status_code == 303
 
 
@@ -156,7 +230,7 @@ async def test_a_form_belongs_to_the_session_that_it_was_shown_in(visit: Visit) 
     ]
     assert len(set(tokens)) == 3
     for foreign in tokens[1:]:
-        one.http.cookies.set("jitui_csrf", stranger.http.cookies["jitui_csrf"], domain="console.test")
+        one.http.cookies.set("jitui_csrf", stranger.http.cookies["jitui_csrf"], domain="console.localhost")
         assert (await one.post("/sign-out", {"_csrf_token": foreign})).status_code == 403
     assert (await one.post("/sign-out", {"_csrf_token": tokens[0]})).status_code == 303
 
@@ -172,13 +246,13 @@ FOREIGN = [
     {"origin": "https://evil.test"},
     {"origin": "http://evil.test"},
     {"origin": "null"},
-    {"origin": "http://console.test:8080"},
-    {"origin": "http://console.test.evil.test"},
-    {"origin": "http://console.test@evil.test"},
+    {"origin": "http://console.localhost:8080"},
+    {"origin": "http://console.localhost.evil.test"},
+    {"origin": "http://console.localhost@evil.test"},
     {"origin": ""},
     {"sec-fetch-site": "cross-site"},
     {"sec-fetch-site": "same-site"},
-    {"sec-fetch-site": "cross-site", "origin": "http://console.test"},
+    {"sec-fetch-site": "cross-site", "origin": "http://console.localhost"},
     {"sec-fetch-site": "same-origin", "origin": "http://evil.test"},
 ]
 
@@ -195,11 +269,11 @@ async def test_what_another_site_sends_is_refused_whatever_token_it_has(visit: V
 @pytest.mark.parametrize(
     "headers",
     [
-        {"origin": "http://console.test"},
-        {"origin": "http://console.test:80"},
-        {"origin": "HTTP://Console.Test", "sec-fetch-site": "same-origin"},
+        {"origin": "http://console.localhost"},
+        {"origin": "http://console.localhost:80"},
+        {"origin": "HTTP://Console.Localhost", "sec-fetch-site": "same-origin"},
         {"sec-fetch-site": "none"},
-        {"origin": "https://console.test"},  # a proxy that ends TLS and is not known to us
+        {"origin": "https://console.localhost"},  # a proxy that ends TLS and is not known to us
     ],
     ids=str,
 )
@@ -213,7 +287,7 @@ async def test_our_own_pages_may_send(visit: Visit, headers: dict[str, str]) -> 
 async def test_cookies_are_secure_under_tls_alone(console: Litestar) -> None:
     for scheme in ("http", "https"):
         transport = transport_to(console)
-        async with httpx.AsyncClient(transport=transport, base_url=f"{scheme}://console.test") as http:
+        async with httpx.AsyncClient(transport=transport, base_url=f"{scheme}://console.localhost") as http:
             visitor = Visitor(http)
             page = await http.get("/")
             token = Page(page.text).form("/sign-in").fields["_csrf_token"]
@@ -228,10 +302,12 @@ async def test_cookies_are_secure_under_tls_alone(console: Litestar) -> None:
 
 async def test_plain_http_cannot_send_to_a_page_under_tls(console: Litestar) -> None:
     transport = transport_to(console)
-    async with httpx.AsyncClient(transport=transport, base_url="https://console.test") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="https://console.localhost") as http:
         token = Page((await http.get("/")).text).form("/sign-in").fields["_csrf_token"]
         form = {"_csrf_token": token, "name": "lin", "password": PASSWORD}
-        assert (await http.post("/sign-in", data=form, headers={"origin": "http://console.test"})).status_code == 403
+        assert (
+            await http.post("/sign-in", data=form, headers={"origin": "http://console.localhost"})
+        ).status_code == 403
 
 
 async def test_a_part_of_a_page_sends_the_whole_page_to_the_sign_in(visit: Visit) -> None:

@@ -76,6 +76,7 @@ LISTS: dict[str, LiteralString] = {
     "arbitrations": "SELECT count(*) FROM ticket WHERE arbitration IS NOT NULL AND shop_id = ANY(%(shops)s)",
     "incidents": "SELECT count(*) FROM incident WHERE shop_id = ANY(%(shops)s)",
     "restrictions": "SELECT count(*) FROM restriction",
+    "a difference, which is a task": "SELECT count(*) FROM task WHERE kind = 'theirs_only' AND state = 'open'",
 }
 """What a visitor of the demo finds in the lists of the console, by the sample shops."""
 

@@ -24,7 +24,7 @@ from tests.provider_simulator.server import SIMULATOR_AWAY
 ADA = Person("ada", Role.OPERATOR, "", "Ada")
 SHAN = Person("shan", Role.MERCHANT, "shop-1", "Shan")
 PASSWORD = "correct horse battery"
-CONSOLE = "http://console.test"
+CONSOLE = "http://console.localhost"
 
 
 @dataclass

@@ -98,7 +98,7 @@ def provider_of(
         issuer=name or issuer.url,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
-        redirect_uri="http://console.test/sign-in/openid/return",
+        redirect_uri="http://console.localhost/sign-in/openid/return",
         scopes=("openid",),
         timeout_seconds=timeout_seconds,
         clock=clock,

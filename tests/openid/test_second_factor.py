@@ -128,7 +128,7 @@ async def test_later_on_setting_it_up_needs_the_password_again(strict: Site) -> 
         late = console_app(replace(strict.service, clock=lambda: clock() + CODE_WITHIN + timedelta(seconds=1)))
         token = visitor.http.cookies["jitui_session"]
     async with visiting(late) as visitor:
-        visitor.http.cookies.set("jitui_session", token, domain="console.test")
+        visitor.http.cookies.set("jitui_session", token, domain="console.localhost")
         refused = await visitor.send("/account", "/account/second-factor/begin", password="")
         assert refused.status_code == 403
         assert (await visitor.get("/account/second-factor")).headers["location"] == "/account"

@@ -99,7 +99,7 @@ async def test_the_session_is_new_and_ends_the_one_before(site: Site, visitor: V
     before = visitor.http.cookies["jitui_session"]
     await go(visitor, site)
     assert visitor.http.cookies["jitui_session"] != before
-    visitor.http.cookies.set("jitui_session", before, domain="console.test")
+    visitor.http.cookies.set("jitui_session", before, domain="console.localhost")
     assert (await visitor.get("/account")).status_code == 303
 
 
@@ -125,7 +125,7 @@ async def test_signing_out_ends_the_session_here_and_says_where_one_is_still_sig
     link = next(given["href"] for tag, given in page.tags if tag == "a" and given.get("href", "").startswith("http"))
     assert link.startswith(f"{site.issuer.url}/end?")
     assert params_of(link) == {"client_id": "jitui", "post_logout_redirect_uri": CONSOLE}
-    visitor.http.cookies.set("jitui_session", token, domain="console.test")
+    visitor.http.cookies.set("jitui_session", token, domain="console.localhost")
     assert (await visitor.get("/account")).status_code == 303
     await visitor.send("/", "/sign-in", name="ada", password=PASSWORD)
     assert (await visitor.send("/account", "/sign-out")).headers["location"] == "/"
@@ -234,7 +234,7 @@ async def test_an_answer_is_worth_one_sign_in(site: Site, visitor: Visitor) -> N
     cookie = visitor.http.cookies["jitui_openid"]
     assert (await come_back(visitor, address)).status_code == 303
     await visitor.send("/account", "/sign-out")
-    visitor.http.cookies.set("jitui_openid", cookie, domain="console.test")
+    visitor.http.cookies.set("jitui_openid", cookie, domain="console.localhost")
     again = await come_back(visitor, address)
     assert (again.status_code, WORDS[SignInRefusal][SignInRefusal.TOO_LATE] in again.text) == (403, True)
     assert site.counted.reasons == ["unknown_state"] and not signed_in(visitor)
@@ -316,7 +316,7 @@ async def test_a_sign_in_that_was_begun_at_another_issuer_is_not_finished_at_thi
         await moved.link()
         address = await to_issuer(visitor, site)
         async with visiting(moved.console) as there:
-            there.http.cookies.set("jitui_openid", visitor.http.cookies["jitui_openid"], domain="console.test")
+            there.http.cookies.set("jitui_openid", visitor.http.cookies["jitui_openid"], domain="console.localhost")
             refused = await come_back(there, address)
             assert refused.status_code == 403 and not signed_in(there)
         assert moved.counted.reasons == ["wrong_issuer"]

@@ -339,3 +339,21 @@ async def test_a_stalled_request_pays_nothing_and_its_retry_pays(start_simulator
         assert (await client.call("GET", "/refunds/k1")).status == 404
         assert (await client.refund(paid, 108, key="k1")).status == 201
         assert await account(client, paid) == (10_000, 108, 0)
+
+
+async def test_faults_change_while_it_runs_and_go_back_to_those_of_the_start(start_simulator: StartSimulator) -> None:
+    async with client_of(start_simulator(faults="seed:1:pending_then_succeeded=1")) as client:
+
+        async def status() -> object:
+            return (await client.refund(await client.pay(100), 100)).json["status"]
+
+        assert (await client.call("GET", "/faults")).json == {"changed": False}
+        assert await status() == "pending"
+        assert (await client.call("PUT", "/faults", {"faults": "seed:0:declined=1"})).json == {"changed": True}
+        assert (await client.call("GET", "/faults")).json == {"changed": True}
+        assert await status() == "failed"
+        wrong = await client.call("PUT", "/faults", {"faults": "seed:0:nothing=1"})
+        assert (wrong.status, wrong.code) == (422, "faults_unreadable")
+        assert await status() == "failed", "a refused text changes nothing"
+        assert (await client.call("PUT", "/faults", {"faults": None})).json == {"changed": False}
+        assert await status() == "pending"

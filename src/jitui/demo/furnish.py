@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from jitui.aftersales.commands.arbitration import escalate
 from jitui.aftersales.commands.incidents import BuyerContact, Evidence, add_evidence, record_contact
@@ -18,12 +19,16 @@ from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.review import EvidenceItem, RejectionCode
 from jitui.aftersales.model.ticket import Actor, ActorKind, Reason, Ticket, TicketState
 from jitui.aftersales.ports import IncidentRef, TicketFilter, TicketRef
+from jitui.aftersales.reconciliation.reconcile import Reconciling, reconcile
+from jitui.aftersales.reconciliation.statement import RowKind, StatementRow, StatementWindow
 from jitui.bootstrap import Service
-from jitui.demo.marketplace import Marketplace, PlannedOrder
-from jitui.demo.stock import open_instantly
+from jitui.demo.marketplace import CURRENCY, Marketplace, PlannedOrder
+from jitui.demo.stock import open_instantly, untouched
 from jitui.identity.access import Role
 from jitui.identity.people import Person
 from jitui.ids import lane_of_id
+
+BEFORE_THE_MARKETPLACE = timedelta(days=900)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +44,22 @@ class _Shop:
 
 
 async def furnish(service: Service, market: Marketplace, people: Sequence[Person]) -> None:
-    """Templates, a rejection with the platform asked to decide, and an incident, for each sample shop."""
+    """For each sample shop templates, a rejection with the platform asked to decide, an incident, and a risk.
+
+    For the operators a difference, which is a task.
+    """
     named = {person.subject_id for person in people}
     for person in people:
         if person.role is Role.MERCHANT:
             shop = _Shop(service, person)
             free = [o for o in open_instantly(market) if o.shop_id == person.subject_id and o.buyer_id not in named]
             await _template(shop)
-            await _incident(shop, free[::2])
-            await _arbitration(shop, free[1::2])
+            await _incident(shop, free[::3])
+            mine = [o for o in untouched(market) if o.shop_id == person.subject_id and o.buyer_id not in named]
+            spare = [o for o in mine if o not in free]
+            await _arbitration(shop, [*free[1::3], *spare[1:], *free[5::3]])
+            await _scan(shop, [*spare[:1], *free[2::3]])
+    await _difference(service)
 
 
 async def _template(shop: _Shop) -> None:
@@ -65,7 +77,7 @@ async def _arbitration(shop: _Shop, spare: Sequence[PlannedOrder]) -> None:
             break
         await _ask(service, order)
         waiting = await _waiting(shop)
-    if not waiting:
+    if len(waiting) < 2:  # what is left to review comes first
         return
     ticket = waiting[0]
     ref = TicketRef(ticket.lane, ticket.ticket_id)
@@ -109,3 +121,22 @@ async def _incident(shop: _Shop, spare: Sequence[PlannedOrder]) -> None:
         await add_evidence(service.store, ref, said, by=by, now=now)
         contact = BuyerContact(ContactChannel.PLATFORM_CHAT, "买家愿意退回 The buyer will send it back.", now)
         await record_contact(service.store, ref, contact, by=by, now=now)
+
+
+async def _scan(shop: _Shop, spare: Sequence[PlannedOrder]) -> None:
+    """The carrier has a parcel of which the shop told nothing: a risk at once."""
+    found = await shop.service.store.find_order(spare[0].order_id) if spare else None
+    if found is None:
+        return
+    now, number = shop.service.clock(), f"DEMO-{found.order_id}"
+    scan = ShipmentUpdate(ShipmentStatus.PICKED_UP, "SF", number, ShipmentSource.CARRIER, now)
+    await record_shipment(shop.service.store, found, scan, by=Actor(ActorKind.CARRIER, "SF"), now=now)
+
+
+async def _difference(service: Service) -> None:
+    """A statement of a minute before the marketplace opened, with a refund that our books do not have."""
+    at = service.clock().replace(microsecond=0) - BEFORE_THE_MARKETPLACE
+    row = StatementRow(2, RowKind.REFUND, at, 1_280, CURRENCY, provider_refund_id=f"demo-{at:%Y%m%d%H%M%S}")
+    parts = Reconciling(service.store, service.staging, service.tasks, service.clock)
+    window = StatementWindow(at, at + timedelta(minutes=1))
+    await reconcile(parts, "simulator", [row], lambda _: window)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -141,8 +142,7 @@ def sample_people(market: Marketplace) -> tuple[Person, ...]:
     askers = {order.buyer_id for order in market.orders if order.order_id in asked}
     open_orders = [order for order in open_instantly(market) if _looks_premium(by_id[order.buyer_id])]
     loyal = next((o for o in open_orders if o.buyer_id in askers), next(iter(open_orders), market.orders[0]))
-    reviewed = (o for o in market.orders if o.order_id in asked and not _looks_premium(by_id[o.buyer_id]))
-    other = next(reviewed, market.orders[-1])
+    other = _to_review(market, [o for o in untouched(market) if not _looks_premium(by_id[o.buyer_id])], loyal.shop_id)
     names = {shop.shop_id: shop.name for shop in market.shops}
     buyers = (
         Person(
@@ -157,6 +157,23 @@ def sample_people(market: Marketplace) -> tuple[Person, ...]:
         for index, shop_id in enumerate(dict.fromkeys((loyal.shop_id, other.shop_id)), start=1)
     )
     return (*buyers, *shops, *STAFF)
+
+
+def _to_review(market: Marketplace, spare: Sequence[PlannedOrder], first_shop: str) -> PlannedOrder:
+    """An order whose buyer can ask for it still, and for none of a shop that is no sample shop.
+
+    Of several the one whose shop has the most orders left, so that its lists can be filled.
+    """
+    asked = {event.order_id for event in market.events if event.kind is EventKind.ASK}
+    askers = {order.buyer_id for order in market.orders if order.order_id in asked}
+    shops: dict[str, set[str]] = {}
+    for order in spare:
+        shops.setdefault(order.buyer_id, set()).add(order.shop_id)
+    alone = [order for order in spare if shops[order.buyer_id] <= {first_shop, order.shop_id}]
+    left = Counter(order.shop_id for order in untouched(market))
+    elsewhere = sorted((o for o in alone if o.shop_id != first_shop), key=lambda o: -left[o.shop_id])
+    chosen = (one for one in (*elsewhere, *alone, *spare) if one.buyer_id in askers)
+    return next(chosen, market.orders[-1])
 
 
 STAFF = tuple(
@@ -191,6 +208,13 @@ def open_instantly(market: Marketplace) -> list[PlannedOrder]:
         and order.paid_minor < MOST_INSTANT_MINOR
         and all(line.goods.covered and line.goods.category_id in plain for line in order.lines)
     ]
+
+
+def untouched(market: Marketplace) -> list[PlannedOrder]:
+    """Paid orders with which nothing happened on the day."""
+    paid = {event.order_id for event in market.events if event.kind is EventKind.PAY}
+    busy = {event.order_id for event in market.events if event.kind not in (EventKind.PLACE, EventKind.PAY)}
+    return [order for order in market.orders if order.order_id in paid - busy]
 
 
 def _looks_premium(buyer: Shopper) -> bool:

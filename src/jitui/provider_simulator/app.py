@@ -14,7 +14,7 @@ from typing import Annotated, TypeAlias, TypeVar, cast
 
 from msgspec import Meta, Struct
 
-from jitui.errors import Unavailable
+from jitui.errors import BadInput, Unavailable
 from jitui.provider_simulator.asgi import (
     ASGIApp,
     Hangup,
@@ -42,7 +42,8 @@ from jitui.provider_simulator.entries import (
     RefundRefused,
     SimulatedRefundRequest,
 )
-from jitui.provider_simulator.faults import FaultPlan, FaultTiming, OutcomeFault, plan_for
+from jitui.provider_simulator.faults import FaultPlan, FaultTiming, OutcomeFault, parse_faults, plan_for
+from jitui.provider_simulator.rate_limit import RateLimit
 from jitui.provider_simulator.settings import SimulatorSettings
 from jitui.provider_simulator.views import (
     Lookup,
@@ -94,37 +95,13 @@ NowMs: TypeAlias = Callable[[], int]
 Planner: TypeAlias = Callable[[SimulatedRefundRequest], tuple[FaultPlan, FaultTiming]]
 
 
-class RateLimit:
-    """A limit on requests per second; the bucket holds the requests of one second and is refilled steadily.
-
-    None: no limit.
-    """
-
-    def __init__(self, per_second: float | None, seconds: Callable[[], float] = time.monotonic) -> None:
-        self.per_second = per_second
-        self._seconds = seconds
-        self._left = max(1.0, per_second or 0.0)
-        self._at = seconds()
-
-    def seconds_to_wait(self) -> float:
-        """0 when the request may pass, which counts it; otherwise the seconds until one may."""
-        if self.per_second is None:
-            return 0.0
-        now = self._seconds()
-        self._left = min(max(1.0, self.per_second), self._left + (now - self._at) * self.per_second)
-        self._at = now
-        if self._left >= 1.0:
-            self._left -= 1.0
-            return 0.0
-        return (1.0 - self._left) / self.per_second
-
-
 class Simulator:
     """The state of a running simulator outside its books; a restart may lose it."""
 
     def __init__(self, books: Books, settings: SimulatorSettings, now_ms: NowMs, planner: Planner | None) -> None:
         self.books = books
         self.settings = settings
+        self.faults = settings.faults
         self.now_ms = now_ms
         self.planner = planner or self._plan_of_settings
         self.agenda = Agenda(books, settings)
@@ -135,7 +112,7 @@ class Simulator:
         self.latencies = random.Random(settings.faults.seed)
 
     def _plan_of_settings(self, refund: SimulatedRefundRequest) -> tuple[FaultPlan, FaultTiming]:
-        faults = self.settings.faults
+        faults = self.faults
         return plan_for(faults, refund.reference, refund.amount_minor), faults.timing
 
     async def start(self) -> None:
@@ -249,6 +226,35 @@ async def _set_balance(simulator: Simulator, request: Request) -> Reply:
         return balance
     simulator.books.set_balance(balance.currency, balance.amount_minor, simulator.now_ms())
     return json_reply(200, balance)
+
+
+class FaultsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Faults as the command line writes them; None: those of the start."""
+
+    faults: str | None
+
+
+class FaultsAnswer(Struct, frozen=True):
+    changed: bool
+
+
+async def _show_faults(simulator: Simulator, _: Request) -> Reply:
+    return json_reply(200, FaultsAnswer(simulator.faults is not simulator.settings.faults))
+
+
+async def _set_faults(simulator: Simulator, request: Request) -> Reply:
+    wanted = _read_faults(request.body)
+    if isinstance(wanted, Response):
+        return wanted
+    started = simulator.settings.faults
+    try:
+        simulator.faults = started if wanted.faults is None else parse_faults(wanted.faults, started.timing)
+    except BadInput as error:
+        return error_reply(422, "faults_unreadable", str(error))
+    return await _show_faults(simulator, request)
+
+
+_read_faults = body_reader(FaultsRequest)
 
 
 async def _show_payment(simulator: Simulator, request: Request) -> Reply:
@@ -426,6 +432,8 @@ _EXACT: dict[tuple[str, str], Handler] = {
     ("POST", "/payments"): _create_payment,
     ("POST", "/payments/batch"): _create_payments,
     ("PUT", "/balance"): _set_balance,
+    ("GET", "/faults"): _show_faults,
+    ("PUT", "/faults"): _set_faults,
     ("POST", "/refunds"): _create_refund,
     ("GET", "/refunds"): _list_refunds_since,
     ("GET", "/books"): _show_books,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from jitui.aftersales.reconciliation.reconcile import Count, ReconciliationReport
-    from jitui.aftersales.reconciliation.statement import StatementFormat
     from jitui.bootstrap import Service
 
 
@@ -42,23 +40,14 @@ def reconcile(
     we did not know to be paid is looked up and confirmed. Without --from and --until the rows define the time that is
     covered, in whole days if the provider's statements have those. Exit code 1 when a difference is open.
     """
+    from jitui.bootstrap_reconciling import reconcile_file, statement_format
     from jitui.entrypoints.cli.running import with_app
 
-    layout = _format(provider)
-    window = (_time("--from", since, layout.whole_days_in), _time("--until", until, layout.whole_days_in))
+    zone = statement_format(provider).whole_days_in
+    window = (_time("--from", since, zone), _time("--until", until, zone))
 
     async def work(service: Service) -> ReconciliationReport:
-        from jitui.aftersales.reconciliation.reconcile import Reconciling, reconcile
-        from jitui.aftersales.reconciliation.statement import window_of
-        from jitui.errors import NotConfigured
-
-        if service.settings.pool_size < 2:
-            raise NotConfigured("Reconciling needs two connections: set JITUI_POOL_SIZE to 2 or more.")
-        parts = Reconciling(
-            service.store, service.staging, service.tasks, service.clock, service.providers.get(provider)
-        )
-        covers = partial(window_of, whole_days_in=layout.whole_days_in, since=window[0], until=window[1])
-        return await reconcile(parts, provider, layout.read(statement), covers)
+        return await reconcile_file(service, provider, statement, *window)
 
     report = with_app(work)
     if as_json:
@@ -67,17 +56,6 @@ def reconcile(
         _show(report)
     if report.open:
         raise typer.Exit(FAILED)
-
-
-def _format(provider: str) -> StatementFormat:
-    from jitui.bootstrap import statement_formats
-    from jitui.errors import BadInput
-
-    formats = statement_formats()
-    layout = formats.get(provider)
-    if layout is None:
-        raise BadInput(f"The provider is one of {', '.join(formats)}, not {provider!r}.", path="provider")
-    return layout
 
 
 def _time(name: str, text: str | None, zone: tzinfo | None) -> datetime | None:

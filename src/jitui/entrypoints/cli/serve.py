@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from jitui.demo.outage import SimulatorOutage
     from jitui.settings import Settings
 
 
@@ -50,8 +51,17 @@ def serve(
             worker = WorkerBeside()
             command = command_of("jitui.entrypoints.cli", "worker")
             stack.enter_context(kept_running("worker", command, tell=worker.tell))
-        extra = partial(console_handlers, one_click=sample_people)
+        extra = partial(console_handlers, one_click=sample_people, outage=_outage(settings) if sample_people else None)
         serve_http(settings, url, processes=processes, extra=extra, worker=worker)
+
+
+def _outage(settings: Settings) -> SimulatorOutage | None:
+    """In a demo: how a visitor lets the simulated provider fail."""
+    from jitui.demo.outage import SimulatorOutage
+
+    if settings.simulator_url is None or settings.simulator_key is None:
+        return None
+    return SimulatorOutage(settings.simulator_url, settings.simulator_key)
 
 
 def _require_loopback(host: str) -> None:

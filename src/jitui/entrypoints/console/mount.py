@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 from jitui.bootstrap import Service
 from jitui.entrypoints.console import benefit, published
 from jitui.entrypoints.console.account import openid, start
+from jitui.entrypoints.console.account import outage as outage_pages
 from jitui.entrypoints.console.account import pages as account
 from jitui.entrypoints.console.buyer import pages as buyer
 from jitui.entrypoints.console.merchant import pages as merchant
@@ -24,10 +25,12 @@ from jitui.entrypoints.console.page.access import Sessions
 from jitui.entrypoints.console.page.csrf import protected_forms
 from jitui.entrypoints.console.page.errors import error_pages
 from jitui.entrypoints.console.page.visit import (
+    LIVE_FOR,
     STATIC,
     AnyConnection,
     ConsoleOptions,
     ConsoleRequest,
+    ProviderOutage,
     Visit,
     asset,
     visit_of,
@@ -41,13 +44,16 @@ AREAS = ("account", "buyer", "merchant", "operations", "platform", "risk", "supp
 ASSETS = ("vendor/tabler.min.css", "vendor/htmx.min.js", "console.css", "console.js", "theme.js", "icon.svg")
 
 
-def console_handlers(*, one_click: bool = False, live_for: timedelta | None = None) -> list[ControllerRouterHandler]:
+def console_handlers(
+    *, one_click: bool = False, live_for: timedelta = LIVE_FOR, outage: ProviderOutage | None = None
+) -> list[ControllerRouterHandler]:
     """The console's routes, to be served beside the API; the service is `request.app.state.jitui`.
 
-    With `one_click`, which is only for demos, a visitor may sign in as a sample person without a password. Raises
-    NotConfigured when the style sheets and scripts from npm are missing.
+    With `one_click`, which is only for demos, a visitor on this machine may sign in as a sample person without a
+    password, and make the payment provider refuse (`outage`). Raises NotConfigured when the style sheets and scripts
+    from npm are missing.
     """
-    options = ConsoleOptions(one_click) if live_for is None else ConsoleOptions(one_click, live_for)
+    options = ConsoleOptions(one_click, live_for, outage)
     require_assets()
 
     def visit(request: ConsoleRequest) -> Visit:
@@ -57,6 +63,7 @@ def console_handlers(*, one_click: bool = False, live_for: timedelta | None = No
         "/",
         route_handlers=[
             *start.HANDLERS,
+            *outage_pages.HANDLERS,
             *openid.HANDLERS,
             *account.HANDLERS,
             *published.HANDLERS,
@@ -93,10 +100,12 @@ def require_assets() -> None:
         asset(name)
 
 
-def console_app(service: Service, *, one_click: bool = False, live_for: timedelta | None = None) -> Litestar:
+def console_app(
+    service: Service, *, one_click: bool = False, live_for: timedelta = LIVE_FOR, outage: ProviderOutage | None = None
+) -> Litestar:
     """An application with the console alone."""
     litestar = Litestar(
-        route_handlers=console_handlers(one_click=one_click, live_for=live_for),
+        route_handlers=console_handlers(one_click=one_click, live_for=live_for, outage=outage),
         exception_handlers=error_pages(ConsoleOptions(one_click)),
         before_send=[guard_answer],
         openapi_config=None,

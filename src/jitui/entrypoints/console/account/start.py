@@ -55,7 +55,8 @@ TOUR = (
     _("Under Incidents, see goods that left although they were refunded; as an operator, decide who bears the loss."),
     _("As risk, write a policy with another limit under Policies, and propose it with a canary; an operator approves."),
     _("As risk, start the canary, and see under Policies what its guards count; end it, or publish the text."),
-    _("As an operator, watch requests and money under Live, and look after what needs a person under Tasks."),
+    _("On this page, let payments fail; then ask for a refund as the first buyer. It is approved, and not paid."),
+    _("As an operator, see it under Live and Tasks. Mend payments here, and send the refund again under Refunds."),
 )
 """What a visitor of the demo can try, in order."""
 
@@ -186,6 +187,7 @@ async def start_page(
         name=name,
         next_path=next_path,
         tour=TOUR,
+        payments_fail=await visit.options.outage.is_on() if visit.options.outage else None,
     )
 
 

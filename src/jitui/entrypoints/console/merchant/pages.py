@@ -23,9 +23,10 @@ from jitui.entrypoints.console.merchant.ticket import (
     release_ticket,
     ticket_page,
 )
-from jitui.entrypoints.console.merchant.ticket_list import COLUMN_NAMES, SORTS, TABS, csv_of, page_of, read_query
+from jitui.entrypoints.console.merchant.ticket_list import COLUMN_NAMES, TABS, csv_of, page_of, read_query
 from jitui.entrypoints.console.page.access import needs, pages_of
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visiting, show
+from jitui.entrypoints.console.ticket.rows import SORTS
 from jitui.entrypoints.console.ticket.why import shop_name
 from jitui.identity.access import Permission, Role
 

@@ -17,10 +17,9 @@ from jitui.aftersales.ports import TicketFilter
 from jitui.aftersales.ticket_list import TicketSort, place_of
 from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file
 from jitui.entrypoints.console.page.cursor import begins
-from jitui.entrypoints.console.page.language import Speech
 from jitui.entrypoints.console.page.visit import Visit
+from jitui.entrypoints.console.ticket.rows import headings, row_of
 from jitui.entrypoints.list_cursor import TICKETS
-from jitui.money import to_decimal_text
 
 TICKETS_PER_PAGE = 25
 
@@ -53,13 +52,6 @@ COLUMN_NAMES = {
     Column.BUYER: _("Buyer"),
     Column.TICKET: _("Ticket"),
 }
-SORTS = {
-    TicketSort.REQUESTED_AT: _("When it was requested"),
-    TicketSort.EXPIRES_AT: _("Deadline"),
-    TicketSort.AMOUNT: _("Amount"),
-    TicketSort.STATE: _("State"),
-}
-"""What the list can be sorted by."""
 NO_COLUMNS = "-"
 COLUMN_FIELD = "column."
 CHOOSING = "choose"
@@ -179,13 +171,13 @@ async def page_of(visit: Visit, query: ListQuery) -> tuple[Sequence[Ticket], str
 def csv_of(visit: Visit, query: ListQuery) -> Stream:
     """The whole filtered list as a CSV file."""
     wanted = _filter(visit, replace(query, after=""))
-    return csv_file("tickets.csv", _headings(visit.speech), _batches(visit, wanted))
+    return csv_file("tickets.csv", headings(visit.speech), _batches(visit, wanted))
 
 
 async def _batches(visit: Visit, wanted: TicketFilter) -> AsyncIterator[Iterable[CsvRow]]:
     wanted = replace(wanted, limit=BATCH)
     while batch := (await visit.service.queries.tickets(wanted)).tickets:
-        yield [_csv_row(visit.speech, ticket) for ticket in batch]
+        yield [row_of(visit.speech, ticket) for ticket in batch]
         wanted = replace(wanted, after=place_of(batch[-1], wanted.sort))
 
 
@@ -205,39 +197,3 @@ def _filter(visit: Visit, query: ListQuery) -> TicketFilter:
 
 def _midnight(visit: Visit, day: date) -> datetime:
     return datetime.combine(day, time.min, visit.service.settings.time_zone)
-
-
-def _headings(speech: Speech) -> list[str]:
-    names = (
-        _("Ticket"),
-        _("Order"),
-        _("State"),
-        _("Approved by"),
-        _("Reason"),
-        _("Amount"),
-        _("Currency"),
-        _("Requested"),
-        _("Approved at"),
-        _("Closed at"),
-        _("Seconds to refund"),
-    )
-    return [speech.say(name) for name in names]
-
-
-def _csv_row(speech: Speech, ticket: Ticket) -> list[str]:
-    refunded = ticket.state is TicketState.REFUNDED and ticket.closed_at is not None
-    seconds = (ticket.closed_at - ticket.requested_at).total_seconds() if refunded and ticket.closed_at else None
-    return [
-        str(ticket.ticket_id),
-        ticket.order_id,
-        speech.word(ticket.state),
-        speech.word(ticket.approved_by) if ticket.approved_by else "",
-        speech.word(ticket.reason),
-        to_decimal_text(ticket.amount_minor, ticket.currency),
-        ticket.currency,
-        *(
-            at.astimezone(speech.zone).isoformat() if at else ""
-            for at in (ticket.requested_at, ticket.approved_at, ticket.closed_at)
-        ),
-        f"{seconds:.3f}" if seconds is not None else "",
-    ]

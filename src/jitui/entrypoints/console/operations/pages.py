@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from jitui.entrypoints.console.operations import live, refund, tasks
+from jitui.entrypoints.console.operations import live, refund, statement, tasks
 from jitui.entrypoints.console.operations.audit import audit, audit_csv
 from jitui.entrypoints.console.operations.reconciliation import reconciliation
 from jitui.entrypoints.console.operations.refund_list import refunds, refunds_csv
@@ -18,6 +18,7 @@ ROUTER = Router(
         *refund.HANDLERS,
         *tasks.HANDLERS,
         reconciliation,
+        *statement.HANDLERS,
         audit,
         audit_csv,
         *live.HANDLERS,

@@ -12,11 +12,14 @@ from litestar.exceptions import ValidationException
 
 from jitui.aftersales.accounting.journal import Days, JournalLine, journal_lines
 from jitui.aftersales.ledger import Account
-from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskState
+from jitui.aftersales.model.task import NewTask, OperatorTask, TaskFilter, TaskKind, TaskState
 from jitui.aftersales.reconciliation.match import DIFFERENCES
+from jitui.aftersales.reconciliation.statement import RowKind
+from jitui.bootstrap import statement_formats
 from jitui.entrypoints.console.operations.tasks import begins_tasks, cursor_after
 from jitui.entrypoints.console.page.access import may, needs
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show
+from jitui.entrypoints.console.words.operations import OPERATIONS_WORDS
 from jitui.entrypoints.console.words.tasks import WHAT_TO_DO
 from jitui.identity.access import Permission
 
@@ -28,17 +31,6 @@ KINDS = (*DIFFERENCES.values(), TaskKind.UNREADABLE_ROW, TaskKind.REFUND_NOT_IN_
 """What a statement opens tasks of."""
 
 _CLEARING = Account.PROVIDER_CLEARING.partition(":")[0] + ":"
-
-
-def _(message: str) -> str:
-    return message
-
-
-MOVEMENTS = {
-    "payment": _("Payment by the buyer"),
-    "refund": _("Refund that was paid"),
-    "refund_returned": _("Refund that came back"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +78,11 @@ async def reconciliation(visit: Visiting, request: ConsoleRequest) -> Page:
         counts=counts,
         kind=kind,
         what_to_do=WHAT_TO_DO[kind],
-        differences=[(task, _side(task, "ours"), _side(task, "theirs")) for task in found[:PER_PAGE]],
-        movements=MOVEMENTS,
+        differences=[(task, side_of(task, "ours"), side_of(task, "theirs")) for task in found[:PER_PAGE]],
+        movements=OPERATIONS_WORDS[RowKind],
         next_page=cursor_after(last) if last else "",
         days=days,
+        formats=tuple(statement_formats()) if may(visit, Permission.TASKS_WRITE) else (),
         clearing=await _clearing(visit, days) if may(visit, Permission.FINANCE_READ) else None,
         now=now,
     )
@@ -130,7 +123,7 @@ async def _clearing(visit: Visit, days: Days) -> Sequence[tuple[str, JournalLine
     return [(line.account.removeprefix(_CLEARING), line) for line in reversed(lines)]
 
 
-def _side(task: OperatorTask, name: str) -> Side | None:
+def side_of(task: OperatorTask | NewTask, name: str) -> Side | None:
     """What a difference's evidence has of one side; evidence in another form is shown by the task alone."""
     told = task.evidence.get(name)
     if not isinstance(told, Mapping):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 import jinja2
@@ -26,6 +26,7 @@ from jitui.aftersales.model.ticket import TicketState
 from jitui.bootstrap import Service
 from jitui.entrypoints.console.page.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.page.language import Speech, catalogue, choose
+from jitui.entrypoints.console.page.loopback import is_on_this_machine
 from jitui.entrypoints.console.words import codes
 from jitui.entrypoints.console.words.operations import operations_links
 from jitui.entrypoints.http.log_lines import LogLines
@@ -39,6 +40,7 @@ STATIC = HERE / "static"
 LANGUAGE_COOKIE = "jitui_language"
 THEME_COOKIE = "jitui_theme"
 ACCOUNT = "/account"
+LIVE_FOR = timedelta(minutes=10)
 _OWN_HOMES = {
     Role.BUYER: "/buyer/orders",
     Role.MERCHANT: "/merchant/tickets",
@@ -84,15 +86,29 @@ class Theme(StrEnum):
     DARK = "dark"
 
 
+class ProviderOutage(Protocol):
+    """Makes the demo's payment provider refuse every refund, until it is mended."""
+
+    async def is_on(self) -> bool | None:
+        """Whether it refuses; None when it cannot be asked."""
+        ...
+
+    async def turn(self, *, on: bool) -> bool:
+        """Make it refuse, or mend it; False when it did not answer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsoleOptions:
-    """The options of this console; in a demo a visitor may sign in as a sample person by one click.
+    """The options of this console; in a demo a visitor may sign in as a sample person by one click (decision 0051).
 
+    `outage`: in a demo, how a visitor makes the payment provider refuse, and mends it.
     `live_for`: how long the live page is sent figures until its browser has to ask again.
     """
 
     one_click: bool = False
-    live_for: timedelta = timedelta(minutes=10)
+    live_for: timedelta = LIVE_FOR
+    outage: ProviderOutage | None = None
     log_lines: LogLines = field(default_factory=LogLines)
 
 
@@ -125,7 +141,12 @@ def service_of(connection: AnyConnection) -> Service:
 
 
 def visit_of(options: ConsoleOptions, request: ConsoleRequest) -> Visit:
-    """The visit of a request; it does not read the database, so that error pages can be rendered too."""
+    """The visit of a request; it does not read the database, so that error pages can be rendered too.
+
+    What only a demo offers, it offers on the machine that it runs on: for all others the options are those of no demo.
+    """
+    if options.one_click and not is_on_this_machine(request):
+        options = replace(options, one_click=False, outage=None)
     service = service_of(request)
     language = choose(
         request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""), service.settings.language

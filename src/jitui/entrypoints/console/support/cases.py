@@ -22,6 +22,7 @@ from jitui.entrypoints.console.incidents import decisions, pages
 from jitui.entrypoints.console.page.access import STAFF, may, needs, own_ticket, pages_of
 from jitui.entrypoints.console.page.language import Speech
 from jitui.entrypoints.console.page.visit import Page, Visit, Visiting, show
+from jitui.entrypoints.console.support.ticket_list import all_tickets, all_tickets_csv
 from jitui.entrypoints.console.ticket.progress import steps_of
 from jitui.entrypoints.console.ticket.why import shop_name
 from jitui.entrypoints.console.words.cases import CAUSES
@@ -140,6 +141,6 @@ async def _receipt(visit: Visit, ticket_id: UUID) -> ReceiptView | None:
 
 ROUTER = Router(
     "/support",
-    route_handlers=[case_page, why_page, *pages.HANDLERS, *decisions.HANDLERS],
+    route_handlers=[all_tickets, all_tickets_csv, case_page, why_page, *pages.HANDLERS, *decisions.HANDLERS],
     guards=[pages_of(*STAFF)],
 )

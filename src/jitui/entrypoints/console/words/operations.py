@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from jitui.aftersales.model.refund import AttemptState
 from jitui.aftersales.model.task import TaskKind, TaskState
+from jitui.aftersales.reconciliation.match import DIFFERENCES, MovementVerdict
+from jitui.aftersales.reconciliation.statement import RowKind
 from jitui.entrypoints.console.words.tasks import KIND_WORDS, STATE_WORDS
 from jitui.identity.access import ROLE_GRANTS, Permission, Role
 
@@ -16,6 +18,7 @@ def _(message: str) -> str:
 
 
 _LINKS = (
+    ("/support/tickets", _("Tickets"), Permission.TICKETS_READ),
     ("/support/incidents", _("Incidents"), Permission.INCIDENTS_READ),
     ("/operations/live", _("Live"), Permission.METRICS_READ),
     ("/operations/tasks", _("Tasks"), Permission.TASKS_READ),
@@ -43,5 +46,19 @@ OPERATIONS_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         AttemptState.DECLINED: _("Refused"),
     },
     TaskKind: KIND_WORDS,
+    RowKind: {
+        RowKind.PAYMENT: _("Payment by the buyer"),
+        RowKind.REFUND: _("Refund that was paid"),
+        RowKind.REFUND_RETURNED: _("Refund that came back"),
+    },
+    MovementVerdict: {
+        MovementVerdict.MATCHED: _("Matched"),
+        MovementVerdict.MATCHED_IN_ALL: _("Matched in all: other parts, the same sum"),
+        MovementVerdict.UNDONE: _("Paid and returned on one side alone"),
+        MovementVerdict.NOT_FINAL: _("Listed, and not paid yet"),
+        MovementVerdict.EDGE: _("At the edge of the statement: the next one may list it"),
+        MovementVerdict.NEWS: _("Paid, as the statement says"),
+        **{verdict: KIND_WORDS[kind] for verdict, kind in DIFFERENCES.items()},
+    },
     TaskState: STATE_WORDS,
 }

@@ -1,0 +1,100 @@
+"""A provider's statement from a file: compared as `jitui reconcile` does, and its result as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from litestar import post
+from litestar.datastructures import UploadFile
+
+from jitui.aftersales.reconciliation.match import DIFFERENCES, MovementVerdict
+from jitui.aftersales.reconciliation.reconcile import ReconciliationReport
+from jitui.bootstrap import statement_formats
+from jitui.bootstrap_reconciling import reconcile_file
+from jitui.entrypoints.console.operations.reconciliation import side_of
+from jitui.entrypoints.console.page.access import needs
+from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show
+from jitui.errors import BadInput
+from jitui.identity.access import Permission
+
+LARGEST_FILE_BYTES = 5_000_000
+_ROOM_FOR_THE_FORM_BYTES = 10_000
+
+
+_ORDER = {verdict: place for place, verdict in enumerate(MovementVerdict)}
+"""What agrees comes first, as the verdicts are written down."""
+
+
+def _(message: str) -> str:
+    return message
+
+
+NO_STATEMENT = _("The file cannot be read as a statement of this provider. Nothing was compared, and no task opened.")
+
+
+@post(
+    "/reconciliation/statement",
+    opt=needs(Permission.TASKS_WRITE),
+    status_code=200,
+    request_max_body_size=LARGEST_FILE_BYTES + _ROOM_FOR_THE_FORM_BYTES,
+)
+async def compare_statement(visit: Visiting, request: ConsoleRequest) -> Page:
+    """Compare a file with the ledger: a task for each difference, and refunds that were not known to be paid."""
+    form = await request.form()
+    provider, sent = str(form.get("provider", "")), form.get("file")
+    content = await sent.read() if isinstance(sent, UploadFile) else b""
+    if not content:
+        return _refused(visit, provider, _("Please choose a file."))
+    name = sent.filename if isinstance(sent, UploadFile) else ""
+    try:
+        report = await _compared(visit, provider, name, content)
+    except BadInput as error:
+        return _refused(visit, provider, NO_STATEMENT, str(error))
+    return _page(visit, provider, report=report)
+
+
+async def _compared(visit: Visit, provider: str, name: str, content: bytes) -> ReconciliationReport:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / _file_name(name)
+        file.write_bytes(content)
+        return await reconcile_file(visit.service, provider, file)
+
+
+def _file_name(name: str) -> str:
+    """The file's own name, which a refusal repeats, where it can be the name of a file here."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    usable = last.isprintable() and last not in ("", ".", "..") and len(last) <= 60
+    return last if usable else "statement"
+
+
+def _refused(visit: Visit, provider: str, refusal: str, detail: str = "") -> Page:
+    return _page(visit, provider, refusal=refusal, detail=detail, status_code=422)
+
+
+def _page(
+    visit: Visit,
+    provider: str,
+    *,
+    report: ReconciliationReport | None = None,
+    refusal: str = "",
+    detail: str = "",
+    status_code: int = 200,
+) -> Page:
+    first = () if report is None else [one.task for one in report.first]
+    return show(
+        visit,
+        "operations/statement.html",
+        status_code=status_code,
+        report=report,
+        counts=() if report is None else sorted(report.counts.items(), key=lambda one: (one[0][0], _ORDER[one[0][1]])),
+        first=[(task, side_of(task, "ours"), side_of(task, "theirs")) for task in first],
+        differences=tuple(DIFFERENCES),
+        formats=tuple(statement_formats()),
+        provider=provider,
+        refusal=refusal,
+        detail=detail,
+    )
+
+
+HANDLERS = (compare_statement,)
