@@ -230,6 +230,15 @@ async def test_what_a_person_set_stands_above_the_gates_until_it_is_taken_back(d
     assert [what for _, what, _ in await days.news("shop-1")] == ["set", "left", "unset"]
 
 
+async def test_a_shop_that_a_person_took_out_stays_out_where_every_gate_would_have_it_in(days: Days) -> None:
+    await days.put("shop-1", secret_score=1)
+    await days.market.registry.set_coverage(Coverage(Scope.SHOP, "shop-1", False, "Counterfeits.", PERSON, days.now))
+    await days.pass_days(2)
+    assert (await days.statuses("shop-1"))["hidden"] == "in"
+    row = await days.row("shop-1")
+    assert row is not None and (row.covered, row.set_by) == (False, PERSON)
+
+
 async def test_a_person_sets_over_a_gate_and_an_earlier_release_does_too(days: Days) -> None:
     await days.put("shop-1", secret_score=901)
     await days.pass_days()
