@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -52,6 +53,11 @@ HISTORY_KINDS = (
     "shipped",
     "shipped_on_time",
 )
+
+
+def beside(buyer_id: str) -> str:
+    """Another buyer of the same lane: what is read of a lane alone is everybody's there."""
+    return next(other for n in count(1) if lane_of(other := f"{buyer_id}-{n}") == lane_of(buyer_id))
 
 
 def rejection(reason: str = "no", shipment: ShipmentUpdate | None = None) -> Rejection:

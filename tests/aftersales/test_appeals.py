@@ -19,7 +19,7 @@ from jitui.aftersales.model.task import TaskKind
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.ids import lane_of, new_id
 from tests.aftersales.looking import Looking
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, beside
 
 BUYER = "a-buyer-of-no-other-row"
 ENDS = NOW + timedelta(days=30)
@@ -166,4 +166,20 @@ async def test_appeals_are_listed_by_deadline_page_by_page(market: Market) -> No
     after = by_deadline[1].answer_by, by_deadline[1].appeal_id
     assert list(await appeals.list(AppealFilter(after=after))) == by_deadline[2:]
     assert list(await appeals.list(AppealFilter(state=AppealState.UPHELD))) == []
-    assert list(await appeals.list(AppealFilter(buyer_id="b-other"))) == []
+    assert list(await appeals.list(AppealFilter(buyer_id=BUYER))) == by_deadline
+    for other in ("b-other", beside(BUYER)):
+        assert list(await appeals.list(AppealFilter(buyer_id=other))) == []
+
+
+async def test_the_same_words_of_another_restriction_are_another_appeal(market: Market) -> None:
+    """Also beside others of the lane that were opened or answered before."""
+    first, second = await restricted(market), await restricted(market)
+    words = await opened(market, first, "Not so."), await opened(market, second, "It was the shop.")
+    assert [await opened(market, one, text) for one, text in ((first, "Not so."), (second, "It was the shop."))] == [
+        *words
+    ]
+    await decide(market, words[1].appeal_id, upheld=False)
+    again = await opened(market, second, "It was the shop.")
+    assert again.appeal_id != words[1].appeal_id and await opened(market, second, "It was the shop.") == again
+    assert await PostgresAppeals(market.pool).get(words[1].appeal_id) != words[1], "the decision is the other's"
+    assert (await PostgresAppeals(market.pool).get(words[0].appeal_id)) == words[0]

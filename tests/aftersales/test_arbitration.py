@@ -28,7 +28,7 @@ from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.aftersales.queries import ArbitrationFilter
 from jitui.policy import Policy
 from tests.aftersales.looking import Looking
-from tests.aftersales.market import NOW, Market, on_both_stores, rejection, ticket_of
+from tests.aftersales.market import NOW, Market, beside, on_both_stores, rejection, ticket_of
 from tests.aftersales.test_review import refused, reviewed
 from tests.known_bugs.steps import claim, heard, snapshot_of
 
@@ -244,8 +244,8 @@ async def test_neither_party_learns_who_decided(market: Market) -> None:
 
 async def test_open_arbitrations_are_listed_by_the_day_of_the_answer(market: Market) -> None:
     found = []
-    for index, days in enumerate((9, 3, 5)):
-        buyer = await market.premium_buyer(f"b-{index}")
+    for index, (name, days) in enumerate((("b-0", 9), (beside("b-0"), 3), ("b-2", 5))):
+        buyer = await market.premium_buyer(name)
         await market.paid_order(buyer, f"o-{index}", amounts=(40000,), shop_id=f"shop-{days}")
         ticket = await market.asked(buyer, f"o-{index}")
         ref = TicketRef(ticket.lane, ticket.ticket_id)

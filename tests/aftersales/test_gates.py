@@ -22,6 +22,7 @@ from jitui.aftersales.governance.gates import (
 )
 from jitui.aftersales.governance.registry import Coverage, Scope, Shop
 from jitui.aftersales.model.ticket import ApprovedBy
+from jitui.policy import Policy
 from tests.aftersales.gating import DAY, Days, gated_policy, shop
 from tests.aftersales.market import Market
 
@@ -97,6 +98,23 @@ async def test_features_are_counted_up_to_yesterday(days: Days) -> None:
     await days.shipped("shop-1", 100, 101)  # 190 of 200
     await days.pass_days()
     assert (await days.statuses("shop-1"))["ships_on_time"] == "in"
+
+
+async def test_a_window_is_its_days_up_to_yesterday_and_no_other(days: Days) -> None:
+    async def counted() -> object:
+        found = await days.gates.of_shop("shop-1")
+        return next(one for one in found if one.gate_id == "ships_on_time").facts["shop.shipped_30d"]
+
+    await days.shipped("shop-1", 100, 100)
+    days.day += timedelta(days=1)
+    await days.shipped("shop-1", 7, 7)
+    days.day -= timedelta(days=1)
+    await days.pass_days()
+    assert await counted() == 100, "today is not over"
+    await days.pass_days(29)
+    assert await counted() == 107
+    await days.pass_days()
+    assert await counted() == 7, "the first day is 31 days ago"
 
 
 async def test_what_is_unknown_takes_nobody_out_and_brings_nobody_back(days: Days) -> None:
@@ -212,6 +230,15 @@ async def test_what_a_person_set_stands_above_the_gates_until_it_is_taken_back(d
     assert [what for _, what, _ in await days.news("shop-1")] == ["set", "left", "unset"]
 
 
+async def test_a_shop_that_a_person_took_out_stays_out_where_every_gate_would_have_it_in(days: Days) -> None:
+    await days.put("shop-1", secret_score=1)
+    await days.market.registry.set_coverage(Coverage(Scope.SHOP, "shop-1", False, "Counterfeits.", PERSON, days.now))
+    await days.pass_days(2)
+    assert (await days.statuses("shop-1"))["hidden"] == "in"
+    row = await days.row("shop-1")
+    assert row is not None and (row.covered, row.set_by) == (False, PERSON)
+
+
 async def test_a_person_sets_over_a_gate_and_an_earlier_release_does_too(days: Days) -> None:
     await days.put("shop-1", secret_score=901)
     await days.pass_days()
@@ -266,6 +293,86 @@ async def test_a_worker_passes_by_a_place_that_another_one_is_at_and_a_person_wa
         await asyncio.sleep(0.3)
         assert not waiting.done()
     assert (await waiting)[0].takes_out is not None
+
+
+# The shops beside it ------------------------------------------------------------------------------------------------
+
+
+async def test_the_gates_of_a_shop_know_nothing_of_another_shop(days: Days) -> None:
+    """What one does, what the platform says of it, and what a person sets for it changes nothing of the other."""
+    registry = days.market.registry
+    for ref, attributes, on_time in (("shop-1", {"secret_score": 1}, 100), ("shop-2", {"secret_score": 901}, 0)):
+        await days.put(ref, **attributes)
+        await days.shipped(ref, 100, on_time)
+    await days.pass_days(2)
+    first, second = await days.statuses("shop-1"), await days.statuses("shop-2")
+    assert set(first.values()) == {"in"} and (second["hidden"], second["ships_on_time"]) == ("out", "out")
+    assert await days.row("shop-1") is None and (await days.row("shop-2")) is not None
+    told = [(what, gate) for _, what, gate in await days.news("shop-2")]
+    assert await days.news("shop-1") == [] and sorted(told) == [("left", "hidden"), ("left", "ships_on_time")]
+    for ref in ("shop-1", "shop-2"):
+        await registry.set_coverage(Coverage(Scope.SHOP, ref, False, f"Of {ref}.", PERSON, days.now))
+    assert await registry.unset_coverage(Scope.SHOP, "shop-1", by=PERSON, now=days.now)
+    row = await days.row("shop-2")
+    assert row is not None and (row.set_by, row.reason) == (PERSON, "Of shop-2.")
+    assert await days.row("shop-1") is None
+    await days.pass_days()
+    assert (await days.statuses("shop-1"), await days.statuses("shop-2")) == (first, second)
+
+
+async def test_of_shops_that_leave_one_after_the_other_each_has_its_own_reason(days: Days) -> None:
+    await days.put("shop-2", secret_score=901)
+    await days.pass_days()
+    await days.put("shop-1", experience_score=90, secret_score=1)
+    await days.shipped("shop-1", 100, 0)
+    await days.pass_days()
+    first, second = await days.row("shop-1"), await days.row("shop-2")
+    assert first is not None and second is not None
+    assert (first.by_gate, second.by_gate) == ("ships_on_time", "hidden")
+    await days.put("shop-2", secret_score=1)
+    await days.pass_days()
+    assert await days.row("shop-2") is None and await days.row("shop-1") is not None
+
+
+async def test_the_gate_of_an_item_stays_while_another_items_gate_is_computed(days: Days) -> None:
+    one = "- {id: recalled, items: [item-9]"
+    two = (
+        one.replace("recalled", "banned").replace("item-9", "item-1")
+        + ", notice: 0d, public: true, text: {zh: 禁, en: No}}"
+    )
+    text = days.policy.text
+    assert text.count(one) == 1
+    days.policy = Policy.from_text(text.replace(one, f"{two}\n    {one}"))
+    await days.pass_days(3)
+    await days.market.paid_order("b-1", "o-1", amounts=(1,) * 9)
+    assert await days.statuses("shop-1") == {"banned": "out", "recalled": "out"}
+    assert sorted(await days.news("shop-1")) == [(after(1), "left", "banned"), (after(1), "left", "recalled")]
+
+
+async def test_a_shop_reads_of_itself_and_of_what_it_sells_and_of_nothing_else(days: Days) -> None:
+    """A buyer's orders of both shops lie beside each other; an item that only the other one sells is not its own."""
+    days.policy = gated_policy("[item-9]", "[item-2]")
+    await days.market.paid_order("b-1", "o-1", shop_id="shop-1")
+    await days.market.paid_order("b-1", "o-2", shop_id="shop-2", amounts=(100, 200))
+    for ref in ("shop-1", "shop-2"):
+        await days.put(ref, secret_score=1)
+    await days.pass_days()
+    of_platform, of_first, of_both, of_second, of_nobody = (
+        (Scope.PLATFORM, ""),
+        (Scope.SHOP, "shop-1"),
+        (Scope.ITEM, "item-1"),
+        (Scope.SHOP, "shop-2"),
+        (Scope.CATEGORY, "food"),
+    )
+    for place in (of_platform, of_first, of_both, (Scope.CATEGORY, "apparel"), of_second, of_nobody):
+        await days.market.registry.set_coverage(Coverage(*place, False, "A drill.", PERSON, days.now))
+    shared = {of_platform, of_both, (Scope.CATEGORY, "apparel")}
+    only_second = (Scope.ITEM, "item-2")
+    for ref, own in (("shop-1", {of_first}), ("shop-2", {of_second, only_second})):
+        rows = await days.market.registry.coverage_of(ref)
+        assert {(row.scope, row.ref) for row in rows} == shared | own
+        assert {(row.scope, row.ref) for row in await days.gates.history(ref, 99)} == shared | own
+        assert {(row.scope, row.ref) for row in await days.gates.of_shop(ref)} == own
 
 
 async def test_a_private_gate_says_nothing_of_itself_to_merchants(days: Days) -> None:

@@ -25,15 +25,15 @@ from jitui.aftersales.model.task import (
     TaskState,
     place_of_task,
 )
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, beside
 
 _TICKETS = """
 INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency, amount_minor,
     freight_minor, arm, on_timeout, requested_at)
-SELECT get_byte(sha256(('b-' || n %% 3)::bytea), 0), gen_random_uuid(), 'o-' || n, 'b-' || n %% 3, 'shop-' || n %% 2,
+SELECT get_byte(sha256(b.id::bytea), 0), gen_random_uuid(), 'o-' || n, b.id, 'shop-' || n %% 2,
     'refunded', 1, 'other', CASE WHEN n %% 3 = 0 THEN 'USD' ELSE 'CNY' END, 100 + n %% 2, 0, 'live', 'approve',
     %(now)s::timestamptz - n %% 4 * interval '1 hour'
-FROM generate_series(1, 40) g (n)
+FROM generate_series(1, 40) g (n) CROSS JOIN LATERAL (SELECT (%(buyers)s::text[])[1 + n %% 3] AS id) b
 """
 _ORDERS = """
 INSERT INTO orders (lane, order_id, buyer_id, shop_id, currency, freight_minor, placed_at)
@@ -51,8 +51,8 @@ FROM (SELECT *, right(order_id, length(order_id) - 2)::int AS n FROM ticket) t
 
 
 def incidents(database_url: str) -> list[tuple[Incident, str]]:
-    """Many incidents, many of them equal in what they are sorted by; each with its buyer."""
-    params = {"now": NOW, "states": [state.value for state in IncidentState]}
+    """Many incidents, many equal in what they are sorted by, with their buyers; two of these are in one lane."""
+    params = {"now": NOW, "buyers": ["b-0", "b-1", beside("b-1")], "states": [state.value for state in IncidentState]}
     with psycopg.connect(database_url) as connection:
         connection.execute("SET session_replication_role = replica")
         for statement in (_TICKETS, _ORDERS, _DIRECTORY, _INCIDENTS):
@@ -99,9 +99,9 @@ _KINDS = (TaskKind.PAID_TWICE, TaskKind.NO_WORKER, TaskKind.REFUND_FAILED)
 
 
 async def tasks(market: Market) -> list[OperatorTask]:
-    """Of three orders, two shops and no order; some without an amount, many equal; half of them resolved."""
+    """Of three orders, two shops, two buyers of one lane, and no order; some without amount; half of them resolved."""
     for number, shop in enumerate(("shop-1", "shop-2", "shop-1")):
-        await market.paid_order(f"b-{number % 2}", f"o-{number}", shop_id=shop)
+        await market.paid_order(("b-0", beside("b-0"))[number % 2], f"o-{number}", shop_id=shop)
     new = [
         NewTask(
             name=f"task {number}",

@@ -20,19 +20,20 @@ from jitui.aftersales.model.ticket import ApprovedBy, Ticket
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund_list import ListedRefund, ListedRefunds, RefundFilter, RefundSort, place_of_refund
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, beside
 from tests.race.locks import another, wait_for_a_lock
 
 # A ticket of each approver with two refunds of each state, in two shops, two currencies and three providers; many of
-# them equal in what they are sorted by.
+# them equal in what they are sorted by. Two of the buyers are in one lane.
 _TICKETS = """
 INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency, amount_minor,
     freight_minor, approved_by, arm, on_timeout, requested_at)
-SELECT get_byte(sha256(('b-' || n %% 5)::bytea), 0), gen_random_uuid(), 'o-' || n, 'b-' || n %% 5, 'shop-' || n %% 2,
+SELECT get_byte(sha256(b.id::bytea), 0), gen_random_uuid(), 'o-' || n, b.id, 'shop-' || n %% 2,
     'refunding', 1, 'other', CASE WHEN n %% 3 = 0 THEN 'USD' ELSE 'CNY' END, 100, 0, a.approved_by, 'live', 'approve',
     %(now)s::timestamptz
 FROM generate_series(1, 3) g (m) CROSS JOIN unnest(%(approvers)s::text[]) WITH ORDINALITY a (approved_by, i)
     CROSS JOIN LATERAL (SELECT (m * 10 + i)::int AS n) numbered
+    CROSS JOIN LATERAL (SELECT (%(buyers)s::text[])[1 + n %% 5] AS id) b
 """
 _REFUNDS = """
 INSERT INTO refund (lane, refund_id, ticket_id, order_id, tender_id, provider, payment_id, amount_minor, captured_minor,
@@ -55,7 +56,13 @@ MANY = 3 * len(ApprovedBy) * 2 * len(RefundState)
 
 
 def many(database_url: str) -> None:
-    params = {"now": NOW, "approvers": [one.value for one in ApprovedBy], "states": [one.value for one in RefundState]}
+    buyers = ["b-0", "b-1", "b-2", "b-3", beside("b-1")]
+    params = {
+        "now": NOW,
+        "buyers": buyers,
+        "approvers": [one.value for one in ApprovedBy],
+        "states": [one.value for one in RefundState],
+    }
     with psycopg.connect(database_url) as connection:
         connection.execute("SET session_replication_role = replica")
         for name in ("approved_by_arbitration", "ticket_approved_by_check"):

@@ -17,6 +17,7 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.settle_refund import (
     ManualPaymentRules,
     ManualPayout,
+    RefundSeen,
     confirm_settlement,
     reject_settlement,
     retry,
@@ -346,6 +347,13 @@ async def test_a_worker_that_claims_it_at_that_moment_wins_and_nothing_is_paid_b
     snapshot = await snapshot_of(market, order)
     assert (snapshot.refunds[0].state, snapshot.refunds[0].settlement) == (RefundState.SENDING, None)
     assert "manual_payout" not in {account for account, _ in balances(await market.queries.ledger(order))}
+
+
+async def test_what_somebody_saw_is_compared_again_after_a_worker_was_faster(market: Market) -> None:
+    _, ref = await approved(market)
+    store, seen = ClaimsMeanwhile(market.pool, TIME_ZONE), RefundSeen(RefundState.QUEUED, 0)
+    stale = await settle(store, ref, PAID_BY_HAND, ELSEWHERE, by=LI, now=LATER, seen=seen)
+    assert (code(stale), store.begun) == (RefusalCode.REFUND_STALE, 2)
 
 
 # The others of the lane --------------------------------------------------------------------------------------------

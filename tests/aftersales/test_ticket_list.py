@@ -21,7 +21,7 @@ from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, 
 from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.aftersales.ticket_list import ListedTickets, TicketSort, place_of
 from jitui.errors import JituiError
-from tests.aftersales.market import NOW, Market, rejection
+from tests.aftersales.market import NOW, Market, beside, rejection
 from tests.race.locks import another, wait_for_a_lock
 
 EVERY_ORDER = list(product(TicketSort, SortOrder))
@@ -31,7 +31,7 @@ EVERY_ORDER = list(product(TicketSort, SortOrder))
 _MANY = """
 INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency, amount_minor,
     freight_minor, approved_by, arm, on_timeout, requested_at, expires_at)
-SELECT n %% 256, gen_random_uuid(), 'o-' || n, 'b-' || n %% 5, 'shop-' || n %% 2, s.state, 1, 'other',
+SELECT n %% 256, gen_random_uuid(), 'o-' || n, (%(buyers)s::text[])[1 + n %% 5], 'shop-' || n %% 2, s.state, 1, 'other',
     CASE WHEN n %% 3 = 0 THEN 'USD' ELSE 'CNY' END, 100 + n %% 4, 0, a.approved_by, 'live', 'approve',
     %(now)s::timestamptz - n %% 7 * interval '1 hour',
     CASE WHEN n %% 2 = 0 THEN %(now)s::timestamptz + n %% 3 * interval '1 day' END
@@ -57,7 +57,8 @@ def many(database_url: str) -> None:
         # Every state by every approver, also those that the database would refuse.
         for name in ("approved_by_arbitration", "ticket_approved_by_check"):
             connection.execute(f"ALTER TABLE ticket DROP CONSTRAINT {name}".encode())
-        connection.execute(_MANY, {"now": NOW, "states": states, "approvers": approvers})
+        buyers = ["b-0", "b-1", "b-2", "b-3", beside("b-1")]  # two of them in one lane
+        connection.execute(_MANY, {"now": NOW, "states": states, "approvers": approvers, "buyers": buyers})
         connection.execute(_TELL)
 
 

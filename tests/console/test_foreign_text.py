@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from jitui.entrypoints.console.page.language import Speech
+from jitui.entrypoints.console.page.typed import one_line, several_lines
 from jitui.entrypoints.console.page.visit import _environment
 from jitui.settings import Language
 
@@ -35,3 +38,16 @@ def test_values_of_messages_and_macros_are_isolated_once() -> None:
     macro = '{% macro m(x) %}<i title="{{ x }}">{{ x }}</i>{% endmacro %}{{ m(wild) }}'
     expected = "a\u202eb&lt;x&gt; &#34;אבג&#34; \u200b\x1b"
     assert rendered(macro) == f'<i title="{expected}">{SHOWN}</i>'
+
+
+def test_of_what_is_typed_only_characters_that_print_are_kept() -> None:
+    typed = " a\u202eb\u200b \x1b[2J\r\n\tc\x00 "
+    assert one_line(typed) == "a b [2J c"
+    assert several_lines(typed) == "ab [2J\nc"
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n \u3000", "\u200b\u202e", "\u3164", "\u2800", "\u115f\u034f\ufe0f"])
+def test_what_nobody_sees_is_no_words(blank: str) -> None:
+    """As in the API, also where Python takes such a character for one that prints."""
+    assert one_line(blank) == several_lines(blank) == ""
+    assert one_line(f"{blank}字") and several_lines(f"{blank}字")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from jitui.aftersales.governance.proposals import NOT_CLOSED, ProposalState
-from jitui.aftersales.governance.publication import Stage
+from jitui.aftersales.governance.publication import Stage, in_force
 from jitui.aftersales.governance.registry import Pause, Scope
 from jitui.entrypoints.console.words.policies import POLICY_WORDS
 from tests.console.conftest import Visit
@@ -181,6 +181,80 @@ async def test_a_canary_is_started_up_to_the_approved_share_and_ended(market: Ma
     assert (await bo.post(f"{POLICIES}/stop", {**stop, "reason": "Too many incidents."})).status_code == 303
     again = await bo.post(f"{POLICIES}/stop", {**stop, "reason": "Too many incidents."})
     assert (again.status_code, "Nothing is in this stage any more" in Page(again.text).text) == (409, True)
+
+
+@pytest.mark.parametrize("stage", [Stage.CANARY, Stage.SHADOW])
+async def test_what_began_since_the_page_was_read_is_not_ended(market: Marketplace, visit: Visit, stage: Stage) -> None:
+    service, now, visitor, path = market.service, market.service.clock(), await visit(ADA), f"{POLICIES}/stop"
+    share = {"percent": 5, "seed": "a"} if stage is Stage.CANARY else {}
+    third, fourth = (type(LIVE).from_text(NEXT.replace('"3"', f'"{version}"')) for version in (3, 4))
+    await put(service.policies, third, now=now, stage=stage, **share)  # type: ignore[arg-type]
+    read = (await visitor.see(POLICIES)).form(path).fields
+    assert (await visitor.post(path, {**read, "reason": "Incidents."})).status_code == 303
+    begun = await put(service.policies, fourth, now=now, stage=stage, **share)  # type: ignore[arg-type]
+    stale = await visitor.post(path, {**read, "reason": "Incidents, again."})
+    assert (stale.status_code, "Nothing is in this stage any more" in Page(stale.text).text) == (409, True)
+    found = in_force(await service.policies.log(), (await service.policies.standing()).read_at)
+    assert found is not None and begun in (found.canary, found.shadow)
+
+
+@pytest.mark.parametrize("percent", ["0", "100", "x", ""])
+async def test_a_share_of_a_canary_that_cannot_be_is_told_and_nothing_begins(
+    market: Marketplace, visit: Visit, percent: str
+) -> None:
+    await for_two(market)
+    ada, bo = await visit(ADA), await visit(BO)
+    path = await proposed(ada, percent="99")
+    assert (await bo.send(path, f"{path}/approve")).status_code == 303
+    refused = await ada.send(path, f"{path}/canary", percent=percent)
+    page = Page(refused.text)
+    assert (refused.status_code, "from 1 to 99" in page.text) == (422, True)
+    assert page.form(f"{path}/canary").fields["percent"] == percent, "what was typed is kept"
+    assert "Canary" not in (await ada.see(POLICIES)).text.partition("Proposals")[0]
+
+
+async def test_another_moment_is_proposed_only_while_it_is_still_to_come(market: Marketplace, visit: Visit) -> None:
+    await for_two(market)
+    ada = await visit(ADA)
+    path = await proposed(ada)
+    now = market.service.clock().replace(second=0, microsecond=0) + timedelta(minutes=2)
+    object.__setattr__(market.service, "clock", lambda: now)
+
+    def typed(moment: datetime) -> str:
+        return moment.astimezone(market.service.settings.time_zone).strftime("%Y-%m-%dT%H:%M")
+
+    for wrong in ("yesterday", "2020-01-01T00:00", typed(now), f"{typed(now + timedelta(days=1))}+00:00"):
+        refused = await ada.send(path, f"{path}/schedule", effective_at=wrong)
+        page = Page(refused.text)
+        assert (refused.status_code, "still to come" in page.text) == (422, True), wrong
+        assert page.form(f"{path}/schedule").fields["effective_at"] == wrong, "what was typed is kept"
+    assert (await ada.send(path, f"{path}/schedule", effective_at=typed(now + timedelta(minutes=1)))).status_code == 303
+    (found,) = await market.service.proposals.list(states=NOT_CLOSED, limit=9)
+    assert found.policy.effective_at == now + timedelta(minutes=1)
+
+
+async def test_why_somebody_did_it_is_up_to_500_characters_that_people_see(market: Marketplace, visit: Visit) -> None:
+    ada, bo, path = await visit(ADA), await visit(BO), f"{POLICIES}/pauses"
+    proposal = await proposed(ada)
+    for wrong in ("", " ", "\u200b\n\u3000", "\u3164", "\u2800 \ufe0f", "x" * 501):
+        for on, action in ((POLICIES, path), (proposal, f"{proposal}/withdraw")):
+            assert (await ada.send(on, action, reason=wrong)).status_code == 422, (action, wrong)
+    assert list(await market.service.registry.pauses(market.service.clock())) == []
+    assert (await bo.send(proposal, f"{proposal}/approve", note="x" * 501)).status_code == 400
+    assert (await ada.send(POLICIES, path, reason="x" * 500)).status_code == 303
+    assert (await ada.send(proposal, f"{proposal}/withdraw", reason="x" * 500)).status_code == 303
+    (pause,) = await market.service.registry.pauses(market.service.clock())
+    assert pause.reason == "x" * 500
+
+
+@pytest.mark.parametrize(("hours", "ends"), [("0", False), ("72", True), ("73", False), ("9" * 18, False)])
+async def test_a_pause_ends_by_itself_only_after_a_length_that_the_page_offers(
+    market: Marketplace, visit: Visit, hours: str, ends: bool
+) -> None:
+    done = await (await visit(ADA)).send(POLICIES, f"{POLICIES}/pauses", hours=hours, reason="A strike.")
+    assert done.status_code == 303
+    (pause,) = await market.service.registry.pauses(market.service.clock())
+    assert pause.ends_at == (pause.set_at + timedelta(hours=int(hours)) if ends else None)
 
 
 async def test_a_live_text_is_rolled_back_as_it_was_seen_and_another_person_confirms(

@@ -129,6 +129,42 @@ async def test_a_file_is_checked_and_then_recorded(market: Marketplace, visit: V
     assert "Known already" in again.text
 
 
+async def test_rows_of_another_shops_order_are_refused_as_they_are_recorded(market: Marketplace, visit: Visit) -> None:
+    """What a form sends is not what a check has shown."""
+    own = await market.order(PREMIUM, "A-1", GOODS)
+    others = await market.order(NEWCOMER, "C-1", GOODS, shop=OTHER_SHOP)
+    shop = await visit(SHOP)
+    fields = Page((await upload(shop, b"order_id,tracking_no\nA-1,SF1\n")).text).form(f"{HOME}/record").fields
+    assert '"A-1"' in fields["rows"]
+    foreign = {**fields, "rows": fields["rows"].replace('"A-1"', '"C-1"')}
+    done = Page((await shop.post(f"{HOME}/record", foreign)).text)
+    assert "not yours to see" in done.text and (await snapshot(market, others)).shipments == ()
+    await shop.post(f"{HOME}/record", fields)
+    assert [one.tracking_no for one in (await snapshot(market, own)).shipments] == ["SF1"]
+
+
+async def test_carrier_and_time_of_a_row_are_recorded_as_they_were_checked(market: Marketplace, visit: Visit) -> None:
+    ref = await market.order(PREMIUM, "A-1", GOODS)
+    left = (market.service.clock() - timedelta(hours=1)).replace(microsecond=0)
+    shop = await visit(SHOP)
+    content = f"order_id,tracking_no,carrier,happened_at\nA-1,SF1,sf,{left.isoformat()}\n"
+    page = Page((await upload(shop, content.encode())).text)
+    await shop.post(f"{HOME}/record", page.form(f"{HOME}/record").fields)
+    (parcel,) = (await snapshot(market, ref)).shipments
+    assert (parcel.carrier, parcel.happened_at, parcel.source) == ("sf", left, ShipmentSource.MERCHANT)
+
+
+async def test_of_a_number_for_two_buyers_only_the_first_row_is_recorded(market: Marketplace, visit: Visit) -> None:
+    """A check knows each row alone; as they are recorded, a number is one buyer's."""
+    refs = [await market.order(who, order_id, GOODS) for who, order_id in ((PREMIUM, "A-1"), (NEWCOMER, "B-1"))]
+    shop = await visit(SHOP)
+    page = Page((await upload(shop, b"order_id,tracking_no\nA-1,SF1\nB-1,SF1\n")).text)
+    assert page.text.count("Will be recorded") == 2
+    done = Page((await shop.post(f"{HOME}/record", page.form(f"{HOME}/record").fields)).text)
+    assert done.text.count("Recorded") == 1
+    assert [len((await snapshot(market, ref)).shipments) for ref in refs] == [1, 0]
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"a,b\n1,2\n", b"\x00\xff\xfe\x01", b"order_id,tracking_no\n" + b"a,b\n" * 501]
 )

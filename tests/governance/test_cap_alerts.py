@@ -113,6 +113,25 @@ async def test_usage_that_moves_about_a_share_tells_it_once_and_a_window_later_a
     assert await look(market, later) == [("toys", 80)]
 
 
+async def test_an_alert_ends_by_the_usage_that_it_is_about(market: Market) -> None:
+    """Another category that is full, and the other measure of the same one, keep none standing."""
+    policy = capped("per_category: {count: 10, amount_minor: 1000, over: 1h}")
+    await use(market, 8, amount_minor=900)
+    await use(market, 8, ref="books")
+    found = sorted(await look(market, policy=policy))
+    assert found == [("books", 80), ("toys", 80), ("toys", 80)]
+    later = NOW + HOUR
+    async with market.pool.connection() as connection:
+        await connection.execute("UPDATE usage_bucket SET approvals = 0, amount_minor = 0")
+    await use(market, 1, later, amount_minor=900)
+    await use(market, 8, later, ref="books")
+    assert await look(market, later, policy) == []
+    assert sorted((one.ref, one.measure) for one in await standing(market)) == [
+        ("books", CapMeasure.COUNT),
+        ("toys", CapMeasure.AMOUNT),
+    ]
+
+
 async def test_an_alert_cannot_end_within_its_window(market: Market) -> None:
     await use(market, 8)
     await look(market)

@@ -179,6 +179,22 @@ async def test_a_row_that_was_taken_back_meanwhile_is_not_covered_by_hand(desk: 
     assert await desk.registry.find_coverage(*SHOP) is None
 
 
+async def test_the_row_of_another_place_stands_for_no_row_of_this_one(desk: Desk) -> None:
+    """Also when both were set at the same moment."""
+    beside = replace(out(desk, "Of another shop."), ref="shop-0")
+    await desk.registry.set_coverage(beside)
+    assert await desk.registry.find_coverage(*SHOP) is None
+    assert await covering(desk, replace(WISH, unset=True)) is LoosenRefusal.NOTHING_SET
+    await desk.registry.set_coverage(replace(out(desk), set_at=beside.set_at))
+    proposal = await covering(desk)
+    assert isinstance(proposal, Proposal)
+    assert await desk.registry.unset_coverage(*SHOP, by=BO, now=desk.now)
+    assert await desk.approve(proposal) is ProposalRefusal.CHANGED
+    assert await desk.registry.find_coverage(*SHOP) is None
+    row = await desk.registry.find_coverage(Scope.SHOP, "shop-0")
+    assert row is not None and row.reason == "Of another shop."
+
+
 async def test_two_let_the_gates_decide_again(desk: Desk) -> None:
     assert await covering(desk, replace(WISH, unset=True)) is LoosenRefusal.NOTHING_SET
     await desk.registry.set_coverage(out(desk))

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from tests.aftersales.market import beside
 from tests.http.api import BUYER, Api, money, order, payment, shipment
+
+
+async def test_a_buyers_orders_are_not_those_of_another_one_beside_them(api: Api) -> None:
+    """They lie in one lane, of which the list is read."""
+    for buyer, order_id in ((BUYER, "o-1"), (beside(BUYER), "o-2"), ("b-elsewhere", "o-3")):
+        assert (await api.put(f"/v1/orders/{order_id}", order(buyer_id=buyer))).status_code == 201
+    found = (await api.get(f"/v1/orders?buyer_id={BUYER}")).json()["orders"]
+    assert [row["order_id"] for row in found] == ["o-1"]
+    assert len((await api.get("/v1/orders")).json()["orders"]) == 3
 
 
 async def test_an_order_is_created_replaced_until_something_stands_on_it_and_then_stands(api: Api) -> None:

@@ -109,6 +109,14 @@ async def test_what_was_resolved_before_it_is_sent_and_who_left_meanwhile_are_sk
     assert (newest.state, newest.failure[:19]) == (NoticeState.SKIPPED, "No operator of this")
 
 
+async def test_a_task_that_was_resolved_before_anybody_was_to_be_told_is_nobodys(chen: World) -> None:
+    task = failed_refund(chen)
+    await chen.service.tasks.open([task])
+    await chen.service.tasks.resolve(task.task_id, note="paid by hand", by="li.wei", now=chen.now())
+    await chen.dispatcher().fan_out()
+    assert await chen.service.notices.queue.list(NoticeFilter()) == []
+
+
 async def test_who_is_disabled_is_not_told(chen: World) -> None:
     await chen.service.tasks.open([failed_refund(chen)])
     await chen.dispatcher().fan_out()

@@ -13,7 +13,7 @@ from jitui.aftersales.commands.request_refund import RefundRequest, request_refu
 from jitui.aftersales.commands.review import approve, reject
 from jitui.aftersales.governance.registry import Restriction
 from jitui.aftersales.model.task import TaskKind
-from jitui.aftersales.model.ticket import Actor, ActorKind, Basis, Ticket
+from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Basis, Ticket
 from jitui.aftersales.ports import TicketRef
 from jitui.deadlines import remind_due
 from jitui.ids import lane_of, new_id
@@ -72,6 +72,13 @@ async def test_an_instant_refund_tells_the_buyer_with_the_receipt_and_the_shop_n
     assert world.platform.keys[0] == f"Bearer {KEY}"
 
 
+async def test_a_withdrawal_that_is_approved_with_its_request_is_told_with_it(world: World) -> None:
+    ticket = await asked(world, amount=45000, basis=Basis.WITHDRAWAL)
+    assert ticket.approved_by is ApprovedBy.WITHDRAWAL
+    await world.sent()
+    assert set(await world.notices()) == {NoticeKind.REQUEST_RECEIVED, NoticeKind.STOP_SHIP}
+
+
 async def test_a_review_asks_the_shop_reminds_it_once_and_tells_the_buyer_how_it_ended(world: World) -> None:
     ticket = await asked(world, amount=45000)
     await world.sent()
@@ -107,6 +114,7 @@ async def test_a_restriction_and_nothing_that_was_lifted_meanwhile_is_told(world
     await world.sent()
     (told,) = world.mail.messages
     assert "because 1" in told.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert set(await world.notices()) == {NoticeKind.RESTRICTED}, "the other one is not even queued"
 
 
 async def test_what_happened_before_notices_were_switched_on_is_nobodys(world: World) -> None:

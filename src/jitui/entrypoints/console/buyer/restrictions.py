@@ -14,6 +14,7 @@ from jitui.aftersales.governance.statement_of_reasons import statement_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.console.page.access import needs
 from jitui.entrypoints.console.page.form import Form
+from jitui.entrypoints.console.page.typed import several_lines
 from jitui.entrypoints.console.page.visit import Page, Visit, Visiting, go_to, show
 from jitui.identity.access import Permission
 from jitui.settings import Language
@@ -31,7 +32,7 @@ async def restrictions_page(visit: Visiting) -> Page:
 @post("/restrictions/{restriction_id:uuid}/appeal", opt=needs(Permission.APPEALS_WRITE), status_code=303)
 async def open_appeal(visit: Visiting, restriction_id: FromPath[UUID], data: Form) -> Response[str]:
     """Contest a restriction; sending the same words again is the same appeal."""
-    service, text = visit.service, data.get("text", "").replace("\r\n", "\n").replace("\x00", "").strip()
+    service, text = visit.service, several_lines(data.get("text", ""))
     if not text or len(text) > LONGEST_APPEAL:
         return await _page(visit, unsent=(restriction_id, text), status_code=400)
     appeal = new_appeal(
