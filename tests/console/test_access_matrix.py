@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from litestar import Router, get
@@ -159,6 +160,16 @@ TABLE = {
     f"POST {LIVE_TEXT}/publish": Row("risk", "", "409"),
     f"POST {LIVE_TEXT}/shadow": Row("risk", "", "409", WHY),
     f"POST {LIVE_TEXT}/retire": Row("risk", "", "409", WHY),
+    f"POST {LIVE_TEXT}/back-test": Row("risk", "", "409", (("against", "live"), ("days", "7"), ("live", "0"))),
+    "GET /risk/policies/back-tests/{run}": Row(POLICY_READERS, "", "404"),
+    "GET /risk/policies/back-tests/{run}/progress": Row(POLICY_READERS, "", "200"),
+    "GET /risk/policies/back-tests/{run}/report": Row(READERS, "", "404"),
+    "POST /risk/policies/back-tests/{run}/stop": Row("risk", "", "404"),
+    f"GET {LIVE_TEXT}/announcement": Row(POLICY_READERS, "", "200"),
+    f"POST {LIVE_TEXT}/announcement": Row("risk", "", "409", (("days", "0"),)),
+    f"POST {LIVE_TEXT}/announcement/withdraw": Row("risk operator", "", "409", WHY),
+    f"POST {LIVE_TEXT}/announcement/opinions": Row("risk operator", "", "409", (("said", "x"), ("said_by", "other"))),
+    f"POST {LIVE_TEXT}/announcement/opinions/{{opinion}}/answer": Row("risk operator", "", "404", (("answer", "x"),)),
     "GET /risk/policies/editor": Row("risk", "", "200"),
     "POST /risk/policies/editor": Row("risk", "", "303", (("document", "{document}"), ("do", "keep"))),
     "POST /risk/policies/editor/check": Row("risk", "", "200", (("document", "{document}"),)),
@@ -177,7 +188,7 @@ TABLE = {
 def shape(operation: str) -> str:
     """Method and address template, as a handler declares them."""
     address = operation.partition("?")[0]
-    for name in ("ticket", "restriction", "refund", "task", "proposal", "confirmation", "incident"):
+    for name in ("ticket", "restriction", "refund", "task", "proposal", "confirmation", "incident", "run", "opinion"):
         address = address.replace(f"{{{name}}}", f"{{{name}_id:uuid}}")
     address = address.replace(f"{LIVE.id}/{LIVE.version}", "{policy_id:str}/{version:str}")
     return address.replace("/retry", "/{action:str}")
@@ -278,6 +289,7 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
     await market.order(NEWCOMER, "A-1", GOODS)
     await market.order(NEWCOMER, "A-2", GOODS)
     things = {"order": "A-2", "ticket": str(await market.ask(NEWCOMER, "A-1")), "restriction": await restricted(market)}
+    things |= {"run": str(uuid4()), "opinion": str(uuid4())}
     if "{refund}" in operation:
         things["refund"] = str(await failed(market, "A-3"))
     if "{task}" in operation:
@@ -388,7 +400,7 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (108, 1080)
+    assert (len(found), len(found) * len(VISITORS)) == (118, 1180)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:
