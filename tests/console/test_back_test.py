@@ -105,7 +105,7 @@ async def test_a_text_is_tested_over_the_services_own_history(market: Marketplac
     assert "Done" in (await visitor.see(TEXT)).text, "it is listed on the text's page"
     chinese = await visit(AUDITOR, "zh-CN")
     page = await chinese.see(path)
-    assert "与线上版本 2 比较" in page.text, "who may read policies reads it too"
+    assert "与生效版本 2 比较" in page.text, "who may read policies reads it too"
     assert not [form for form in page.forms if form.action.endswith("/stop")]
 
 
