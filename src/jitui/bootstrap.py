@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,6 +165,8 @@ class Service:
     notices: Notices
     pool_figures: Callable[[], Mapping[str, int]]
     clock: Clock = utc_now
+    database_url: str = field(default="", repr=False)
+    """Where a process of its own, such as a back-test, reads the same database; it may have a password."""
 
     def restoring(self) -> Restoring:
         """What `jitui.aftersales.reconciliation.restore` needs to compare a restored database with the providers."""
@@ -238,14 +240,15 @@ def own_history(history: str, settings: Settings, time_zone: ZoneInfo, work: Pat
     """
     if history == "service":
         with database(settings) as url:
-            yield _exported(url, time_zone, work)
+            yield exported(url, time_zone, work)
     elif history.startswith(("postgresql://", "postgres://")):
-        yield _exported(history, time_zone, work)
+        yield exported(history, time_zone, work)
     else:
         yield history
 
 
-def _exported(url: str, time_zone: ZoneInfo, work: Path) -> str:
+def exported(url: str, time_zone: ZoneInfo, work: Path) -> str:
+    """The tables of a service's database, exported into `work`; another database is read where it is."""
     from jitui.adapters.postgres.history import export_history, is_own_database
 
     return str(export_history(url, work / "exported", time_zone)) if is_own_database(url) else url
@@ -256,8 +259,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
     """The service on a migrated database. It publishes no policy."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
-        time_zone, seen = settings.time_zone.key, SeenLog()
-        policies = PostgresPolicies(pool)
+        time_zone, seen, policies = settings.time_zone.key, SeenLog(), PostgresPolicies(pool)
         yield Service(
             settings=settings,
             store=PostgresStore(pool, time_zone, seen),
@@ -300,6 +302,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             receipts=PostgresReceipts(pool),
             notices=Notices(PostgresNoticeQueue(pool, settings.operator_mail), PostgresNoticePreferences(pool)),
             pool_figures=pool.get_stats,
+            database_url=database_url,
             clock=clock,
         )
 

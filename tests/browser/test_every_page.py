@@ -23,7 +23,7 @@ from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Wind
 from tests.browser.site import Site
 from tests.console.marketplace import NEWCOMER, OPERATOR, OTHER_SHOP, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
 from tests.console.operators import AUDITOR, LI, advanced, refund_of, staffed
-from tests.console.policies import ADA, BO, policies_at_work
+from tests.console.policies import ADA, BO, announced, back_tests_kept, policies_at_work
 from tests.console.risk import risk_at_work
 
 LONG = "防水加厚三季双层帐篷（含地垫、防风绳与收纳袋，适合海拔三千米以下露营使用）"
@@ -186,8 +186,12 @@ async def policies(market: Marketplace) -> list[tuple[Person | None, list[tuple[
     """The pages of risk: policies at every step, and an editor."""
     live, canary, proposal = await policies_at_work(market)
     looks = [("policies", "/risk/policies", 200), ("policy-text", live, 200), ("policy-canary", canary, 200)]
+    tests = [
+        (f"back-test-{name}", path, 404 if name == "gone" else 200) for name, path in back_tests_kept(market).items()
+    ]
+    opined = [("announcement", f"{live}/announcement", 200), ("announcement-said", await announced(market), 200)]
     return [
-        (ADA, [*looks, ("policy-editor", "/risk/policies/editor", 200)]),
+        (ADA, [*looks, ("policy-editor", "/risk/policies/editor", 200), *tests, *opined]),
         (BO, [("proposal", proposal, 200)]),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef, TicketRef
 from jitui.bootstrap import Service, install_policy, open_service
+from jitui.entrypoints.console.risk.back_test_runs import folder_of
 from jitui.identity.access import Role
 from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of, lane_of_id, new_id
@@ -191,6 +193,9 @@ async def open_marketplace(settings: Settings, database_url: str, pay: Pay | Non
             Coverage(Scope.SHOP, OTHER_SHOP.subject_id, False, "近 30 天发货及时率低于 80%", "platform", now)
         )
         yield Marketplace(service, pay)
+        back_tests = folder_of(database_url)
+        if back_tests is not None:
+            shutil.rmtree(back_tests, ignore_errors=True)
 
 
 def plain_settings(home: Path) -> Settings:

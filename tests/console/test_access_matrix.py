@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from litestar import Router, get
@@ -41,6 +41,7 @@ from jitui.ids import lane_of, new_id
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
 from tests.console.operators import failed, staffed, task_of
 from tests.console.pages import Visitor, visiting
+from tests.console.policies import back_tests_kept
 from tests.console.risk import complained
 
 GOODS = [("水壶", 2, 8900)]
@@ -167,6 +168,16 @@ TABLE = {
     f"POST {LIVE_TEXT}/publish": Row("risk", "", "409"),
     f"POST {LIVE_TEXT}/shadow": Row("risk", "", "409", WHY),
     f"POST {LIVE_TEXT}/retire": Row("risk", "", "409", WHY),
+    f"POST {LIVE_TEXT}/back-test": Row("risk", "", "409", (("against", "live"), ("days", "7"), ("live", "0"))),
+    "GET /risk/policies/back-tests/{run}": Row(POLICY_READERS, "", "200"),
+    "GET /risk/policies/back-tests/{run}/progress": Row(POLICY_READERS, "", "200"),
+    "GET /risk/policies/back-tests/{run}/report": Row(READERS, "", "200"),
+    "POST /risk/policies/back-tests/{run}/stop": Row("risk", "", "303"),
+    f"GET {LIVE_TEXT}/announcement": Row(POLICY_READERS, "", "200"),
+    f"POST {LIVE_TEXT}/announcement": Row("risk", "", "409", (("days", "0"),)),
+    f"POST {LIVE_TEXT}/announcement/withdraw": Row("risk operator", "", "409", WHY),
+    f"POST {LIVE_TEXT}/announcement/opinions": Row("risk operator", "", "409", (("said", "x"), ("said_by", "other"))),
+    f"POST {LIVE_TEXT}/announcement/opinions/{{opinion}}/answer": Row("risk operator", "", "422"),
     "GET /risk/policies/editor": Row("risk", "", "200"),
     "POST /risk/policies/editor": Row("risk", "", "303", (("document", "{document}"), ("do", "keep"))),
     "POST /risk/policies/editor/check": Row("risk", "", "200", (("document", "{document}"),)),
@@ -211,6 +222,8 @@ def shape(operation: str) -> str:
         "incident",
         "appeal",
         "complaint",
+        "run",
+        "opinion",
     ):
         address = address.replace(f"{{{name}}}", f"{{{name}_id:uuid}}")
     for name in ("buyer", "shop"):
@@ -325,6 +338,9 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
     await market.order(NEWCOMER, "A-1", GOODS)
     await market.order(NEWCOMER, "A-2", GOODS)
     things = {"order": "A-2", "ticket": str(await market.ask(NEWCOMER, "A-1")), "restriction": await restricted(market)}
+    things["opinion"] = str(uuid4())
+    if "{run}" in operation:
+        things["run"] = back_tests_kept(market)["done"].rpartition("/")[2]
     if "{refund}" in operation:
         things["refund"] = str(await failed(market, "A-3"))
     if "{task}" in operation:
@@ -383,8 +399,9 @@ CHANGES_NOTHING = (
     "POST /merchant/tickets/{ticket}/release",
     "POST /merchant/templates/delete",
     "POST /risk/policies/editor/check",
+    "POST /risk/policies/back-tests/{run}/stop",
 )
-"""With nobody at work on the ticket, and no template of this name; a check keeps nothing."""
+"""With nobody at work on the ticket, and no template of this name; a check keeps nothing; the back-test has ended."""
 
 ACCOUNT_TABLE = {
     "GET /account": "200",
@@ -440,7 +457,7 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (126, 1260)
+    assert (len(found), len(found) * len(VISITORS)) == (132, 1320)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

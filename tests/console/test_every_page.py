@@ -21,7 +21,7 @@ from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, OPERATOR, OTHER_SHOP, PREMIUM, SHOP, SUPPORT, Marketplace, in_review
 from tests.console.operators import AUDITOR, LI, advanced, failed, refund_of, staffed
 from tests.console.pages import Page, Visitor
-from tests.console.policies import ADA, BO, policies_at_work
+from tests.console.policies import ADA, BO, announced, back_tests_kept, policies_at_work
 from tests.console.risk import risk_at_work
 
 AFTERSALES = Path(catalogues.__file__).parents[2] / "aftersales"
@@ -104,7 +104,8 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
             ],
         ),
         (AUDITOR, ["/operations/audit", "/operations/audit?subject=nobody"]),
-        (ADA, ["/risk/policies", "/risk/policies/editor", *texts]),
+        (ADA, ["/risk/policies", "/risk/policies/editor", *texts, *back_tests_kept(market).values()]),
+        (ADA, [f"{texts[0]}/announcement", f"{texts[1]}/announcement", await announced(market)]),
         (BO, [*texts, *RISK_PAGES]),
         (AUDITOR, RISK_PAGES),
         (OPERATOR, [f"/support/incidents/{incident}", f"/support/incidents/{advance}"]),

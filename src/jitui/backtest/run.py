@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from jitui.backtest.findings import Findings, find
 from jitui.backtest.gaps import GAPS
 from jitui.backtest.incident_cost import CostRates, check_rates
 from jitui.backtest.logged import Verification, verify_logged
+from jitui.backtest.period import requests_since
 from jitui.backtest.replay import Progress, ReplayChoice, Replayed, replay
 from jitui.backtest.segments import SegmentSpec
 from jitui.backtest.source import Prepared, prepare
@@ -30,7 +32,8 @@ REALLY_DECIDED = "really decided"
 class BacktestSpec:
     """What to do; `against` is a second policy, `decided` compares with the real decisions.
 
-    `findings`: also find what the report for people says, by `segments` and with `rates`.
+    `findings`: also find what the report for people says, by `segments` and with `rates`. `since`: leave out the
+    requests before that moment.
     """
 
     policy: Policy
@@ -48,6 +51,7 @@ class BacktestSpec:
     replay_caps: bool = True
     verify: int = 0
     encoding: str = "utf-8"
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +78,7 @@ def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _wh
     (work / "decisions_against.parquet").unlink(missing_ok=True)  # of an earlier run in this folder
     check_rates(spec.rates)
     progress("reading the history", 0, 0)
-    facts = {**(spec.against.facts if spec.against else {}), **spec.policy.facts}
-    prepared = prepare(
-        spec.history,
-        work,
-        memory_mib=spec.memory_mib // 2,
-        facts=facts,
-        encoding=spec.encoding,
-        segments=spec.segments,
-    )
+    prepared = _prepared(spec, work)
     if spec.decided and "decisions" not in prepared.paths:
         raise BadInput("This history has no decisions to compare with (docs/reference/history.md).", path="--against")
     with open_engine(spec.engine, work, memory_mib=spec.memory_mib, master=spec.master) as engine:
@@ -118,6 +114,18 @@ def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _wh
         0 if as_if_whole is None else _moved_to_review(as_if_whole, here),
         found,
     )
+
+
+def _prepared(spec: BacktestSpec, work: Path) -> Prepared:
+    prepared = prepare(
+        spec.history,
+        work,
+        memory_mib=spec.memory_mib // 2,
+        facts={**(spec.against.facts if spec.against else {}), **spec.policy.facts},
+        encoding=spec.encoding,
+        segments=spec.segments,
+    )
+    return prepared if spec.since is None else requests_since(prepared, spec.since, work)
 
 
 def _moved_to_review(as_if_whole: Replayed, here: Replayed) -> int:

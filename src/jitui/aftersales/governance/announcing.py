@@ -163,3 +163,12 @@ class Announcements(Protocol):
     ) -> Sequence[Opinion]:
         """The newest first; `after` is the last row of the page before."""
         ...
+
+
+MOST_LOOKED_AT = 200
+
+
+async def announcement_of_text(announcements: Announcements, sha256: str) -> Announcement | None:
+    """The newest announcement of a text; one that many others followed is not looked for any longer."""
+    rows = await announcements.announcements(limit=MOST_LOOKED_AT)
+    return next((row for row in rows if row.sha256 == sha256), None)

@@ -41,7 +41,16 @@ from jitui.entrypoints.http.headers import guard_answer
 
 LARGEST_FORM_BYTES = 100_000
 AREAS = ("account", "buyer", "merchant", "operations", "platform", "risk", "support")
-ASSETS = ("vendor/tabler.min.css", "vendor/htmx.min.js", "console.css", "console.js", "theme.js", "icon.svg")
+ASSETS = (
+    "vendor/tabler.min.css",
+    "vendor/htmx.min.js",
+    "vendor/echarts.common.min.js",
+    "charts.js",
+    "console.css",
+    "console.js",
+    "theme.js",
+    "icon.svg",
+)
 
 
 def console_handlers(

@@ -5,13 +5,25 @@ from __future__ import annotations
 from litestar import Router
 
 from jitui.entrypoints.console.page.access import STAFF, pages_of
-from jitui.entrypoints.console.risk import buyer, buyers, policies, proposal, shop, shops, text
+from jitui.entrypoints.console.risk import (
+    announcement,
+    back_test,
+    buyer,
+    buyers,
+    policies,
+    proposal,
+    shop,
+    shops,
+    text,
+)
 
 ROUTER = Router(
     "/risk",
     route_handlers=[
         *policies.HANDLERS,
         *text.HANDLERS,
+        *back_test.HANDLERS,
+        *announcement.HANDLERS,
         *proposal.HANDLERS,
         *buyers.HANDLERS,
         *buyer.HANDLERS,

@@ -29,6 +29,8 @@ from jitui.entrypoints.console.page.access import may, needs
 from jitui.entrypoints.console.page.form import Form
 from jitui.entrypoints.console.page.typed import one_line
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
+from jitui.entrypoints.console.risk.back_test_list import END_WORDS, PERIODS, back_tests_of
+from jitui.entrypoints.console.risk.back_test_runs import Against
 from jitui.entrypoints.console.risk.policies import (
     LONGEST_REASON,
     PATH,
@@ -98,13 +100,13 @@ def _changes(before: str, policy: Policy) -> tuple[PolicyChange, ...]:
 @get("/policies/texts/{policy_id:str}/{version:str}", opt=needs(Permission.POLICIES_READ))
 async def policy_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str]) -> Page:
     """A text with its conditions in words, its cases, and what it changes of the live one."""
-    return await _page(visit, await _text(visit, policy_id, version))
+    return await text_page(visit, await text_of(visit, policy_id, version))
 
 
 @post("/policies/texts/{policy_id:str}/{version:str}/propose", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def propose_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str], data: Form) -> Response[str]:
     """Propose a text to a second person."""
-    text, service, reason = await _text(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
+    text, service, reason = await text_of(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
     moment_text, percent_text = data.get("effective_at", ""), data.get("percent", "").strip() or "0"
     moment, percent = moment_in(visit, moment_text), percent_in(percent_text)
     problem = _problem(reason)
@@ -114,31 +116,31 @@ async def propose_text(visit: Visiting, policy_id: FromPath[str], version: FromP
         problem = PERCENT_NEEDED
     if problem or percent is None:
         return await _refused(visit, text, "propose", data, problem or PERCENT_NEEDED)
-    wish = PolicyWish(_candidate(text, moment), reason, percent)
+    wish = PolicyWish(candidate_of(text, moment), reason, percent)
     done = await propose(service.policies, service.proposals, wish, by=visit.reader.name, now=service.clock())
     if isinstance(done, Blocked):
         tried = Tried("propose", reason, visit.speech.say(_BLOCKED))
-        return await _page(visit, text, tried, data, done.blockers, status_code=409)
+        return await text_page(visit, text, tried, data, done.blockers, status_code=409)
     return go_to(path_of_proposal(done.proposal_id))
 
 
 @post("/policies/texts/{policy_id:str}/{version:str}/publish", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def publish_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str]) -> Response[str]:
     """Publish a text alone, in an installation for one person."""
-    text, service = await _text(visit, policy_id, version), visit.service
-    done = await publish_alone(service.policies, _candidate(text), by=visit.reader.name, now=service.clock())
+    text, service = await text_of(visit, policy_id, version), visit.service
+    done = await publish_alone(service.policies, candidate_of(text), by=visit.reader.name, now=service.clock())
     if isinstance(done, NotAlone):
         return await _refused(visit, text, "publish", {}, visit.speech.word(done), status_code=409)
     if isinstance(done, Blocked):
         tried = Tried("publish", "", visit.speech.say(_NOT_PUBLISHED))
-        return await _page(visit, text, tried, blockers=done.blockers, status_code=409)
+        return await text_page(visit, text, tried, blockers=done.blockers, status_code=409)
     return go_to(PATH)
 
 
 @post("/policies/texts/{policy_id:str}/{version:str}/shadow", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def shadow_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str], data: Form) -> Response[str]:
     """Let a text decide beside the live policy, without effect."""
-    text, service, reason = await _text(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
+    text, service, reason = await text_of(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
     if problem := _problem(reason):
         return await _refused(visit, text, "shadow", data, problem)
     done = await start_shadow(service.policies, text, by=visit.reader.name, now=service.clock(), reason=reason)
@@ -150,7 +152,7 @@ async def shadow_text(visit: Visiting, policy_id: FromPath[str], version: FromPa
 @post("/policies/texts/{policy_id:str}/{version:str}/retire", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def retire_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str], data: Form) -> Response[str]:
     """End a text for good."""
-    text, service, reason = await _text(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
+    text, service, reason = await text_of(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
     if problem := _problem(reason):
         return await _refused(visit, text, "retire", data, problem)
     done = await retire(service.policies, text, by=visit.reader.name, now=service.clock(), reason=reason)
@@ -159,14 +161,16 @@ async def retire_text(visit: Visiting, policy_id: FromPath[str], version: FromPa
     return go_to(path_of_text(text))
 
 
-async def _text(visit: Visit, policy_id: str, version: str) -> PolicyText:
+async def text_of(visit: Visit, policy_id: str, version: str) -> PolicyText:
+    """The text with this name; raises NotFoundException."""
     found = None if "\x00" in policy_id + version else await visit.service.policies.find_text(policy_id, version)
     if found is None:
         raise NotFoundException
     return found
 
 
-def _candidate(text: PolicyText, effective_at: datetime | None = None) -> Candidate:
+def candidate_of(text: PolicyText, effective_at: datetime | None = None) -> Candidate:
+    """A text as it would be proposed."""
     return Candidate(text.document, f"{text.policy_id}.yaml", text.cases, effective_at=effective_at)
 
 
@@ -178,10 +182,10 @@ async def _refused(
     visit: Visit, text: PolicyText, step: str, data: dict[str, str], problem: str, *, status_code: int = 422
 ) -> Page:
     tried = Tried(step, one_line(data.get("reason", "")), visit.speech.say(problem))
-    return await _page(visit, text, tried, data, status_code=status_code)
+    return await text_page(visit, text, tried, data, status_code=status_code)
 
 
-async def _page(
+async def text_page(
     visit: Visit,
     text: PolicyText,
     tried: Tried | None = None,
@@ -190,13 +194,20 @@ async def _page(
     *,
     status_code: int = 200,
 ) -> Page:
+    """A text's page, with the refusal of a step in words, and what stands against it."""
+    log = await read_log(visit)
     return show(
         visit,
         "risk/text.html",
         status_code=status_code,
         text=text,
-        checked=await check_text(visit, _candidate(text)),
-        state=(await read_log(visit)).state_of(text),
+        checked=await check_text(visit, candidate_of(text)),
+        state=log.state_of(text),
+        live=log.standing.live if log.standing is not None else None,
+        back_tests=await to_thread(back_tests_of, visit, text),
+        periods=PERIODS,
+        Against=Against,
+        end_words=END_WORDS,
         path=path_of_text(text),
         tried=tried,
         sent=sent or {},
@@ -217,11 +228,12 @@ async def editor(visit: Visiting, request: ConsoleRequest) -> Page:
     """A text to write on: the named one, else the live one."""
     named = request.query_params.get("policy"), request.query_params.get("version")
     if named[0] and named[1]:
-        text: PolicyText | None = await _text(visit, named[0], named[1])
+        text: PolicyText | None = await text_of(visit, named[0], named[1])
     else:
         live = await visit.service.policies.publication(None)
         text = None if live is None else await visit.service.policies.text(live.sha256)
-    return await _editor(visit, text.document if text else "", text.cases if text else "")
+    kept_path = path_of_text(text) if text else ""
+    return await _editor(visit, text.document if text else "", text.cases if text else "", kept_path=kept_path)
 
 
 @post("/policies/editor", opt=needs(Permission.POLICIES_WRITE), status_code=200)
@@ -257,6 +269,7 @@ async def _editor(
     *,
     problem: str = "",
     blockers: tuple[Blocker, ...] = (),
+    kept_path: str = "",
     status_code: int = 200,
 ) -> Page:
     checked = await check_text(visit, Candidate(document, "policy.yaml", cases))
@@ -269,6 +282,7 @@ async def _editor(
         cases=cases,
         problem=visit.speech.say(problem) if problem else "",
         checked=TextChecked(checked.policy, blockers, checked.cases, checked.changes) if blockers else checked,
+        kept_path=kept_path,
         facts=sorted(facts.values(), key=lambda fact: fact.name),
         policies_path=PATH,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from jitui.aftersales.governance.announcing import AnnouncementState, AnnounceRefusal, OpinionOf
 from jitui.aftersales.governance.confirmations import ConfirmRefusal
 from jitui.aftersales.governance.guard import GuardMetric
 from jitui.aftersales.governance.pauses import LiftRefusal
@@ -119,6 +120,30 @@ POLICY_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
     LiftRefusal: {
         LiftRefusal.NOT_PAUSED: _("Nothing is paused there any more."),
         LiftRefusal.ANOTHER_ROLE: _("Whoever paused this place said whose role lifts it, and yours is another."),
+    },
+    AnnouncementState: {
+        AnnouncementState.ANNOUNCED: _("Announced"),
+        AnnouncementState.SCHEDULED: _("Announced and scheduled"),
+        AnnouncementState.TOOK_EFFECT: _("Took effect"),
+        AnnouncementState.CALLED_OFF: _("Announcement called off"),
+    },
+    OpinionOf: {
+        OpinionOf.BUYER: _("A buyer"),
+        OpinionOf.MERCHANT: _("A shop"),
+        OpinionOf.ORGANISATION: _("An organisation"),
+        OpinionOf.OTHER: _("Somebody"),
+    },
+    AnnounceRefusal: {
+        AnnounceRefusal.TEXT_NOT_APPROVED: _(
+            "Only a text is announced that a second person approved: propose it first."
+        ),
+        AnnounceRefusal.TEXT_RETIRED: _("This text was retired."),
+        AnnounceRefusal.TEXT_IN_FORCE: _("This text is in force already."),
+        AnnounceRefusal.ANNOUNCED_OTHERWISE: _("It is announced for another moment. Withdraw that announcement first."),
+        AnnounceRefusal.NOT_ANNOUNCED: _("There is no such announcement."),
+        AnnounceRefusal.NOT_TO_COME: _("It is not to come any more, or it is scheduled. This is how it stands now."),
+        AnnounceRefusal.NO_OPINION: _("There is no such opinion."),
+        AnnounceRefusal.ANSWERED_OTHERWISE: _("Somebody has answered it otherwise. This is how it stands now."),
     },
     NotAlone: {
         NotAlone.NEEDS_SECOND_PERSON: _(
