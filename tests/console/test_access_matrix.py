@@ -457,7 +457,7 @@ def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> 
     known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
     found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
     assert {one.replace("{token:str}", "x") for one in found} == known
-    assert (len(found), len(found) * len(VISITORS)) == (132, 1320)
+    assert (len(found), len(found) * len(VISITORS)) == (136, 1360)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:
