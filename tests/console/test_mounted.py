@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from jitui.entrypoints.console.mount import console_handlers
+from jitui.entrypoints.console.mount import console_app, console_handlers
 from jitui.entrypoints.http.app import create_app
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
@@ -59,3 +60,34 @@ async def test_the_api_asks_for_a_key_and_not_for_a_form(market: Marketplace, bo
 async def test_a_session_is_no_key(both: Visitor) -> None:
     await both.come_in_as(PREMIUM)
     assert (await both.http.post("/v1/after-sales", json={"order_id": "A-1"})).status_code == 401
+
+
+@pytest.mark.parametrize("host", [b"", b"[", b"a b", b"\xff", b":80", b"x:99999", b"x:y"])
+@pytest.mark.parametrize("path", ["/", "/merchant/tickets", "/nothing"])
+async def test_a_host_that_is_no_address_is_no_failure_of_ours(market: Marketplace, path: str, host: bytes) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"next=%2F",
+        "root_path": "",
+        "headers": [(b"host", host)],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+        "extensions": {},
+    }
+    await console_app(market.service, one_click=True)(scope, receive, send)
+    assert sent[0]["status"] in (200, 303, 404)

@@ -12,7 +12,15 @@ from litestar.utils.scope.state import ScopeState
 
 from jitui.entrypoints.console.page.access import SecondFactorNeeded
 from jitui.entrypoints.console.page.csrf import CSRF_COOKIE, SAFE_METHODS
-from jitui.entrypoints.console.page.visit import ACCOUNT, ConsoleOptions, ConsoleRequest, go_to, show, visit_of
+from jitui.entrypoints.console.page.visit import (
+    ACCOUNT,
+    ConsoleOptions,
+    ConsoleRequest,
+    address_of,
+    go_to,
+    show,
+    visit_of,
+)
 from jitui.errors import NotConfigured, Unavailable
 from jitui.logs import get_logger
 
@@ -37,9 +45,9 @@ def error_pages(options: ConsoleOptions) -> ExceptionHandlersMap:
 
     def on_failure(request: ConsoleRequest, error: Exception) -> Response[str]:
         if isinstance(error, Unavailable | NotConfigured):
-            log.warning("unavailable", path=request.url.path, reason=str(error).partition("\n")[0])
+            log.warning("unavailable", path=request.scope["path"], reason=str(error).partition("\n")[0])
             return _error_page(request, 503)
-        log.error("page_failed", path=request.url.path, exc_info=error)
+        log.error("page_failed", path=request.scope["path"], exc_info=error)
         return _error_page(request, 500)
 
     def _error_page(request: ConsoleRequest, status_code: int) -> Response[str]:
@@ -51,8 +59,7 @@ def error_pages(options: ConsoleOptions) -> ExceptionHandlersMap:
 
 def _ask_to_sign_in(request: ConsoleRequest) -> Response[str]:
     """Redirect to the start page, and after signing in back to the wanted page, if it can be requested again."""
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    start = f"/?next={quote(wanted, safe='')}" if request.method == "GET" else "/?next="
+    start = f"/?next={quote(address_of(request), safe='')}" if request.method == "GET" else "/?next="
     if "hx-request" in request.headers:  # a part of a page was requested: redirect the whole page
         return Response("", status_code=401, headers={"hx-redirect": "/?next="})
     return go_to(start)

@@ -153,7 +153,7 @@ def visit_of(options: ConsoleOptions, request: ConsoleRequest) -> Visit:
     )
     theme = request.cookies.get(THEME_COOKIE)
     token = ScopeState.from_scope(request.scope).csrf_token
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    here = address_of(request)
     return Visit(
         service=service,
         options=options,
@@ -163,6 +163,12 @@ def visit_of(options: ConsoleOptions, request: ConsoleRequest) -> Visit:
         csrf_token=token if isinstance(token, str) else "",
         here=here if request.method == "GET" else "/",
     )
+
+
+def address_of(request: AnyConnection) -> str:
+    """Path and query of a request; nothing of its Host header, which may be no address at all."""
+    path, query = str(request.scope["path"]), request.scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
 
 
 def show(visit: Visit, template: str, /, *, status_code: int = 200, **values: object) -> Page:
