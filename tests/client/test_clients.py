@@ -118,7 +118,7 @@ def paged(request: httpx.Request) -> httpx.Response:
     texts: dict[str, Any] = {name: {} for name in ("title", "legal_basis", "notice")}
     times = dict.fromkeys(("effective_from", "published_at", "takes_effect_at"), "2026-06-01T00:00:00Z")
     since: dict[str, Any] = {"replaced_at": None, "rolled_back": False, "changes": []}
-    since |= {"loss_borne_by": "platform", "loss_shop_percent": None}
+    since |= {"loss_borne_by": "platform", "loss_shop_percent": None, "advance_up_to_minor": None}
     row = {"policy_id": f"p{at}", "version": "1", "conditions": [pause], **texts, **times, **since}
     return httpx.Response(200, json={"policies": [row] if at != 1 else [], "next": following})
 

@@ -27,6 +27,7 @@ def test_the_same_version_changed_nothing() -> None:
         ("on_timeout: approve", "on_timeout: reject", PublicChangeKind.ON_TIMEOUT, ""),
         ("\nreview:", "\nloss: {borne_by: merchant}\nreview:", PublicChangeKind.LOSS_BORNE_BY, ""),
         ("\nreview:", "\nloss: {borne_by: split, shop_percent: 9}\nreview:", PublicChangeKind.LOSS_BORNE_BY, ""),
+        ("\nreview:", "\nadvance: {at_most_minor: 30000}\nreview:", PublicChangeKind.ADVANCE, ""),
         ("id: unshipped #", "id: not_shipped #", PublicChangeKind.CONDITION_REMOVED, "unshipped"),
     ],
 )
@@ -43,6 +44,14 @@ def test_who_bears_a_loss_is_public_and_what_it_costs_is_not() -> None:
     assert changes(split, split.replace("{borne_by", "{incident_cost_percent: 60, borne_by")) == []
     unused = BASE.replace("\nreview:", "\nloss: {shop_percent: 9}\nreview:")
     assert changes(BASE, unused) == []
+
+
+def test_what_the_platform_may_pay_for_a_shop_is_public() -> None:
+    up_to = [BASE.replace("\nreview:", f"\nadvance: {{at_most_minor: {minor}}}\nreview:") for minor in (30000, 5)]
+    views = [public_view(Policy.from_text(text)) for text in (*up_to, BASE)]
+    (raised,), (ended,) = public_changes(views[1], views[0]), public_changes(views[0], views[2])
+    assert "300.00 CNY" in raised.text["zh"] and "at most 300.00 CNY, and the shop owes them" in raised.text["en"]
+    assert "wait until there is enough" in ended.text["en"]
 
 
 def test_a_private_bound_is_nobodys_business() -> None:

@@ -45,7 +45,15 @@ from jitui.policy.gates import (
 )
 from jitui.policy.policy import Policy
 from jitui.policy.problems import PolicyProblem, PolicyRefused
-from jitui.policy.public import PublicChange, PublicChangeKind, PublicPolicy, public_changes, public_view
+from jitui.policy.public import (
+    PublicChange,
+    PublicChangeKind,
+    PublicPolicy,
+    advance_in_words,
+    loss_in_words,
+    public_changes,
+    public_view,
+)
 from jitui.policy.sections import (
     Cap,
     Caps,
@@ -103,6 +111,7 @@ __all__ = [
     "ShopGate",
     "Usages",
     "Verdict",
+    "advance_in_words",
     "caps_facts",
     "category_amounts",
     "decide",
@@ -115,6 +124,7 @@ __all__ = [
     "gate_features",
     "gate_results",
     "held_out",
+    "loss_in_words",
     "outcome_of",
     "public_changes",
     "public_view",

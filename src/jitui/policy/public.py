@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from jitui.money import to_decimal_text
 from jitui.policy.policy import Policy
 from jitui.policy.sections import BorneBy
 
@@ -24,6 +25,8 @@ class PublicPolicy:
     """The public part of a policy; `other_factors`: the policy has conditions that are not public.
 
     `loss_borne_by`, `loss_shop_percent`: who bears it when goods had left; the percentage is of a split loss.
+    `advance_up_to_minor`: the largest refund, in minor units of `currency`, that the platform's account may pay for a
+    shop, which then owes it; None: none.
     """
 
     policy_id: str
@@ -38,6 +41,8 @@ class PublicPolicy:
     on_timeout: str
     loss_borne_by: str = BorneBy.PLATFORM.value
     loss_shop_percent: int | None = None
+    advance_up_to_minor: int | None = None
+    currency: str = ""
 
 
 def public_view(policy: Policy) -> PublicPolicy:
@@ -55,6 +60,8 @@ def public_view(policy: Policy) -> PublicPolicy:
         on_timeout=policy.review.on_timeout,
         loss_borne_by=policy.loss.borne_by.value,
         loss_shop_percent=policy.loss.shop_percent if policy.loss.borne_by is BorneBy.SPLIT else None,
+        advance_up_to_minor=None if policy.advance is None else policy.advance.at_most_minor,
+        currency=policy.currency,
     )
 
 
@@ -69,6 +76,7 @@ class PublicChangeKind(StrEnum):
     DEADLINE = "deadline"
     ON_TIMEOUT = "on_timeout"
     LOSS_BORNE_BY = "loss_borne_by"
+    ADVANCE = "advance"
     NOTICE = "notice"
     TITLE = "title"
 
@@ -132,7 +140,9 @@ def _other_changes(before: PublicPolicy, after: PublicPolicy) -> list[PublicChan
         }
         found.append(PublicChange(kinds.ON_TIMEOUT, text))
     if (before.loss_borne_by, before.loss_shop_percent) != (after.loss_borne_by, after.loss_shop_percent):
-        found.append(PublicChange(kinds.LOSS_BORNE_BY, _loss(after)))
+        found.append(PublicChange(kinds.LOSS_BORNE_BY, loss_in_words(after)))
+    if before.advance_up_to_minor != after.advance_up_to_minor:
+        found.append(PublicChange(kinds.ADVANCE, advance_in_words(after)))
     if before.notice != after.notice:
         found.append(PublicChange(kinds.NOTICE, _words(after.notice, "工单说明改为：{}", "A ticket now says: {}")))
     if before.title != after.title:
@@ -140,7 +150,7 @@ def _other_changes(before: PublicPolicy, after: PublicPolicy) -> list[PublicChan
     return found
 
 
-def _loss(policy: PublicPolicy) -> Mapping[str, str]:
+def loss_in_words(policy: PublicPolicy) -> Mapping[str, str]:
     """Who bears it when goods had left although they were refunded at once."""
     percent = policy.loss_shop_percent
     chinese = {"platform": "由平台承担", "merchant": "由商家承担", "split": f"由商家承担 {percent}%，其余由平台承担"}
@@ -152,6 +162,21 @@ def _loss(policy: PublicPolicy) -> Mapping[str, str]:
     return {
         "zh": f"极速退款后商品仍已发出的损失{chinese[policy.loss_borne_by]}",
         "en": f"When goods left although they were refunded at once, {english[policy.loss_borne_by]}",
+    }
+
+
+def advance_in_words(policy: PublicPolicy) -> Mapping[str, str]:
+    """What the platform's account may pay for a shop."""
+    if policy.advance_up_to_minor is None:
+        return {
+            "zh": "店铺在支付机构的可用余额不足时，退款待余额充足后再支付",
+            "en": "Where a shop's balance at the payment provider is short, its refunds wait until there is enough",
+        }
+    amount = f"{to_decimal_text(policy.advance_up_to_minor, policy.currency)} {policy.currency}"
+    return {
+        "zh": f"店铺在支付机构的可用余额不足时，平台账户可垫付不超过 {amount} 的退款，并计为店铺应还款项",
+        "en": "Where a shop's balance at the payment provider is short, the platform's account may pay refunds of at "
+        f"most {amount}, and the shop owes them",
     }
 
 

@@ -11,7 +11,7 @@ from litestar.exceptions import NotFoundException
 from jitui.aftersales.governance.announcing import MOST_SHOWN, Announcement, Opinion
 from jitui.aftersales.governance.policies import Policies, with_public_view
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visiting, show
-from jitui.policy import PublicChange, PublicPolicy, public_changes
+from jitui.policy import PublicChange, PublicPolicy, advance_in_words, loss_in_words, public_changes
 
 VERSIONS_PER_PAGE = 20
 
@@ -44,6 +44,7 @@ async def published_policy(visit: Visiting, request: ConsoleRequest) -> Page:
         visit,
         "policy.html",
         policy=chosen.public_view,
+        shop_bears=(loss_in_words(chosen.public_view), advance_in_words(chosen.public_view)),
         chosen=chosen,
         publications=[row for row in rows if row.public_view is not None],
         next_page=rows[-1].publication if len(log) > len(rows) else None,

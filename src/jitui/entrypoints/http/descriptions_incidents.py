@@ -60,6 +60,8 @@ INCIDENT_FIELDS: dict[str, str] = {
     "IncidentDetailsAnswer.log": "What was done about it, oldest first.",
     "ComplaintView.incident_id": "The incident that is contested; null for a complaint about the coverage.",
     "loss_borne_by": "Who bears it when goods had left although they were refunded: platform, merchant or split.",
+    "advance_up_to_minor": "The largest refund that the platform's account may pay for a shop whose balance at the "
+    "provider is short, in minor units of the policy's currency; null where it pays none.",
     "loss_shop_percent": "The shop's part of a split loss, in percent; null where the loss is not split.",
     "first_day": "The first day.",
     "last_day": "The last day.",

@@ -66,6 +66,7 @@ class PolicyAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     changes: tuple[PublicChangeRow, ...]
     loss_borne_by: str
     loss_shop_percent: int | None
+    advance_up_to_minor: int | None
     document: str | None = None
 
 
@@ -239,6 +240,7 @@ _POLICY = PolicyAnswer(
     changes=(_CHANGE,),
     loss_borne_by="split",
     loss_shop_percent=50,
+    advance_up_to_minor=None,
 )
 _SHADOW = PolicyVersion(policy_id="unshipped-instant-refund", version="2", sha256="8f" * 32)
 _LIVE = PolicyVersion(policy_id="unshipped-instant-refund", version="1", sha256="1c" * 32)
