@@ -170,8 +170,9 @@ class PlatformLine:
 
 @dataclass(frozen=True, slots=True)
 class PlatformShipment:
-    """A shipment there, in our terms."""
+    """A shipment there; `shipment_id` stands for a tracking number that is missing, or is another buyer's."""
 
+    shipment_id: str
     tracking_no: str
     carrier: str
     status: ShipmentStatus

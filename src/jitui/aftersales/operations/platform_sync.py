@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -14,8 +14,8 @@ from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, recor
 from jitui.aftersales.model.order import OrderLine, ShipmentSource, Tender
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, ActorKind
-from jitui.aftersales.outcomes import Refusal
-from jitui.aftersales.platform import Platform, PlatformOrder, UnreadableOrder
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.platform import Platform, PlatformOrder, PlatformShipment, UnreadableOrder
 from jitui.aftersales.ports import NewOrder, OrderRef, Store
 
 OVERLAP = timedelta(minutes=10)
@@ -119,8 +119,8 @@ async def take_order(
     for tender in _new_tenders(found, snapshot, platform):
         problems += _why(await capture_payment(store, ref, tender, deciding, now=now))
     by = Actor(ActorKind.PLATFORM, platform)
-    for update in _new_shipments(found, snapshot):
-        problems += _why(await record_shipment(store, ref, update, by=by, now=now))
+    for sent in found.shipments:
+        problems += await _take_shipment(store, ref, snapshot, sent, by, now)
     if found.delivered_at is not None and not (snapshot and snapshot.is_completed):
         problems += _why(await complete_order(store, ref, now=now, completed_at=found.delivered_at))
     told = _elsewhere(found, platform)
@@ -175,20 +175,24 @@ def _new_tenders(found: PlatformOrder, snapshot: OrderSnapshot | None, platform:
             )
 
 
-def _new_shipments(found: PlatformOrder, snapshot: OrderSnapshot | None) -> Iterator[ShipmentUpdate]:
-    """What the platform says of shipments is a fact: a merchant shipped there, whatever was approved here."""
-    known = {(sent.tracking_no, sent.degree) for sent in snapshot.shipments} if snapshot is not None else set()
-    for sent in found.shipments:
-        if (sent.tracking_no, sent.status) not in known:
-            yield ShipmentUpdate(
-                sent.status,
-                sent.carrier,
-                sent.tracking_no,
-                ShipmentSource.MERCHANT,
-                sent.at,
-                sent.lines,
-                is_fact=True,
-            )
+async def _take_shipment(
+    store: Store, ref: OrderRef, snapshot: OrderSnapshot | None, sent: PlatformShipment, by: Actor, now: datetime
+) -> list[str]:
+    """What the platform says of shipments is a fact: a merchant shipped there, whatever was approved here.
+
+    INVARIANT R9: it is recorded also where its tracking number is another buyer's, under the platform's own id.
+    """
+    known = {one.tracking_no: one.degree for one in snapshot.shipments} if snapshot is not None else {}
+    named = sent.shipment_id if sent.shipment_id in known else sent.tracking_no
+    if known.get(named) is sent.status:
+        return []
+    update = ShipmentUpdate(
+        sent.status, sent.carrier, named, ShipmentSource.MERCHANT, sent.at, sent.lines, is_fact=True
+    )
+    done = await record_shipment(store, ref, update, by=by, now=now)
+    if isinstance(done, Refusal) and done.code is RefusalCode.WAYBILL_OF_ANOTHER_BUYER:
+        done = await record_shipment(store, ref, replace(update, tracking_no=sent.shipment_id), by=by, now=now)
+    return _why(done)
 
 
 def _elsewhere(found: PlatformOrder, platform: str) -> RefundedElsewhere:

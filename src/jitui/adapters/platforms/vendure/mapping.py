@@ -102,7 +102,8 @@ def _payment(paid: Payment) -> PlatformPayment:
 
 def _shipment(sent: Fulfillment) -> PlatformShipment:
     return PlatformShipment(
-        tracking_no=sent.tracking_code or f"vendure-{sent.id}",
+        shipment_id=f"vendure-{sent.id}",
+        tracking_no=(sent.tracking_code or "").strip() or f"vendure-{sent.id}",
         carrier=sent.method,
         status=_SHIPMENTS.get(sent.state, ShipmentStatus.PICKED_UP),
         at=sent.updated_at,
