@@ -259,10 +259,9 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
         time_zone, seen, policies = settings.time_zone.key, SeenLog(), PostgresPolicies(pool)
-        store = PostgresStore(pool, time_zone, seen)
         yield Service(
             settings=settings,
-            store=store,
+            store=(store := PostgresStore(pool, time_zone, seen)),
             registry=PostgresRegistry(pool, time_zone),
             policies=policies,
             proposals=PostgresProposals(pool),
