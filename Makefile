@@ -4,12 +4,13 @@ READY := @$(PYTHON) scripts/setup.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs bench lock release
+.PHONY: help setup demo test test-platforms check docs bench lock release
 
 help:
 	@echo "make setup   prepare this checkout: .venv, the console's files, the client's calls, what the tests need (a browser, Java)"
 	@echo "make demo    a running marketplace on this machine"
-	@echo "make test    everything that must hold"
+	@echo "make test    everything that must hold, except what needs another system"
+	@echo "make test-platforms  refunds on a real Vendure, which npm brings into a cache"
 	@echo "make check   lint, format, types, contracts between the layers"
 	@echo "make docs    the documentation as a site, in build/site; a broken link fails"
 	@echo "make bench   speed against its floors and peers"
@@ -25,7 +26,11 @@ demo:
 
 test:
 	$(READY) --test-tools=require
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 2 --dist loadgroup --ignore=tests/platforms/vendure
+
+test-platforms:
+	$(READY)
+	@$(BIN)/pytest tests/platforms -s --durations=10
 
 check:
 	$(READY)

@@ -84,6 +84,7 @@ from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.aftersales.refund_list import RefundList
 from jitui.aftersales.shipping_risks import RiskTimes, ShippingRisks
 from jitui.aftersales.ticket_list import TicketList
+from jitui.bootstrap_platforms import Platforms, open_platforms
 from jitui.encryption import Encryption
 from jitui.identity.access import Role
 from jitui.identity.audit import AuditLog
@@ -158,6 +159,7 @@ class Service:
     workers: Workers
     payouts: PayoutHold
     providers: Mapping[str, PaymentProvider]
+    platforms: Platforms
     policy_in_force: PolicyInForce
     encryption: Encryption
     webhooks: Webhooks
@@ -262,7 +264,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
         time_zone, seen, policies = settings.time_zone.key, SeenLog(), PostgresPolicies(pool)
         yield Service(
             settings=settings,
-            store=PostgresStore(pool, time_zone, seen),
+            store=(store := PostgresStore(pool, time_zone, seen)),
             registry=PostgresRegistry(pool, time_zone),
             policies=policies,
             proposals=PostgresProposals(pool),
@@ -295,7 +297,8 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             parked_disputes=PostgresParkedDisputes(pool),
             workers=PostgresWorkers(pool),
             payouts=PostgresPayoutHold(pool, settings.home / MARKS, seen),
-            providers=await _providers(settings, stack),
+            platforms=(platforms := await open_platforms(settings, store, pool, stack)),
+            providers=await _providers(settings, stack) | platforms.providers,
             policy_in_force=PolicyInForce(policies),
             encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),

@@ -36,6 +36,7 @@ from jitui.logs import get_logger, name_trace, tell_failure
 from jitui.monitoring.worker_metrics import WorkerMetrics
 from jitui.monitoring.worker_port import metrics_port
 from jitui.notices.dispatcher import NoticeDispatcher
+from jitui.platform_syncing import sync_platforms
 from jitui.policy import Policy
 from jitui.tracing import continued_span, trace_id_of
 from jitui.watching import AFTER_FAULT_SECONDS, pause, watch
@@ -64,6 +65,7 @@ CANARY_SECONDS = 2.0
 CAPS_SECONDS = 5.0
 CLUSTERS_SECONDS = 1.0
 SHIPPING_REMINDERS_SECONDS = 30.0
+PLATFORMS_SECONDS = 15.0
 MOST_KEYS_NAMED = 20
 FAN_OUT_SECONDS = 0.5
 WEBHOOK_WATCH_SECONDS = 60.0
@@ -138,6 +140,7 @@ def _periodic_steps() -> tuple[tuple[str, Step, float], ...]:
         ("clusters", _join_linked_accounts, CLUSTERS_SECONDS),
         ("cap_alerts", alert_of_caps, CAPS_SECONDS),
         ("shipping_reminders", remind_of_shipping, SHIPPING_REMINDERS_SECONDS),
+        ("platforms", sync_platforms, PLATFORMS_SECONDS),
         ("audit", note_audit_head, AUDIT_SECONDS),
         ("forget", _forget, FORGET_SECONDS),
         ("erasures", _keep_erasures, ERASURES_SECONDS),

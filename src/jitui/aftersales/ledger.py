@@ -69,6 +69,7 @@ class Cause(StrEnum):
     SETTLED = "settled"
     PAID_AGAIN = "paid_again"
     PAID_BACK = "paid_back"
+    REFUNDED_ELSEWHERE = "refunded_elsewhere"
     CHARGED_BACK = "charged_back"
     CHARGED_BACK_TOO = "charged_back_too"
     COMPENSATED = "compensated"
@@ -110,6 +111,9 @@ FLOWS: Mapping[Cause, Flow] = {
     Cause.SETTLED: Flow(Account.BUYER_PAYABLE, Account.MANUAL_PAYOUT, "An operator settled it by hand"),
     Cause.PAID_AGAIN: Flow(Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The provider paid it a second time"),
     Cause.PAID_BACK: Flow(Account.PROVIDER_CLEARING, Account.BUYER_RECEIVABLE, "The second payment came back"),
+    Cause.REFUNDED_ELSEWHERE: Flow(
+        Account.ESCROW, Account.PROVIDER_CLEARING, "The shop refunded it in its own system, past this service"
+    ),
     Cause.CHARGED_BACK: Flow(Account.ESCROW, Account.PROVIDER_CLEARING, "The buyer's bank took the payment back"),
     Cause.CHARGED_BACK_TOO: Flow(
         Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The buyer's bank took back what was refunded as well"
@@ -214,6 +218,12 @@ def at_provider(cause: Cause, refund: Refund, attempt: Attempt, now: datetime) -
 def settled(refund: Refund, now: datetime) -> LedgerEntry:
     """The posting of a refund that was paid outside the provider."""
     return _entry((Cause.SETTLED, refund.refund_id), refund.amount_minor, refund.currency, now)
+
+
+def refunded_elsewhere(tender: Tender, said_minor: int, amount_minor: int, now: datetime) -> LedgerEntry:
+    """The posting of what was refunded past this service; it is named after the sum that its platform says."""
+    name = (Cause.REFUNDED_ELSEWHERE, said_minor, tender.tender_id)
+    return _entry(name, amount_minor, tender.currency, now, provider=tender.provider)
 
 
 def charged_back(cause: Cause, dispute: Dispute, amount_minor: int, now: datetime) -> LedgerEntry:

@@ -225,8 +225,8 @@ posted AS (
         coalesce(sum(amount_minor) FILTER (WHERE cause IN ('captured', 'captured_more')), 0) AS captured,
         coalesce(sum(CASE 'buyer_payable' WHEN credit THEN amount_minor WHEN debit THEN -amount_minor END), 0)
             AS promised,
-        coalesce(sum(CASE WHEN cause IN ('paid', 'settled') THEN amount_minor WHEN cause = 'unpaid' THEN -amount_minor
-                 END), 0) AS paid_back,
+        coalesce(sum(CASE WHEN cause IN ('paid', 'settled', 'refunded_elsewhere') THEN amount_minor
+                 WHEN cause = 'unpaid' THEN -amount_minor END), 0) AS paid_back,
         coalesce(sum(amount_minor) FILTER (WHERE cause = 'charged_back'), 0) AS charged_back,
         coalesce(sum(CASE 'escrow' WHEN debit THEN amount_minor WHEN credit THEN -amount_minor END), 0) AS escrow
     FROM checked c LEFT JOIN (SELECT *, split_part(posting, ':', 1) AS cause FROM ledger) l

@@ -90,7 +90,8 @@ def _in_currency(currency: str, sums: Sequence[CauseSum]) -> CurrencyStatement:
     def net(cause: Cause, corrected: Cause) -> int:
         return within.get(cause, 0) - within.get(corrected, 0)
 
-    paid_minor = within.get(Cause.PAID, 0) + within.get(Cause.SETTLED, 0) - within.get(Cause.UNPAID, 0)
+    paid = (Cause.PAID, Cause.SETTLED, Cause.REFUNDED_ELSEWHERE)
+    paid_minor = sum(within.get(cause, 0) for cause in paid) - within.get(Cause.UNPAID, 0)
     refunds = {BUYER: paid_minor}
     for one in sums:
         if one.cause is Cause.RETURNED:

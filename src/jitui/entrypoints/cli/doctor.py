@@ -16,6 +16,7 @@ import typer
 
 from jitui.entrypoints.cli.doctor_notices import given_up, sending
 from jitui.entrypoints.cli.doctor_operations import MEND_TROUBLE, RUN_A_WORKER, DoctorFinding, Level, operations
+from jitui.entrypoints.cli.doctor_platforms import platforms
 from jitui.entrypoints.cli.doctor_sign_in import sign_in
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, assembled, print_json, results, styled
@@ -207,10 +208,11 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
         standing = await standing_now(queries, await expected_of(settings), now, ledger_since=now - FIRST_LOOK)
         state = await queries.operations(now)
         ending = await PostgresKeys(pool).ending_soon(now)
+        connected = await platforms(settings, pool, now)
     is_stale = any(task.kind == "roll_up_stale" for task in standing)
     rolled_up = () if is_stale else (_roll_up(health, now, settings.usage_max_age),)
     found = (_policy(live), approvals, _payouts(payouts), *rolled_up, _queue(health), _keys(ending, now))
-    return *found, *operations(state, standing, now)
+    return *found, *connected, *operations(state, standing, now)
 
 
 async def _approvals(pool: Pool) -> DoctorFinding:

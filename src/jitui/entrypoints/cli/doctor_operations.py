@@ -188,6 +188,7 @@ async def expected_of(settings: Settings) -> Expected:
 
     from jitui.aftersales.operations.conditions import Expected
     from jitui.bootstrap import alipay, simulator, stripe, wechat_pay
+    from jitui.bootstrap_platforms import vendure
     from jitui.errors import NotConfigured
 
     async with AsyncExitStack() as stack:
@@ -198,4 +199,8 @@ async def expected_of(settings: Settings) -> Expected:
                 if provider is not None:
                     await stack.enter_async_context(provider)
                     found[provider.name] = provider.capabilities
+        with suppress(NotConfigured):
+            connected = await vendure(settings, None, stack)
+            if connected is not None:
+                found[connected.provider.name] = connected.provider.capabilities
         return Expected(found, settings.usage_max_age)

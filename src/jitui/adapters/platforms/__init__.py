@@ -1,0 +1,1 @@
+"""Commerce platforms, each behind the ports `jitui.aftersales.platform` and `jitui.aftersales.provider`."""

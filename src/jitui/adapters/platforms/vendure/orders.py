@@ -1,0 +1,103 @@
+"""Reads a shop's orders on Vendure: the source of orders, payments and shipments."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from jitui.adapters.platforms.vendure.client import Failed, VendureClient
+from jitui.adapters.platforms.vendure.mapping import order_of
+from jitui.adapters.platforms.vendure.queries import CHECK, ORDER_WITH_NOTES, ORDERS, Order, OrdersAnswer
+from jitui.aftersales.platform import PlatformOrder, UnreadableOrder
+from jitui.aftersales.provider import CallTrouble
+from jitui.errors import Unavailable
+
+NAME = "vendure"
+PAGE = 50
+_A_MOMENT = timedelta(milliseconds=1)
+
+
+class VendureOrders:
+    """See `jitui.aftersales.platform.Platform`; an order's id here is its code there, which buyers know."""
+
+    def __init__(self, client: VendureClient) -> None:
+        self._client = client
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    async def read_order(self, order_id: str) -> PlatformOrder | UnreadableOrder | None:
+        """The order now; None when it has none of this code, or it is still a cart."""
+        found = await self.read_orders([order_id])
+        return found[0] if found else None
+
+    async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
+        """The orders of these codes; those that do not exist are left out."""
+        found = await self._orders({"take": len(order_ids), "filter": {"code": {"in": list(order_ids)}}})
+        return [order_of(order) for order in found if not order.active]
+
+    async def changed_since(
+        self, cursor: datetime | None, overlap: timedelta
+    ) -> AsyncIterator[list[PlatformOrder | UnreadableOrder]]:
+        """By `updatedAt`, from each page's last time on: an order that changes meanwhile moves to the end."""
+        after = None if cursor is None else cursor - overlap
+        seen: set[tuple[str, datetime]] = set()
+        skip = 0
+        while True:
+            found = await self._orders(_changed_after(after, skip))
+            new = [order for order in found if (order.id, order.updated_at) not in seen]
+            seen |= {(order.id, order.updated_at) for order in new}
+            if placed := [order_of(order) for order in new if order.order_placed_at is not None]:
+                yield placed
+            if len(found) < PAGE:
+                return
+            after, skip = (found[-1].updated_at - _A_MOMENT, 0) if new else (after, skip + PAGE)
+
+    async def check(self) -> str | None:
+        """Why the shop cannot be read; None when it can."""
+        answer = await self._client.ask(CHECK, {})
+        return problem_of(answer) if isinstance(answer, Failed) else None
+
+    async def _orders(self, options: Mapping[str, object]) -> list[Order]:
+        found = await find_orders(self._client, options)
+        if isinstance(found, Failed):
+            raise Unavailable(problem_of(found))
+        return found
+
+
+def _changed_after(after: datetime | None, skip: int) -> dict[str, object]:
+    wanted: dict[str, object] = {"active": {"eq": False}}
+    if after is not None:
+        wanted["updatedAt"] = {"after": after.isoformat()}
+    return {"take": PAGE, "skip": skip, "sort": {"updatedAt": "ASC", "id": "ASC"}, "filter": wanted}
+
+
+async def find_orders(
+    client: VendureClient, options: Mapping[str, object], *, notes: bool = False
+) -> list[Order] | Failed:
+    """The orders that Vendure finds, with the latest hundred notes of each where they are asked for."""
+    answer = await client.ask(ORDER_WITH_NOTES if notes else ORDERS, {"options": options})
+    if isinstance(answer, Failed):
+        return answer
+    try:
+        return list(msgspec.convert(answer, OrdersAnswer).orders.items)
+    except msgspec.ValidationError as error:
+        return Failed(f"unreadable answer: {error}", CallTrouble.UNREADABLE)
+
+
+def problem_of(failed: Failed) -> str:
+    """What to do about a call that came to nothing."""
+    match failed.trouble:
+        case CallTrouble.UNAUTHORISED:
+            return (
+                "Vendure does not take the key, or it lacks rights: it needs ReadOrder, UpdateOrder and ReadCustomer "
+                f"(JITUI_VENDURE_TOKEN_FILE). It says: {failed.reason}"
+            )
+        case CallTrouble.UNREADABLE:
+            return (
+                f"What answers at JITUI_VENDURE_URL is not the admin API of a Vendure of version 3.7: {failed.reason}."
+            )
+    return f"Vendure does not answer at JITUI_VENDURE_URL: {failed.reason}. Check the address, and that it runs."

@@ -1,0 +1,13 @@
+"""How far each commerce platform was read."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0041"
+down_revision = "0040"
+
+
+def upgrade() -> None:
+    """Run the SQL file beside this one."""
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text())

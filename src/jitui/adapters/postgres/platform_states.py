@@ -1,0 +1,66 @@
+"""See `jitui.aftersales.operations.platform_sync.PlatformStates`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import LiteralString
+
+from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.aftersales.operations.platform_sync import SyncState
+
+_STATE: LiteralString = """
+SELECT json_build_object('cursor', cursor_at, 'synced_at', synced_at, 'problem', problem)::text
+FROM platform_state WHERE platform = %(platform)s
+"""
+
+_NOTE: LiteralString = """
+INSERT INTO platform_state (platform, cursor_at, synced_at, problem)
+VALUES (%(platform)s, %(cursor_at)s, %(synced_at)s, %(problem)s)
+ON CONFLICT (platform) DO UPDATE
+SET cursor_at = excluded.cursor_at, synced_at = excluded.synced_at, problem = excluded.problem
+"""
+
+_WATCHED: LiteralString = """
+SELECT o.order_id FROM orders o
+WHERE o.order_id > %(after)s AND o.completed_at IS NULL
+    AND EXISTS (SELECT FROM tender t
+        WHERE t.lane = o.lane AND t.order_id = o.order_id AND t.provider = %(provider)s)
+    AND (o.placed_at >= %(since)s OR EXISTS (SELECT FROM refund r
+        WHERE r.lane = o.lane AND r.order_id = o.order_id AND r.queued_at >= %(since)s))
+ORDER BY o.order_id LIMIT %(limit)s
+"""
+
+
+class PostgresPlatformStates:
+    """A row for each platform; what is watched is read from the orders themselves."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def state(self, platform: str) -> SyncState:
+        """How far it was read; nothing yet: an empty state."""
+        found = await read_rows(self._pool, _STATE, {"platform": platform}, SyncState)
+        return found[0] if found else SyncState()
+
+    async def note(self, platform: str, state: SyncState) -> None:
+        """Keep how far it was read."""
+        params = {
+            "platform": platform,
+            "cursor_at": state.cursor,
+            "synced_at": state.synced_at,
+            "problem": state.problem,
+        }
+        async with self._pool.connection() as connection:
+            await connection.execute(_NOTE, params)
+
+    async def watched(self, provider: str, since: datetime, after: str, limit: int) -> list[str]:
+        """The orders to read again."""
+        params = {"provider": provider, "since": since, "after": after, "limit": limit}
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_WATCHED, params)).fetchall()
+        return [str(row[0]) for row in rows]
+
+    async def forget(self, platform: str) -> None:
+        """Begin anew: the next reading takes in every order."""
+        async with self._pool.connection() as connection:
+            await connection.execute("DELETE FROM platform_state WHERE platform = %(platform)s", {"platform": platform})

@@ -1,0 +1,202 @@
+"""Takes in what a commerce platform says of its orders, by the commands that the API uses for them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.refunded_elsewhere import RefundedElsewhere, record_refunded_elsewhere
+from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.model.order import OrderLine, ShipmentSource, Tender
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.platform import Platform, PlatformOrder, PlatformShipment, UnreadableOrder
+from jitui.aftersales.ports import NewOrder, OrderRef, Store
+
+OVERLAP = timedelta(minutes=10)
+"""How far before the cursor changes are read again: a transaction there may end later than the time that it wrote."""
+WATCHED_FOR = timedelta(days=30)
+"""How long an order is read again after it was placed, or refunded: platforms do not tell every change by a time."""
+WATCHED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """How far a platform was read; `synced_at`: when a reading last came to its end."""
+
+    cursor: datetime | None = None
+    synced_at: datetime | None = None
+    problem: str = ""
+
+
+class PlatformStates(Protocol):
+    """Where the cursor of each platform is kept, and which of its orders are to be read again."""
+
+    async def state(self, platform: str) -> SyncState: ...
+
+    async def note(self, platform: str, state: SyncState) -> None: ...
+
+    async def watched(self, provider: str, since: datetime, after: str, limit: int) -> list[str]:
+        """Orders paid through the provider that are not completed, placed or refunded since; by id, after this one."""
+        ...
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a reading found: orders read, and those that could not be taken in, with the reasons."""
+
+    read: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def add(self, order_id: str, problems: Sequence[str]) -> None:
+        self.read += 1
+        if problems:
+            self.refused[order_id] = " ".join(problems)
+
+
+async def sync_platform(
+    store: Store,
+    states: PlatformStates,
+    platform: Platform,
+    settings: Callable[[], Awaitable[DecisionSettings]],
+    shop_id: str,
+    *,
+    now: datetime,
+) -> Synced:
+    """Read what changed since the cursor, then the orders that are still watched. Raises Unavailable.
+
+    The cursor moves with each page, so a reading that breaks off goes on where it was.
+    """
+    deciding = await settings()
+    state, done = await states.state(platform.name), Synced()
+    cursor = state.cursor
+    async for page in platform.changed_since(cursor, OVERLAP):
+        for found in page:
+            done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
+            cursor = found.changed_at if cursor is None else max(cursor, found.changed_at)
+        await states.note(platform.name, SyncState(cursor, state.synced_at))
+    after = ""
+    while watched := await states.watched(platform.name, now - WATCHED_FOR, after, WATCHED_AT_ONCE):
+        for found in await platform.read_orders(watched):
+            done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
+        after = watched[-1]
+    await states.note(platform.name, SyncState(cursor, now))
+    return done
+
+
+async def _take(
+    store: Store,
+    deciding: DecisionSettings,
+    platform: str,
+    shop_id: str,
+    found: PlatformOrder | UnreadableOrder,
+    now: datetime,
+) -> list[str]:
+    if isinstance(found, UnreadableOrder):
+        return [found.reason]
+    return await take_order(store, deciding, platform, shop_id, found, now=now)
+
+
+async def take_order(
+    store: Store, deciding: DecisionSettings, platform: str, shop_id: str, found: PlatformOrder, *, now: datetime
+) -> list[str]:
+    """Bring one order up to what the platform says; returns why parts of it could not be taken in."""
+    ref, snapshot = await _recorded(store, found.order_id)
+    problems: list[str] = []
+    if snapshot is None or not _is_fixed(snapshot):
+        taken = await put_order(store, _new_order(found, shop_id), now=now)
+        if isinstance(taken, Refusal):
+            problems.append(taken.message)
+        else:
+            ref = taken.ref
+    if ref is None:
+        return problems
+    for tender in _new_tenders(found, snapshot, platform):
+        problems += _why(await capture_payment(store, ref, tender, deciding, now=now))
+    by = Actor(ActorKind.PLATFORM, platform)
+    for sent in found.shipments:
+        problems += await _take_shipment(store, ref, snapshot, sent, by, now)
+    if found.delivered_at is not None and not (snapshot and snapshot.is_completed):
+        problems += _why(await complete_order(store, ref, now=now, completed_at=found.delivered_at))
+    told = _elsewhere(found, platform)
+    if any(told.payments_minor.values()):
+        problems += _why(await record_refunded_elsewhere(store, ref, told, now=now))
+    return problems
+
+
+async def _recorded(store: Store, order_id: str) -> tuple[OrderRef | None, OrderSnapshot | None]:
+    ref = await store.find_order(order_id)
+    return ref, None if ref is None else await store.read_order(ref)
+
+
+def _is_fixed(snapshot: OrderSnapshot) -> bool:
+    """Whether the recorded order stays as it is: what a refund cancels there is not what the buyer had bought."""
+    claimed = any(line.claimed_quantity for line in snapshot.lines)
+    return bool(claimed or snapshot.tickets or snapshot.shipments or snapshot.is_completed)
+
+
+def _why(done: object) -> list[str]:
+    return [done.message] if isinstance(done, Refusal) else []
+
+
+def _new_order(found: PlatformOrder, shop_id: str) -> NewOrder:
+    lines = (
+        OrderLine(line.line_id, line.sku, line.item_id, line.quantity, line.paid_minor, title=line.title)
+        for line in found.lines
+    )
+    return NewOrder(
+        found.order_id,
+        found.buyer_id,
+        shop_id,
+        found.currency,
+        found.placed_at,
+        tuple(lines),
+        freight_minor=found.freight_minor,
+    )
+
+
+def _new_tenders(found: PlatformOrder, snapshot: OrderSnapshot | None, platform: str) -> Iterator[Tender]:
+    """The payments that are not recorded with this amount."""
+    known = {(t.provider, t.payment_id): t.captured_minor for t in snapshot.tenders} if snapshot is not None else {}
+    for paid in found.payments:
+        if known.get((platform, paid.payment_id)) != paid.amount_minor:
+            yield Tender(
+                f"{platform}-{paid.payment_id}",
+                platform,
+                paid.payment_id,
+                found.currency,
+                paid.amount_minor,
+                paid.captured_at,
+            )
+
+
+async def _take_shipment(
+    store: Store, ref: OrderRef, snapshot: OrderSnapshot | None, sent: PlatformShipment, by: Actor, now: datetime
+) -> list[str]:
+    """What the platform says of shipments is a fact: a merchant shipped there, whatever was approved here.
+
+    INVARIANT R9: it is recorded also where its tracking number is another buyer's, under the platform's own id.
+    """
+    known = {one.tracking_no: one.degree for one in snapshot.shipments} if snapshot is not None else {}
+    named = sent.shipment_id if sent.shipment_id in known else sent.tracking_no
+    if known.get(named) is sent.status:
+        return []
+    update = ShipmentUpdate(
+        sent.status, sent.carrier, named, ShipmentSource.MERCHANT, sent.at, sent.lines, is_fact=True
+    )
+    done = await record_shipment(store, ref, update, by=by, now=now)
+    if isinstance(done, Refusal) and done.code is RefusalCode.WAYBILL_OF_ANOTHER_BUYER:
+        done = await record_shipment(store, ref, replace(update, tracking_no=sent.shipment_id), by=by, now=now)
+    return _why(done)
+
+
+def _elsewhere(found: PlatformOrder, platform: str) -> RefundedElsewhere:
+    return RefundedElsewhere(
+        {(platform, paid.payment_id): paid.elsewhere_minor for paid in found.payments},
+        {line.line_id: line.cancelled for line in found.lines if line.cancelled},
+    )

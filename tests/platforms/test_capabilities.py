@@ -1,0 +1,42 @@
+"""The page about platforms says what the table of the core says."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+from hatchling.builders.sdist import SdistBuilder
+
+from jitui.adapters.platforms.vendure.orders import NAME
+from jitui.aftersales.platform import PLATFORMS, tried_for_real
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reference" / "platforms.md"
+HEAD = "| platform | tried | who takes the request | hold | look-up | key | cancelling | changes | limits |"
+
+
+def table() -> str:
+    """The table of the page."""
+    rows = [HEAD, "|" + "---|" * 9]
+    for one in PLATFORMS:
+        cells = (one.title, tried_for_real(one), one.request, one.holds, one.looks_up, one.key, one.cancels)
+        rows.append("| " + " | ".join((*cells, one.changes, one.limits)) + " |")
+    return "\n".join(rows)
+
+
+def test_the_page_has_the_table() -> None:
+    assert table() in PAGE.read_text(), f"{PAGE.name} must have this table:\n{table()}"
+
+
+def test_only_what_has_an_adapter_was_tried() -> None:
+    assert [one.name for one in PLATFORMS if one.adapter] == [NAME]
+    assert [one.name for one in PLATFORMS if one.tried] == [NAME]
+
+
+def test_what_imports_vendure_is_in_no_release(tmp_path: Path) -> None:
+    """It is under the GPL; an sdist has the other tests."""
+    (built,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path))
+    with tarfile.open(built) as sdist:
+        names = sdist.getnames()
+    assert any(name.endswith("tests/platforms/vendure/shop.py") for name in names)
+    assert [name for name in names if "/tests/platforms/" in name and not name.endswith(".py")] == []

@@ -1,0 +1,100 @@
+"""Both at once: somebody ships in Vendure's admin while Jitui refunds. The books of both are compared."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from datetime import UTC, datetime
+
+from jitui.aftersales.model.refund import RefundState
+from tests.platforms.vendure.market import ShopMarket
+from tests.platforms.vendure.shop import AMOUNT_ALONE, Vendure, admin, books, fulfil, place, refunds_in, shipped_in
+
+ROUNDS = 40
+BARE_ROUNDS = 20
+LATEST_SECONDS = 1.5
+"""By then a refund has gone out."""
+
+
+async def test_never_refunded_and_shipped_without_an_incident(market: ShopMarket, vendure: Vendure) -> None:
+    outcomes: Counter[str] = Counter()
+    chance = random.Random(17)
+    codes = [await place(vendure, f"racer{number}", [("cup", 1)]) for number in range(ROUNDS)]
+    await market.sync()
+    for code in codes:
+        await market.asked(code)
+        await asyncio.gather(market.pay(), _ship_after(vendure, code, chance.uniform(0, LATEST_SECONDS)))
+    await market.sync()
+    for code in codes:
+        there, here = await books(vendure, code), await market.order(code)
+        refunds, shipped = refunds_in(there), shipped_in(there)
+        assert len(refunds) <= 1, there
+        assert bool(refunds) == (here.refunds[0].state is RefundState.SUCCEEDED), (there, here.refunds)
+        if refunds and shipped:
+            assert await incidents_of(market, code) == 1, "both went through: the incident is open"
+        outcomes[_named(bool(refunds), shipped)] += 1
+    print(f"\nThrough Jitui, {ROUNDS} rounds: {dict(outcomes)}")
+    assert outcomes["refunded"] and outcomes["shipped"], "the race went both ways"
+
+
+async def test_bare_vendure_lets_both_through(vendure: Vendure) -> None:
+    """Why there is a lock of ours: without it, Vendure cancels, refunds and ships one order."""
+    outcomes: Counter[str] = Counter()
+    for number in range(BARE_ROUNDS):
+        code = await place(vendure, f"bare{number}", [("cup", 1)])
+        await asyncio.gather(_refund_bare(vendure, code), fulfil(vendure, code))
+        there = await books(vendure, code)
+        outcomes[_named(bool(refunds_in(there)), shipped_in(there))] += 1
+        over = sum(refund["total"] for refund in refunds_in(there)) > there["payments"][0]["amount"]
+        outcomes["refunded too much"] += over
+    print(f"\nBare Vendure, {BARE_ROUNDS} rounds: {dict(outcomes)}")
+    assert outcomes["both"]
+
+
+async def _ship_after(vendure: Vendure, code: str, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await fulfil(vendure, code, f"SF{code}")
+
+
+async def _refund_bare(vendure: Vendure, code: str) -> None:
+    """As a script without a lock does it: cancel, then two refunds that a repetition makes of one."""
+    order = await books(vendure, code)
+    await admin(
+        vendure,
+        "mutation ($i: CancelOrderInput!) { cancelOrder(input: $i) { __typename } }",
+        i={"orderId": order["id"], "reason": "asked"},
+    )
+    refund = {**AMOUNT_ALONE, "paymentId": order["payments"][0]["id"], "amount": 3990, "reason": "asked"}
+    ask = "mutation ($i: RefundOrderInput!) { refundOrder(input: $i) { __typename } }"
+    await asyncio.gather(*(admin(vendure, ask, i=refund) for _ in range(2)))
+
+
+def _named(refunded: bool, shipped: bool) -> str:
+    return {(True, True): "both", (True, False): "refunded", (False, True): "shipped"}.get(
+        (refunded, shipped), "neither"
+    )
+
+
+async def incidents_of(market: ShopMarket, code: str) -> int:
+    """The incidents of the order's tickets."""
+    async with market.jitui.pool.connection() as connection:
+        asked = "SELECT count(*) FROM incident i JOIN ticket t USING (lane, ticket_id) WHERE t.order_id = %s"
+        row = await (await connection.execute(asked, [code])).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+async def test_every_order_is_found_by_its_time(market: ShopMarket, vendure: Vendure) -> None:
+    """A page boundary loses none, and a second reading from the start changes nothing."""
+    began = datetime.now(UTC)
+    codes = [await place(vendure, f"page{number}") for number in range(3)]
+    await market.sync()
+    known = [await market.order(code) for code in codes]
+    state = await market.states.state("vendure")
+    assert state.cursor is not None and state.cursor > began
+    await market.states.forget("vendure")
+    again = await market.sync()
+    assert again.read >= 3
+    assert not again.refused
+    assert [await market.order(code) for code in codes] == known

@@ -1,0 +1,92 @@
+"""The service as it is configured: the worker's steps read the shop and pay there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from jitui.adapters.postgres.pool import make_pool
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.governance.policies import install
+from jitui.aftersales.model.ticket import TicketState
+from jitui.bootstrap import Service, open_service
+from jitui.entrypoints.cli.doctor_operations import Level
+from jitui.entrypoints.cli.doctor_platforms import LATE, platforms
+from jitui.platform_syncing import sync_platforms
+from jitui.settings import read_settings
+from jitui.worker import pay_due
+from tests.platforms.vendure.market import POLICY
+from tests.platforms.vendure.shop import Vendure, books, place, refunds_in
+
+
+@asynccontextmanager
+async def service_at(url: str, token: str, database_url: str, home: Path) -> AsyncIterator[Service]:
+    """A service with Vendure alone, its policy in force."""
+    key = home / "vendure-key"
+    key.write_text(token)
+    key.chmod(0o600)
+    settings = read_settings(
+        {
+            "JITUI_HOME": str(home),
+            "JITUI_VENDURE_URL": url,
+            "JITUI_VENDURE_TOKEN_FILE": str(key),
+            "JITUI_VENDURE_SHOP": "my-shop",
+            "JITUI_VENDURE_SETTLES": "yes",
+        }
+    )
+    async with open_service(settings, database_url) as service:
+        await install(service.policies, POLICY, by="test", now=service.clock())
+        yield service
+
+
+async def test_the_workers_steps_read_and_pay(vendure: Vendure, database_url: str, tmp_path: Path) -> None:
+    code = await place(vendure, "ann", method="by-hand")
+    async with service_at(vendure.url, vendure.token, database_url, tmp_path) as service:
+        await sync_platforms(service)
+        ref = await service.store.find_order(code)
+        assert ref is not None
+        order = await service.store.read_order(ref)
+        assert order is not None
+        assert order.order.shop_id == "my-shop"
+        await service.feed.roll_up()
+        asked = await request_refund(
+            service.store,
+            await service.decision_settings(),
+            RefundRequest(order.order.buyer_id, code),
+            now=service.clock(),
+        )
+        assert isinstance(asked, Executed), asked
+        assert await pay_due(service) == 1
+        paid = await service.store.read_order(ref)
+        assert paid is not None
+        assert paid.ticket(asked.ticket.ticket_id).state is TicketState.REFUNDED
+        state = await service.platforms.states.state("vendure")
+        assert (state.synced_at is not None, state.problem) == (True, "")
+    assert [refund["state"] for refund in refunds_in(await books(vendure, code))] == ["Settled"]
+
+
+@pytest.mark.parametrize(("url", "said"), [("", "does not take the key"), ("http://127.0.0.1:9", "does not answer")])
+async def test_what_keeps_it_from_reading_is_kept(
+    vendure: Vendure, database_url: str, tmp_path: Path, url: str, said: str
+) -> None:
+    async with service_at(url or vendure.url, "not-the-key", database_url, tmp_path) as service:
+        await sync_platforms(service)
+        state = await service.platforms.states.state("vendure")
+        assert said in state.problem
+        assert state.synced_at is None
+
+
+async def test_doctor_says_how_old_what_we_know_is(vendure: Vendure, database_url: str, tmp_path: Path) -> None:
+    async with service_at(vendure.url, vendure.token, database_url, tmp_path) as service:
+        now = service.clock()
+        async with make_pool(database_url, max_size=1) as pool:
+            (never,) = await platforms(service.settings, pool, now)
+            await sync_platforms(service)
+            (fresh,) = await platforms(service.settings, pool, service.clock())
+            (late,) = await platforms(service.settings, pool, service.clock() + LATE)
+    assert [never.level, fresh.level, late.level] == [Level.FAILED, Level.OK, Level.FAILED]
+    assert "never read" in never.found
