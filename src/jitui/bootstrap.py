@@ -86,7 +86,6 @@ from jitui.aftersales.shipping_risks import RiskTimes, ShippingRisks
 from jitui.aftersales.ticket_list import TicketList
 from jitui.bootstrap_platforms import Platforms, open_platforms
 from jitui.encryption import Encryption
-from jitui.identity.access import Role
 from jitui.identity.audit import AuditLog
 from jitui.identity.keys import Keys
 from jitui.identity.links import Links
@@ -98,7 +97,7 @@ from jitui.identity.second_factor import SecondFactors
 from jitui.notices.dispatcher import Notices
 from jitui.policy import Policy
 from jitui.settings import Settings, YesOrNo, read_secret_file
-from jitui.sign_in_rules import openid_rules, second_factor_roles
+from jitui.sign_in_rules import openid_rules
 from jitui.webhooks.addresses import AddressRules
 from jitui.webhooks.endpoints import Keeping
 from jitui.webhooks.model import Webhooks
@@ -150,7 +149,6 @@ class Service:
     people: People
     links: Links
     second_factors: SecondFactors
-    second_factor_roles: frozenset[Role]
     identities: Identities
     openid: OpenId | None
     tasks: Tasks
@@ -289,7 +287,6 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             people=PostgresPeople(pool),
             links=PostgresLinks(pool),
             second_factors=PostgresSecondFactors(pool),
-            second_factor_roles=second_factor_roles(settings),
             identities=PostgresIdentities(pool),
             openid=await _openid(settings, pool, stack),
             tasks=PostgresTasks(pool),
