@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,6 +60,8 @@ def test_an_incident_from_the_scan_to_the_recovery(jitui: Jitui, incident: str) 
     assert "39.00 CNY still owed" in part.out
     much = jitui("incidents", "recover", incident, "--amount", "39.01", "--by", "li")
     assert much.code == 1 and "3900 minor units" in much.err
+    log = jitui("incidents", "show", incident).out.splitlines()[-1]
+    assert re.search(r"6  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+", log), "times as everywhere in the command line"
     shown = jitui("incidents", "show", incident, "--json").json
     kinds = [entry["kind"] for entry in shown["log"]]
     assert kinds == ["evidence", "contact", "outcome", "contest", "answer", "recovery"]

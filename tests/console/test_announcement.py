@@ -49,6 +49,7 @@ async def test_an_approved_text_is_announced_for_the_earliest_moment(market: Mar
     path = await proposed(ada)
     page = await ada.see(PAGE)
     assert "What changes is announced 7 days before" in page.text
+    assert "Only a text that a second person has approved can be announced." in page.text
     assert "It is not announced." in page.text and "Announced now, it could be in force from" in page.text
     assert "CN¥200" in page.text or "200" in page.text, "what it changes is told before"
     early = await ada.send(PAGE, PAGE)

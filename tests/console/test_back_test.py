@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import re
 import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -99,7 +100,9 @@ async def test_a_text_is_tested_over_the_services_own_history(market: Marketplac
     assert not (run.folder / "work").exists(), "what has facts about buyers is removed"
     report = await visitor.get(f"{path}/report")
     assert report.headers["content-disposition"].startswith("attachment")
-    assert "<html" in report.text
+    assert "<html" in report.text and report.headers["content-type"] == "text/html; charset=utf-8"
+    headings = re.findall("<figcaption>(.*?)</figcaption>", (await visitor.get(path)).text)
+    assert len(headings) == len(set(headings)) > 4 and "Share refunded at once · By amount" in headings
     ended = await visitor.get(f"{path}/progress")
     assert (ended.headers["hx-refresh"], ended.text) == ("true", "")
     assert "Done" in (await visitor.see(TEXT)).text, "it is listed on the text's page"

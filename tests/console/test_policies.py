@@ -154,6 +154,16 @@ async def test_what_was_changed_since_it_was_read_is_not_approved(market: Market
     assert open_one.state is ProposalState.OPEN
 
 
+async def test_for_one_person_no_second_is_asked_for_and_no_share_is_cut_short(visit: Visit) -> None:
+    visitor = await visit(ADA)
+    path = await kept(visitor)
+    announcing = await visitor.see(f"{path}/announcement")
+    assert "Everybody reads from then on what changes" in announcing.text
+    assert "that a second person has approved" not in announcing.text
+    share = next(given for _, given in (await visitor.see(path)).tags if given.get("name") == "percent")
+    assert int(share["maxlength"]) > 2, "100 is refused in words, and never becomes 10"
+
+
 @pytest.mark.parametrize(("moment", "percent"), [("yesterday", "0"), ("2020-01-01T00:00", "0"), ("", "100"), ("", "x")])
 async def test_a_moment_or_a_share_that_cannot_be_is_told_and_kept(visit: Visit, moment: str, percent: str) -> None:
     visitor = await visit(ADA)

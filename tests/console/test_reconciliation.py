@@ -122,9 +122,9 @@ async def test_a_statement_is_compared_and_sent_again_opens_nothing_twice(market
 @pytest.mark.parametrize(
     ("content", "provider", "said"),
     [
-        ("", "simulator", "Please choose a file."),
+        ("", "simulator", "The file is empty."),
         ("a,b\n1,2\n", "simulator", "day.csv is not a statement of the simulator: no column"),
-        (b"\xff\xfe\x00", "simulator", "day.csv is not utf-8"),
+        (b"\xff\xfe\x00", "simulator", "day.csv is not text in UTF-8: "),
         (HEAD, "simulator", "The statement has no rows"),
         (HEAD, "paypal", "The provider is one of simulator, wechat_pay, alipay, stripe, not 'paypal'."),
     ],

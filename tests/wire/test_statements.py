@@ -200,7 +200,7 @@ def test_an_alipay_bill_that_breaks_off_or_is_something_else_is_refused(tmp_path
     ):
         with pytest.raises(BadInput, match=why):
             read("alipay", written(tmp_path, text, "gb18030"))
-    with pytest.raises(BadInput, match="is not gb18030"):
+    with pytest.raises(BadInput, match="is not text in GB18030"):
         read("alipay", written(tmp_path, "\xff\xff\xff", "latin-1"))
 
 

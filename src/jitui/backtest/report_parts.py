@@ -76,9 +76,21 @@ def _parts(v: View) -> ReportParts:
         figures=tuple(_figures(v)),
         gaps_title=t["gaps"],
         gaps=(*gaps, t["gap_rule"]) if v.has_unknown() else gaps,
-        charts=tuple(DrawnChart(one.title, one.height, dict(one.option)) for one in v.charts.values()),
+        charts=tuple(_charts(v)),
         tables=tuple(_tables(v)),
     )
+
+
+def _charts(v: View) -> Iterator[DrawnChart]:
+    """The charts, each with what it is about in its heading: nothing else stands above it here."""
+    for key, one in v.charts.items():
+        kind, _, place = key.partition("-")
+        about = ""
+        if kind == "segment":
+            about = v.t["by_segment"].format(segment=v.segments[int(place)].name)
+        elif kind == "obstacles":
+            about = v.names[1 - int(place)]
+        yield DrawnChart(f"{one.title} · {about}" if about else one.title, one.height, dict(one.option))
 
 
 def _figures(v: View) -> Iterator[Figure]:

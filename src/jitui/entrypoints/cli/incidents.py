@@ -126,10 +126,12 @@ def show_incident(incident: IncidentId, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
+    from jitui.entrypoints.cli.speaking import moment
+
     show_lines(found.incident)
     for entry in found.log:
         told = ", ".join(f"{name}: {visible(str(value))}" for name, value in entry.detail.items() if value)
-        echo(f"  {entry.seq:>3}  {entry.at.isoformat(timespec='seconds')}  {entry.kind.value:<11} {entry.by}  {told}")
+        echo(f"  {entry.seq:>3}  {moment(entry.at)}  {entry.kind.value:<11} {entry.by}  {told}")
 
 
 @incidents.command("evidence")

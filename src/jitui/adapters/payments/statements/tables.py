@@ -60,8 +60,9 @@ def opened(path: Path, encoding: str, *, member: Callable[[str], bool] = lambda 
             else:
                 yield io.TextIOWrapper(raw, encoding, newline="")
     except UnicodeDecodeError as error:
+        name = encoding.removesuffix("-sig").upper()
         raise BadInput(
-            f"{path.name} is not {encoding}: {error.reason} at byte {error.start}.", path=str(path)
+            f"{path.name} is not text in {name}: {error.reason} at byte {error.start}.", path=str(path)
         ) from None
     except csv.Error as error:
         raise BadInput(f"{path.name} is no CSV: {error}.", path=str(path)) from None

@@ -44,9 +44,9 @@ async def compare_statement(visit: Visiting, request: ConsoleRequest) -> Page:
     form = await request.form()
     provider, sent = str(form.get("provider", "")), form.get("file")
     content = await sent.read() if isinstance(sent, UploadFile) else b""
-    if not content:
-        return _refused(visit, provider, _("Please choose a file."))
     name = sent.filename if isinstance(sent, UploadFile) else ""
+    if not content:
+        return _refused(visit, provider, _("The file is empty.") if name else _("Please choose a file."))
     try:
         report = await _compared(visit, provider, name, content)
     except BadInput as error:

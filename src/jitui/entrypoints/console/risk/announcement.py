@@ -232,6 +232,7 @@ async def _page(
         tried=tried,
         sent=sent or {},
         blockers=blockers,
+        is_for_one=visit.service.policy_in_force.single_person,
         groups=tuple(OpinionOf),
         AnnouncementState=AnnouncementState,
         may_propose=may(visit, Permission.POLICIES_PROPOSE),

@@ -112,7 +112,7 @@ async def back_test_report(visit: Visiting, run_id: FromPath[UUID]) -> Response[
         raise NotFoundException
     content = await to_thread((run.folder / "report.html").read_bytes)
     headers = {**PAGE_HEADERS, "content-disposition": 'attachment; filename="back-test.html"'}
-    return Response(content, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(content, media_type="text/html", headers=headers)
 
 
 def path_of_run(run_id: UUID) -> str:
