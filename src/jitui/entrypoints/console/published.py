@@ -52,6 +52,7 @@ async def published_policy(visit: Visiting, request: ConsoleRequest) -> Page:
         coming=await _coming(policies),
         consulted=await _told(policies, own, None) if own is not None else None,
         announced=chosen.takes_effect_at > now,
+        now=now,
         replaced_at=chosen.replaced_at if chosen.replaced_at is not None and chosen.replaced_at <= now else None,
         followed_at=chosen.replaced_at if chosen.replaced_at is not None and chosen.replaced_at > now else None,
     )

@@ -70,10 +70,12 @@ async def reconciliation(visit: Visiting, request: ConsoleRequest) -> Page:
     wanted = TaskFilter(TaskState.OPEN, None, kind, after=begins_tasks(query.after), limit=PER_PAGE + 1)
     found = await service.tasks.list(wanted)
     last = found[PER_PAGE - 1] if len(found) > PER_PAGE else None
-    days = _days(visit, query)
+    days, problem = _days(visit, query)
     return show(
         visit,
         "operations/reconciliation.html",
+        status_code=422 if problem else 200,
+        problem=visit.speech.say(problem) if problem else None,
         query=query,
         counts=counts,
         kind=kind,
@@ -107,14 +109,20 @@ def _day(text: str | None) -> date | None:
     return day
 
 
-def _days(visit: Visit, query: DifferenceQuery) -> Days:
-    """Those that are asked for; else the last ones, today included. Raises ValidationException for too many."""
+def _(message: str) -> str:
+    return message
+
+
+def _days(visit: Visit, query: DifferenceQuery) -> tuple[Days, str | None]:
+    """Those that are asked for; else the last ones, today included. With what is wrong with those asked for, if any."""
     zone = visit.service.settings.time_zone
     last = query.until or max(visit.service.clock().astimezone(zone).date(), query.since or date.min)
     first = query.since or last - timedelta(days=DAYS - 1)
-    if not first <= last < first + timedelta(days=MOST_DAYS):
-        raise ValidationException
-    return Days(first, last, zone)
+    if first <= last < first + timedelta(days=MOST_DAYS):
+        return Days(first, last, zone), None
+    usual = replace(query, since=None, until=None)
+    wrong = _("The first day is after the last one.") if last < first else _("Please choose at most 31 days.")
+    return _days(visit, usual)[0], wrong
 
 
 async def _clearing(visit: Visit, days: Days) -> Sequence[tuple[str, JournalLine]]:
