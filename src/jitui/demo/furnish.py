@@ -12,6 +12,9 @@ from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.commands.review import Rejection, reject
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.governance.appeals import new_appeal
+from jitui.aftersales.governance.complaint import Complaint
+from jitui.aftersales.governance.registry import Restriction
 from jitui.aftersales.governance.review_templates import ReviewTemplate
 from jitui.aftersales.incident_list import IncidentFilter
 from jitui.aftersales.model.incident import ContactChannel
@@ -26,7 +29,7 @@ from jitui.demo.marketplace import CURRENCY, Marketplace, PlannedOrder
 from jitui.demo.stock import open_instantly, untouched
 from jitui.identity.access import Role
 from jitui.identity.people import Person
-from jitui.ids import lane_of_id
+from jitui.ids import lane_of, lane_of_id, new_id
 
 BEFORE_THE_MARKETPLACE = timedelta(days=900)
 
@@ -46,7 +49,7 @@ class _Shop:
 async def furnish(service: Service, market: Marketplace, people: Sequence[Person]) -> None:
     """For each sample shop templates, a rejection with the platform asked to decide, an incident, and a risk.
 
-    For the operators a difference, which is a task.
+    For the operators a difference, which is a task; for risk an appeal and complaints that wait for an answer.
     """
     named = {person.subject_id for person in people}
     for person in people:
@@ -59,7 +62,9 @@ async def furnish(service: Service, market: Marketplace, people: Sequence[Person
             spare = [o for o in mine if o not in free]
             await _arbitration(shop, [*free[1::3], *spare[1:], *free[5::3]])
             await _scan(shop, [*spare[:1], *free[2::3]])
+            await _complaint(shop)
     await _difference(service)
+    await _appeal(service, next(buyer.buyer_id for buyer in market.buyers if buyer.buyer_id not in named))
 
 
 async def _template(shop: _Shop) -> None:
@@ -131,6 +136,27 @@ async def _scan(shop: _Shop, spare: Sequence[PlannedOrder]) -> None:
     now, number = shop.service.clock(), f"DEMO-{found.order_id}"
     scan = ShipmentUpdate(ShipmentStatus.PICKED_UP, "SF", number, ShipmentSource.CARRIER, now)
     await record_shipment(shop.service.store, found, scan, by=Actor(ActorKind.CARRIER, "SF"), now=now)
+
+
+async def _complaint(shop: _Shop) -> None:
+    """The shop asks about its coverage."""
+    service, shop_id, now = shop.service, shop.person.subject_id, shop.service.clock()
+    reason = "上周的发货延误是因暴雪停运，希望平台不计入发货时效。"
+    answer_by = now + service.settings.complaints_answer_within
+    await service.complaints.make(
+        Complaint(new_id(lane_of(shop_id)), shop_id, reason, shop.person.name, now, answer_by)
+    )
+
+
+async def _appeal(service: Service, buyer_id: str) -> None:
+    """A buyer from whom the service was withdrawn contests it."""
+    now, reason = service.clock(), "一周内多次申请退款后又取消"
+    ends_at = now + timedelta(days=30)
+    row = Restriction(new_id(lane_of(buyer_id)), buyer_id, reason, now, ends_at, "demo")
+    await service.registry.restrict(row)
+    days = service.settings.appeal_answer_days
+    said = "那几次都是店铺通知缺货后让我取消的，有聊天记录。"
+    await service.appeals.open(new_appeal(row.restriction_id, buyer_id, said, now=now, answer_days=days))
 
 
 async def _difference(service: Service) -> None:
