@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,7 +42,7 @@ async def running_demo_site(home: Path, database_url: str) -> AsyncIterator[Demo
         yield DemoSite(found["start_page"].rstrip("/"), tuple(found["people"]))
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # what a shell starts in the background ignores SIGINT
         await asyncio.wait_for(process.wait(), 60)
 
 
