@@ -97,7 +97,7 @@ from jitui.identity.second_factor import SecondFactors
 from jitui.notices.dispatcher import Notices
 from jitui.policy import Policy
 from jitui.settings import Settings, YesOrNo, read_secret_file
-from jitui.sign_in_rules import openid_rules
+from jitui.sign_in_rules import openid_rules, second_factor_roles
 from jitui.webhooks.addresses import AddressRules
 from jitui.webhooks.endpoints import Keeping
 from jitui.webhooks.model import Webhooks
@@ -173,6 +173,9 @@ class Service:
         listings = {name: found for name, found in self.providers.items() if isinstance(found, RefundListing)}
         return Restoring(self.store, self.tasks, self.payouts, self.clock, self.providers, listings)
 
+    def __post_init__(self) -> None:
+        second_factor_roles(self.settings)  # a word that is no role is said at the start
+
     @property
     def webhook_keeping(self) -> Keeping:
         """What webhook endpoints are created and changed with."""
@@ -196,8 +199,7 @@ class Service:
     @property
     def expected(self) -> Expected:
         """What is usual here, by which one sees what is not."""
-        capabilities = {name: provider.capabilities for name, provider in self.providers.items()}
-        return Expected(capabilities, self.settings.usage_max_age)
+        return Expected({name: one.capabilities for name, one in self.providers.items()}, self.settings.usage_max_age)
 
     @property
     def incident_rules(self) -> IncidentRules:

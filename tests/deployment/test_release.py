@@ -43,7 +43,8 @@ def test_a_file_that_the_sdist_leaves_out_is_found(release: Any, tmp_path: Path)
     """Here one that only the wheel takes from the checkout."""
     source = checkout(tmp_path / "source")
     text = (source / "pyproject.toml").read_text(encoding="utf-8")
-    wrong = text.replace('exclude = ["/PKG-INFO"]', 'exclude = ["/PKG-INFO", "src/jitui/py.typed"]')
+    wrong = text.replace('    "/PKG-INFO",', '    "/PKG-INFO", "src/jitui/py.typed",')
+    assert wrong != text
     (source / "pyproject.toml").write_text(wrong, encoding="utf-8")
     with pytest.raises(SystemExit, match="came out differently"):
         release.build_twice(source, tmp_path, EPOCH)

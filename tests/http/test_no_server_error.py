@@ -58,7 +58,7 @@ async def site(api: Api) -> AsyncIterator[Litestar]:
 @asynccontextmanager
 async def browser(site: Litestar, name: str = "") -> AsyncIterator[httpx.AsyncClient]:
     transport = transport_to(site, raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://jitui.localhost") as client:
         if name:
             token = Page((await client.get("/")).text).form("/sign-in/sample").fields["_csrf_token"]
             done = await client.post("/sign-in/sample", data={"_csrf_token": token, "name": name})

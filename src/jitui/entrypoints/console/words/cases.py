@@ -170,7 +170,7 @@ CAUSES: Mapping[Cause, str] = {
     Cause.SETTLED: _("An operator settled it by hand"),
     Cause.PAID_AGAIN: _("The provider paid it a second time"),
     Cause.PAID_BACK: _("The second payment came back"),
-    Cause.REFUNDED_ELSEWHERE: _("The shop refunded it in its own system"),
+    Cause.REFUNDED_ELSEWHERE: _("The shop refunded it in its own system, past this service"),
     Cause.CHARGED_BACK: _("The buyer's bank took the payment back"),
     Cause.CHARGED_BACK_TOO: _("The buyer's bank took back what was refunded as well"),
     Cause.COMPENSATED: _("The platform bears a refund, and owes it to the shop"),
