@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
@@ -80,12 +79,13 @@ from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.queries import Queries, Receipts
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
-from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.aftersales.refund_list import RefundList
 from jitui.aftersales.shipping_risks import RiskTimes, ShippingRisks
 from jitui.aftersales.ticket_list import TicketList
 from jitui.bootstrap_platforms import Platforms, open_platforms
+from jitui.bootstrap_providers import open_providers
 from jitui.encryption import Encryption
+from jitui.identity.access import Role
 from jitui.identity.audit import AuditLog
 from jitui.identity.keys import Keys
 from jitui.identity.links import Links
@@ -101,12 +101,6 @@ from jitui.sign_in_rules import openid_rules, second_factor_roles
 from jitui.webhooks.addresses import AddressRules
 from jitui.webhooks.endpoints import Keeping
 from jitui.webhooks.model import Webhooks
-
-if TYPE_CHECKING:
-    from jitui.adapters.payments.alipay.provider import AlipayProvider
-    from jitui.adapters.payments.simulator import SimulatorProvider
-    from jitui.adapters.payments.stripe.provider import StripeProvider
-    from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 MARKS = "worker-marks.json"
 """What a worker keeps in its home of the database that it has seen."""
@@ -165,8 +159,8 @@ class Service:
     notices: Notices
     pool_figures: Callable[[], Mapping[str, int]]
     clock: Clock = utc_now
-    database_url: str = field(default="", repr=False)
-    """Where a process of its own, such as a back-test, reads the same database; it may have a password."""
+    database_url: str = field(default="", repr=False)  # for a process of its own; it may have a password
+    second_factor_roles: frozenset[Role] = field(init=False)
 
     def restoring(self) -> Restoring:
         """What `jitui.aftersales.reconciliation.restore` needs to compare a restored database with the providers."""
@@ -174,7 +168,7 @@ class Service:
         return Restoring(self.store, self.tasks, self.payouts, self.clock, self.providers, listings)
 
     def __post_init__(self) -> None:
-        second_factor_roles(self.settings)  # a word that is no role is said at the start
+        object.__setattr__(self, "second_factor_roles", second_factor_roles(self.settings))
 
     @property
     def webhook_keeping(self) -> Keeping:
@@ -297,7 +291,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             workers=PostgresWorkers(pool),
             payouts=PostgresPayoutHold(pool, settings.home / MARKS, seen),
             platforms=(platforms := await open_platforms(settings, store, pool, stack)),
-            providers=await _providers(settings, stack) | platforms.providers,
+            providers=await open_providers(settings, stack) | platforms.providers,
             policy_in_force=PolicyInForce(policies),
             encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
@@ -335,112 +329,9 @@ def openid_provider(settings: Settings) -> HttpOpenIdProvider | None:
     )
 
 
-async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
-    """Every configured provider, by name; each is closed together with the service."""
-    providers: dict[str, PaymentProvider] = {}
-    for provider in (alipay(settings), simulator(settings), stripe(settings), wechat_pay(settings)):
-        if provider is not None:
-            await stack.enter_async_context(provider)
-            providers[provider.name] = provider
-    return providers
-
-
-# Each is None where it is not configured, raises NotConfigured for secrets that cannot be used, and calls nobody. The
-# libraries of the real ones take half a second to import: that is paid where they are configured.
-
-
-def alipay(settings: Settings) -> AlipayProvider | None:
-    """Alipay, with the keys that are in its files now."""
-    if (
-        settings.alipay_app_id is None
-        or settings.alipay_private_key_file is None
-        or settings.alipay_public_key_file is None
-    ):
-        return None
-    from jitui.adapters.payments.alipay.provider import AlipayProvider
-
-    return AlipayProvider(
-        app_id=settings.alipay_app_id,
-        private_key=read_secret_file(settings.alipay_private_key_file),
-        public_key=read_secret_file(settings.alipay_public_key_file),
-        gateway=settings.alipay_gateway,
-        timeout_seconds=settings.provider_timeout_seconds,
-    )
-
-
-def simulator(settings: Settings) -> SimulatorProvider | None:
-    """The provider simulator."""
-    if settings.simulator_url is None or settings.simulator_key is None or settings.simulator_webhook_secret is None:
-        return None
-    from jitui.adapters.payments.simulator import SimulatorProvider
-
-    return SimulatorProvider(
-        base_url=settings.simulator_url,
-        api_key=settings.simulator_key,
-        webhook_secret=settings.simulator_webhook_secret,
-        timeout_seconds=settings.provider_timeout_seconds,
-    )
-
-
-def stripe(settings: Settings) -> StripeProvider | None:
-    """Stripe, with the secrets that are in its files now."""
-    if settings.stripe_secret_key_file is None or settings.stripe_webhook_secret_file is None:
-        return None
-    from jitui.adapters.payments.stripe.provider import StripeProvider
-
-    return StripeProvider(
-        secret_key=read_secret_file(settings.stripe_secret_key_file),
-        webhook_secret=read_secret_file(settings.stripe_webhook_secret_file),
-        api_base=settings.stripe_api_base,
-        timeout_seconds=settings.provider_timeout_seconds,
-    )
-
-
-def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
-    """WeChat Pay, with the keys that are in its files now."""
-    if (
-        settings.wechat_pay_merchant_id is None
-        or settings.wechat_pay_certificate_serial is None
-        or settings.wechat_pay_private_key_file is None
-        or settings.wechat_pay_api_v3_key_file is None
-        or settings.wechat_pay_public_key_file is None
-        or settings.wechat_pay_public_key_id is None
-        or settings.wechat_pay_notify_url is None
-    ):
-        return None
-    from jitui.adapters.payments.wechat_pay import WeChatPayProvider
-
-    return WeChatPayProvider(
-        merchant_id=settings.wechat_pay_merchant_id,
-        certificate_serial=settings.wechat_pay_certificate_serial,
-        private_key=read_secret_file(settings.wechat_pay_private_key_file),
-        api_v3_key=read_secret_file(settings.wechat_pay_api_v3_key_file),
-        public_key=read_secret_file(settings.wechat_pay_public_key_file),
-        public_key_id=settings.wechat_pay_public_key_id,
-        notify_url=settings.wechat_pay_notify_url,
-        api_base=settings.wechat_pay_api_base,
-        timeout_seconds=settings.provider_timeout_seconds,
-    )
-
-
 def address_rules(settings: Settings) -> AddressRules:
     """Where webhooks may be sent to."""
     return AddressRules(settings.webhook_allowed_networks, settings.webhook_allow_http is YesOrNo.YES)
-
-
-def statement_formats() -> dict[str, StatementFormat]:
-    """The statement formats, by the provider's name on a payment."""
-    from jitui.adapters.payments.statements.alipay import AlipayStatements
-    from jitui.adapters.payments.statements.simulator import SimulatorStatements
-    from jitui.adapters.payments.statements.stripe import StripeStatements
-    from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
-
-    return {
-        "simulator": SimulatorStatements(),
-        "wechat_pay": WeChatPayStatements(),
-        "alipay": AlipayStatements(),
-        "stripe": StripeStatements(),
-    }
 
 
 async def install_policy(service: Service) -> bool:

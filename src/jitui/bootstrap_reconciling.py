@@ -8,7 +8,8 @@ from pathlib import Path
 
 from jitui.aftersales.reconciliation.reconcile import ReconciliationReport, Reconciling, reconcile
 from jitui.aftersales.reconciliation.statement import StatementFormat, window_of
-from jitui.bootstrap import Service, statement_formats
+from jitui.bootstrap import Service
+from jitui.bootstrap_providers import statement_formats
 from jitui.errors import BadInput, NotConfigured
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
-from jitui.bootstrap import statement_formats
+from jitui.bootstrap_providers import statement_formats
 from jitui.errors import BadInput
 
 STATEMENTS = statement_formats()

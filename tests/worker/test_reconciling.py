@@ -27,7 +27,8 @@ from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.reconciliation.match import MovementVerdict
 from jitui.aftersales.reconciliation.reconcile import ReconciliationReport, Reconciling, reconcile
 from jitui.aftersales.reconciliation.statement import RowKind, window_of
-from jitui.bootstrap import Service, open_service, statement_formats, utc_now
+from jitui.bootstrap import Service, open_service, utc_now
+from jitui.bootstrap_providers import statement_formats
 from jitui.errors import BadInput
 from jitui.policy import Policy
 from jitui.worker import pay_due

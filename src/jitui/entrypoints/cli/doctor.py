@@ -311,12 +311,12 @@ def _keys(ending: Sequence[ApiKey], now: datetime) -> DoctorFinding:
 
 
 def _providers(settings: Settings) -> Iterator[DoctorFinding]:
-    from jitui import bootstrap
+    from jitui import bootstrap_providers as providers
 
-    yield _provider("Alipay", "how-to/pay-with-alipay.md", partial(bootstrap.alipay, settings))
+    yield _provider("Alipay", "how-to/pay-with-alipay.md", partial(providers.alipay, settings))
     yield _simulator(settings)
-    yield _provider("Stripe", "how-to/pay-with-stripe.md", partial(bootstrap.stripe, settings))
-    yield _provider("WeChat Pay", "how-to/pay-with-wechat-pay.md", partial(bootstrap.wechat_pay, settings))
+    yield _provider("Stripe", "how-to/pay-with-stripe.md", partial(providers.stripe, settings))
+    yield _provider("WeChat Pay", "how-to/pay-with-wechat-pay.md", partial(providers.wechat_pay, settings))
 
 
 def _provider(name: str, page: str, make: Callable[[], OpenedProvider | None]) -> DoctorFinding:
@@ -344,7 +344,7 @@ async def _probe(provider: OpenedProvider) -> ProviderProblem | None:
 
 
 def _simulator(settings: Settings) -> DoctorFinding:
-    from jitui import bootstrap
+    from jitui import bootstrap_providers as providers
 
     name = "provider simulator"
     if settings.simulator_url is None:
@@ -353,7 +353,7 @@ def _simulator(settings: Settings) -> DoctorFinding:
         if any(other is not None for other in others):
             mend = "Only trying things out needs it: docs/reference/provider-simulator.md."
         return DoctorFinding(name, Level.ABSENT, "not configured", mend)
-    found = _provider(name, "reference/provider-simulator.md", partial(bootstrap.simulator, settings))
+    found = _provider(name, "reference/provider-simulator.md", partial(providers.simulator, settings))
     is_away = found.found.startswith("unreachable")
     return replace(found, mend="Start it: `jitui provider-simulator`.") if is_away else found
 

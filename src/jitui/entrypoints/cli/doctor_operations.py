@@ -187,8 +187,8 @@ async def expected_of(settings: Settings) -> Expected:
     from contextlib import AsyncExitStack, suppress
 
     from jitui.aftersales.operations.conditions import Expected
-    from jitui.bootstrap import alipay, simulator, stripe, wechat_pay
     from jitui.bootstrap_platforms import vendure
+    from jitui.bootstrap_providers import alipay, simulator, stripe, wechat_pay
     from jitui.errors import NotConfigured
 
     async with AsyncExitStack() as stack:

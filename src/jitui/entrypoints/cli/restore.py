@@ -172,7 +172,7 @@ async def _since(service: Service, text: str | None) -> datetime:
 
 
 def _statements(given: Sequence[str] | None) -> dict[str, list[ProviderRefund]]:
-    from jitui.bootstrap import statement_formats
+    from jitui.bootstrap_providers import statement_formats
     from jitui.errors import BadInput
 
     formats = statement_formats()
@@ -193,7 +193,7 @@ def _refunds_in(provider: str, path: Path) -> list[ProviderRefund]:
     from jitui.aftersales.provider import RefundResultKind
     from jitui.aftersales.reconciliation.restore import ProviderRefund
     from jitui.aftersales.reconciliation.statement import RowKind, StatementRow, UnreadableRow
-    from jitui.bootstrap import statement_formats
+    from jitui.bootstrap_providers import statement_formats
     from jitui.errors import BadInput
 
     rows = list(statement_formats()[provider].read(path))

@@ -15,7 +15,7 @@ from jitui.aftersales.ledger import Account
 from jitui.aftersales.model.task import NewTask, OperatorTask, TaskFilter, TaskKind, TaskState
 from jitui.aftersales.reconciliation.match import DIFFERENCES
 from jitui.aftersales.reconciliation.statement import RowKind
-from jitui.bootstrap import statement_formats
+from jitui.bootstrap_providers import statement_formats
 from jitui.entrypoints.console.operations.tasks import begins_tasks, cursor_after
 from jitui.entrypoints.console.page.access import may, needs
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show

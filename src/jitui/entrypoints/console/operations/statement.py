@@ -10,7 +10,7 @@ from litestar.datastructures import UploadFile
 
 from jitui.aftersales.reconciliation.match import DIFFERENCES, MovementVerdict
 from jitui.aftersales.reconciliation.reconcile import ReconciliationReport
-from jitui.bootstrap import statement_formats
+from jitui.bootstrap_providers import statement_formats
 from jitui.bootstrap_reconciling import reconcile_file
 from jitui.entrypoints.console.operations.reconciliation import side_of
 from jitui.entrypoints.console.page.access import needs

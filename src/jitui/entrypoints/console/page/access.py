@@ -15,7 +15,6 @@ from jitui.entrypoints.console.page.visit import AnyConnection, Visit, service_o
 from jitui.identity.access import BOUND_ROLES, ROLE_GRANTS, Permission, Role, allows
 from jitui.identity.people import OpenSession, lacks_second_factor, whose_session
 from jitui.ids import lane_of, lane_of_id
-from jitui.sign_in_rules import second_factor_roles
 from jitui.text import why_no_id
 
 SESSION_COOKIE = "jitui_session"
@@ -53,7 +52,7 @@ def session_of(connection: AnyConnection) -> OpenSession | None:
 def lacks_factor(connection: AnyConnection) -> bool:
     """Whether whoever is signed in has to set up a second factor, or to sign in with it, before anything else."""
     session = session_of(connection)
-    return session is not None and lacks_second_factor(session, second_factor_roles(service_of(connection).settings))
+    return session is not None and lacks_second_factor(session, service_of(connection).second_factor_roles)
 
 
 def needs(permission: Permission) -> dict[str, Permission]:
