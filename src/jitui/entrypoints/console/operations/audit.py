@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
 
 from litestar import get
 from litestar.exceptions import ValidationException
@@ -13,6 +12,7 @@ from litestar.response import Stream
 from jitui.entrypoints.console.page.access import needs
 from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file
 from jitui.entrypoints.console.page.language import Speech
+from jitui.entrypoints.console.page.list_link import list_link
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show
 from jitui.entrypoints.console.words.audit import ACTION_WORDS
 from jitui.identity.access import Permission
@@ -39,10 +39,7 @@ class AuditQuery:
 
     def link(self, path: str = PATH, **changed: object) -> str:
         """The link to the log with some filters changed; then it begins with the newest row."""
-        wanted = replace(self, **{"after": None, **changed})  # type: ignore[arg-type]
-        names = ("actor", "action", "subject", "after")
-        query = urlencode({name: str(value) for name in names if (value := getattr(wanted, name))})
-        return f"{path}?{query}" if query else path
+        return list_link(path, self, changed)
 
 
 @get("/audit", opt=needs(Permission.AUDIT_READ))

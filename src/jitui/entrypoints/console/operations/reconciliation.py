@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from urllib.parse import urlencode
 
 from litestar import get
 from litestar.exceptions import ValidationException
@@ -18,6 +17,7 @@ from jitui.aftersales.reconciliation.statement import RowKind
 from jitui.bootstrap_providers import statement_formats
 from jitui.entrypoints.console.operations.tasks import begins_tasks, cursor_after
 from jitui.entrypoints.console.page.access import may, needs
+from jitui.entrypoints.console.page.list_link import list_link
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show
 from jitui.entrypoints.console.words.operations import OPERATIONS_WORDS
 from jitui.entrypoints.console.words.tasks import WHAT_TO_DO
@@ -44,10 +44,7 @@ class DifferenceQuery:
 
     def link(self, path: str = PATH, **changed: object) -> str:
         """The link to this page with some filters changed; then it begins with the first page."""
-        wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
-        names = ("kind", "since", "until", "after")
-        query = urlencode({name: str(value) for name in names if (value := getattr(wanted, name))})
-        return f"{path}?{query}" if query else path
+        return list_link(path, self, changed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from urllib.parse import urlencode
 
 from litestar import get
 from litestar.exceptions import ValidationException
@@ -19,6 +18,7 @@ from jitui.entrypoints.console.page.access import needs
 from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file
 from jitui.entrypoints.console.page.cursor import begins
 from jitui.entrypoints.console.page.language import Speech
+from jitui.entrypoints.console.page.list_link import list_link
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show
 from jitui.entrypoints.list_cursor import REFUNDS
 from jitui.identity.access import Permission
@@ -64,10 +64,7 @@ class RefundQuery:
 
     def link(self, path: str = PATH, **changed: object) -> str:
         """The link to this list with some filters changed; then it begins with the first page."""
-        wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
-        names = ("state", *IDS, "older", "after")
-        query = urlencode({name: str(value) for name in names if (value := getattr(wanted, name))})
-        return f"{path}?{query}" if query else path
+        return list_link(path, self, changed)
 
 
 TABS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from litestar import get, post
@@ -20,6 +20,7 @@ from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file
 from jitui.entrypoints.console.page.cursor import begins
 from jitui.entrypoints.console.page.form import Form
 from jitui.entrypoints.console.page.language import Speech
+from jitui.entrypoints.console.page.list_link import list_link
 from jitui.entrypoints.console.page.typed import one_line
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.words.tasks import WHAT_TO_DO
@@ -48,15 +49,7 @@ class TaskQuery:
 
     def link(self, path: str = PATH, **changed: object) -> str:
         """The link to this list with some filters changed; then it begins with the first page."""
-        wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
-        pairs = {
-            "state": wanted.state if wanted.state != TaskState.OPEN else "",
-            "kind": wanted.kind,
-            "provider": wanted.provider,
-            "after": wanted.after,
-        }
-        query = urlencode({name: str(value) for name, value in pairs.items() if value})
-        return f"{path}?{query}" if query else path
+        return list_link(path, self, changed)
 
 
 TABS = ((_("Open"), TaskQuery()), (_("Ended"), TaskQuery(state=TaskState.RESOLVED)))

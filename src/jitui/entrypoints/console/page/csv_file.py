@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from litestar.response import Stream
 
+from jitui.entrypoints.console.page.language import Speech
 from jitui.text import for_spreadsheet
 
 BATCH = 500
@@ -27,6 +28,11 @@ def csv_file(name: str, headings: CsvRow, batches: AsyncIterator[Iterable[CsvRow
             "x-content-type-options": "nosniff",
         },
     )
+
+
+def headings(speech: Speech, names: Iterable[str]) -> CsvRow:
+    """The names of the columns in the reader's language."""
+    return [speech.say(name) for name in names]
 
 
 async def _bytes_of(headings: CsvRow, batches: AsyncIterator[Iterable[CsvRow]]) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -100,19 +100,12 @@ async def restrict(visit: Visiting, buyer_id: FromPath[str], data: Form) -> Resp
 )
 async def lift(visit: Visiting, buyer_id: FromPath[str], restriction_id: FromPath[UUID], data: Form) -> Response[str]:
     """Lift a restriction where one person is enough."""
-    service, typed = visit.service, {"reason": one_line(data.get("reason", ""))}
-    await _own_restriction(visit, buyer_id, restriction_id)
-    if not 0 < len(typed["reason"]) <= LONGEST_REASON:
-        return await _refused(visit, buyer_id, f"lift-{restriction_id}", typed, REASON_NEEDED)
-    done = await lift_restriction(
-        service.registry,
-        service.policies,
-        restriction_id,
-        by=visit.reader.name,
-        now=service.clock(),
-        reason=typed["reason"],
-    )
-    return await _after_loosening(visit, buyer_id, restriction_id, typed, done)
+    service, by, now = visit.service, visit.reader.name, visit.service.clock()
+
+    async def run(reason: str) -> Proposal | StrEnum | None:
+        return await lift_restriction(service.registry, service.policies, restriction_id, by=by, now=now, reason=reason)
+
+    return await _loosen(visit, buyer_id, restriction_id, data, run)
 
 
 @post(
@@ -124,19 +117,12 @@ async def propose_lift(
     visit: Visiting, buyer_id: FromPath[str], restriction_id: FromPath[UUID], data: Form
 ) -> Response[str]:
     """Propose that a restriction is lifted: a second person's approval lifts it."""
-    service, typed = visit.service, {"reason": one_line(data.get("reason", ""))}
-    await _own_restriction(visit, buyer_id, restriction_id)
-    if not 0 < len(typed["reason"]) <= LONGEST_REASON:
-        return await _refused(visit, buyer_id, f"lift-{restriction_id}", typed, REASON_NEEDED)
-    done = await propose_lifting(
-        service.registry,
-        service.proposals,
-        restriction_id,
-        by=visit.reader.name,
-        now=service.clock(),
-        reason=typed["reason"],
-    )
-    return await _after_loosening(visit, buyer_id, restriction_id, typed, done)
+    service, by, now = visit.service, visit.reader.name, visit.service.clock()
+
+    async def run(reason: str) -> Proposal | StrEnum | None:
+        return await propose_lifting(service.registry, service.proposals, restriction_id, by=by, now=now, reason=reason)
+
+    return await _loosen(visit, buyer_id, restriction_id, data, run)
 
 
 @post(
@@ -231,15 +217,24 @@ async def _own_restriction(visit: Visit, buyer_id: str, restriction_id: UUID) ->
         raise NotFoundException
 
 
-async def _after_loosening(
-    visit: Visit, buyer_id: str, restriction_id: UUID, typed: Mapping[str, str], done: Proposal | StrEnum | None
+async def _loosen(
+    visit: Visit,
+    buyer_id: str,
+    restriction_id: UUID,
+    data: Mapping[str, str],
+    run: Callable[[str], Awaitable[Proposal | StrEnum | None]],
 ) -> Response[str]:
+    """Lift it, or propose to, for the reason that was written; go to the proposal, or to the buyer."""
+    typed, step = {"reason": one_line(data.get("reason", ""))}, f"lift-{restriction_id}"
+    await _own_restriction(visit, buyer_id, restriction_id)
+    if not 0 < len(typed["reason"]) <= LONGEST_REASON:
+        return await _refused(visit, buyer_id, step, typed, REASON_NEEDED)
+    done = await run(typed["reason"])
     if isinstance(done, Proposal):
         return go_to(path_of_proposal(done.proposal_id))
     if done is None:
         return go_to(path_of_buyer(buyer_id))
-    refused = Refused(f"lift-{restriction_id}", typed, visit.speech.word(done))
-    return await _page(visit, buyer_id, refused, status_code=409)
+    return await _page(visit, buyer_id, Refused(step, typed, visit.speech.word(done)), status_code=409)
 
 
 async def _refused(

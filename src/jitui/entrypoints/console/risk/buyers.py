@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from uuid import UUID
 
 from litestar import get
@@ -17,8 +17,9 @@ from jitui.aftersales.governance.confirmations import Confirmation
 from jitui.aftersales.governance.registry import Restriction, RestrictionFilter
 from jitui.aftersales.ports import OrderFilter
 from jitui.entrypoints.console.page.access import may, needs
-from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file
+from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file, headings
 from jitui.entrypoints.console.page.language import Speech
+from jitui.entrypoints.console.page.list_link import list_link
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.risk.form import begins_at
 from jitui.entrypoints.cursor import to_cursor
@@ -52,10 +53,7 @@ class BuyersQuery:
 
     def link(self, path: str = PATH, **changed: object) -> str:
         """The link to this list with some filters changed; then it begins with the first page."""
-        wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
-        pairs = {"show": wanted.show if wanted.show != Shown.OPEN else "", "after": wanted.after}
-        query = urlencode({name: str(value) for name, value in pairs.items() if value})
-        return f"{path}?{query}" if query else path
+        return list_link(path, self, changed)
 
 
 TABS = (
@@ -84,8 +82,8 @@ async def buyers_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
     """The whole list."""
     query = replace(read_query(request.query_params), after="")
     if query.show is Shown.RESTRICTED:
-        return csv_file("restrictions.csv", _headings(visit.speech, _RESTRICTION_HEADINGS), _restriction_rows(visit))
-    return csv_file("appeals.csv", _headings(visit.speech, _APPEAL_HEADINGS), _appeal_rows(visit, _state(query)))
+        return csv_file("restrictions.csv", headings(visit.speech, _RESTRICTION_HEADINGS), _restriction_rows(visit))
+    return csv_file("appeals.csv", headings(visit.speech, _APPEAL_HEADINGS), _appeal_rows(visit, _state(query)))
 
 
 async def is_known(visit: Visit, buyer_id: str) -> bool:
@@ -177,10 +175,6 @@ _APPEAL_HEADINGS = (
     _("Answer"),
 )
 _RESTRICTION_HEADINGS = (_("Restriction"), _("Buyer"), _("From"), _("Until"), _("Set by"), _("Rule"), _("Reason"))
-
-
-def _headings(speech: Speech, names: Sequence[str]) -> CsvRow:
-    return [speech.say(name) for name in names]
 
 
 def _appeal_row(speech: Speech, row: Appeal) -> CsvRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from litestar import get
 from litestar.exceptions import ValidationException
@@ -15,8 +15,9 @@ from jitui.aftersales.governance.complaint import Complaint, ComplaintFilter, Co
 from jitui.aftersales.governance.registry import Coverage, CoverageFilter, Scope
 from jitui.aftersales.ports import OrderFilter
 from jitui.entrypoints.console.page.access import may, needs
-from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file
+from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file, headings
 from jitui.entrypoints.console.page.language import Speech
+from jitui.entrypoints.console.page.list_link import list_link
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.risk.buyers import confirmations_of
 from jitui.entrypoints.console.risk.form import begins_at
@@ -51,10 +52,7 @@ class ShopsQuery:
 
     def link(self, path: str = PATH, **changed: object) -> str:
         """The link to this list with some filters changed; then it begins with the first page."""
-        wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
-        pairs = {"show": wanted.show if wanted.show != Shown.OPEN else "", "after": wanted.after}
-        query = urlencode({name: str(value) for name, value in pairs.items() if value})
-        return f"{path}?{query}" if query else path
+        return list_link(path, self, changed)
 
 
 TABS = (
@@ -83,9 +81,9 @@ async def shops_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
     """The whole list."""
     query = replace(read_query(request.query_params), after="")
     if query.show is Shown.PLACES:
-        return csv_file("coverage.csv", _headings(visit.speech, _PLACE_HEADINGS), _place_rows(visit))
+        return csv_file("coverage.csv", headings(visit.speech, _PLACE_HEADINGS), _place_rows(visit))
     rows = _complaint_rows(visit, _state(query))
-    return csv_file("complaints.csv", _headings(visit.speech, _COMPLAINT_HEADINGS), rows)
+    return csv_file("complaints.csv", headings(visit.speech, _COMPLAINT_HEADINGS), rows)
 
 
 async def is_known(visit: Visit, shop_id: str) -> bool:
@@ -188,10 +186,6 @@ _COMPLAINT_HEADINGS = (
     _("Answer"),
 )
 _PLACE_HEADINGS = (_("Where"), _("Id"), _("Covered"), _("Set by"), _("Since"), _("Reason"))
-
-
-def _headings(speech: Speech, names: Sequence[str]) -> CsvRow:
-    return [speech.say(name) for name in names]
 
 
 def _complaint_row(speech: Speech, row: Complaint) -> CsvRow:

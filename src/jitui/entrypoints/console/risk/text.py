@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +47,9 @@ from jitui.policy import Policy
 from jitui.policy.cap_difference import PolicyChange
 from jitui.policy.cases import CaseResult
 from jitui.policy.difference import differences
+
+TextStep = Callable[..., Awaitable[object]]
+"""A step with a text: done, or a StepRefusal."""
 
 
 def _(message: str) -> str:
@@ -140,25 +144,28 @@ async def publish_text(visit: Visiting, policy_id: FromPath[str], version: FromP
 @post("/policies/texts/{policy_id:str}/{version:str}/shadow", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def shadow_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str], data: Form) -> Response[str]:
     """Let a text decide beside the live policy, without effect."""
-    text, service, reason = await text_of(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
-    if problem := _problem(reason):
-        return await _refused(visit, text, "shadow", data, problem)
-    done = await start_shadow(service.policies, text, by=visit.reader.name, now=service.clock(), reason=reason)
-    if isinstance(done, StepRefusal):
-        return await _refused(visit, text, "shadow", data, visit.speech.word(done), status_code=409)
-    return go_to(PATH)
+    text = await text_of(visit, policy_id, version)
+    return await _step(visit, text, "shadow", data, start_shadow, PATH)
 
 
 @post("/policies/texts/{policy_id:str}/{version:str}/retire", opt=needs(Permission.POLICIES_PROPOSE), status_code=303)
 async def retire_text(visit: Visiting, policy_id: FromPath[str], version: FromPath[str], data: Form) -> Response[str]:
     """End a text for good."""
-    text, service, reason = await text_of(visit, policy_id, version), visit.service, one_line(data.get("reason", ""))
+    text = await text_of(visit, policy_id, version)
+    return await _step(visit, text, "retire", data, retire, path_of_text(text))
+
+
+async def _step(
+    visit: Visit, text: PolicyText, name: str, data: dict[str, str], run: TextStep, after: str
+) -> Response[str]:
+    """Take a step with a text for the reason that was written, and go to the page after it."""
+    service, reason = visit.service, one_line(data.get("reason", ""))
     if problem := _problem(reason):
-        return await _refused(visit, text, "retire", data, problem)
-    done = await retire(service.policies, text, by=visit.reader.name, now=service.clock(), reason=reason)
+        return await _refused(visit, text, name, data, problem)
+    done = await run(service.policies, text, by=visit.reader.name, now=service.clock(), reason=reason)
     if isinstance(done, StepRefusal):
-        return await _refused(visit, text, "retire", data, visit.speech.word(done), status_code=409)
-    return go_to(path_of_text(text))
+        return await _refused(visit, text, name, data, visit.speech.word(done), status_code=409)
+    return go_to(after)
 
 
 async def text_of(visit: Visit, policy_id: str, version: str) -> PolicyText:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
 
 from litestar import get
 from litestar.exceptions import ValidationException
@@ -17,6 +16,7 @@ from jitui.aftersales.ticket_list import TicketSort, place_of
 from jitui.entrypoints.console.page.access import needs
 from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file
 from jitui.entrypoints.console.page.cursor import begins
+from jitui.entrypoints.console.page.list_link import list_link
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, show
 from jitui.entrypoints.console.ticket.rows import SORTS, headings, row_of
 from jitui.entrypoints.console.ticket.why import shop_name
@@ -47,13 +47,7 @@ class AllTicketsQuery:
 
     def link(self, path: str = PATH, **changed: object) -> str:
         """The link to this list with some filters changed; then it begins with the first page."""
-        wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
-        usual = AllTicketsQuery()
-        names = ("state", *IDS, "sort", "direction", "after")
-        query = urlencode(
-            {name: str(value) for name in names if (value := getattr(wanted, name)) != getattr(usual, name)}
-        )
-        return f"{path}?{query}" if query else path
+        return list_link(path, self, changed)
 
 
 TABS = (
