@@ -290,7 +290,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             parked_disputes=PostgresParkedDisputes(pool),
             workers=PostgresWorkers(pool),
             payouts=PostgresPayoutHold(pool, settings.home / MARKS, seen),
-            platforms=(platforms := await open_platforms(settings, store, pool, stack)),
+            platforms=(platforms := await open_platforms(settings, store, pool, stack, clock)),
             providers=await open_providers(settings, stack) | platforms.providers,
             policy_in_force=PolicyInForce(policies),
             encryption=Encryption(settings.encryption_keys()),

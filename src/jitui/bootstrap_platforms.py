@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from jitui.adapters.platforms.access import PlatformAccess
+from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.adapters.postgres.pool import Pool
 from jitui.aftersales.operations.platform_sync import PlatformStates
-from jitui.aftersales.platform import Platform, RefundedUnits, read_refunded_units
+from jitui.aftersales.platform import Platform, PlatformWriter, read_refunded_units
+from jitui.aftersales.platform_refunds import Clock, PlatformProvider, PlatformRules
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
 from jitui.settings import Settings, YesOrNo, read_secret_file
@@ -37,28 +40,29 @@ class Platforms:
         return {one.provider.name: one.provider for one in self.connected}
 
 
-async def open_platforms(settings: Settings, store: Store, pool: Pool, stack: AsyncExitStack) -> Platforms:
+async def open_platforms(
+    settings: Settings, store: Store, pool: Pool, stack: AsyncExitStack, clock: Clock
+) -> Platforms:
     """Every configured platform; each is closed with the service. It calls nobody."""
-    found = await vendure(settings, store, stack)
-    return Platforms(() if found is None else (found,), PostgresPlatformStates(pool))
+    calls, units = PostgresPlatformCalls(pool), partial(read_refunded_units, store)
+    found = await vendure(settings, stack)
+    if found is None:
+        return Platforms((), PostgresPlatformStates(pool))
+    source, writer = found
+    rules = PlatformRules(
+        settles=settings.vendure_settles is YesOrNo.YES, timeout_seconds=settings.provider_timeout_seconds
+    )
+    provider = PlatformProvider(source, writer, units, calls, rules, clock)
+    return Platforms((Connected(source, provider, settings.vendure_shop),), PostgresPlatformStates(pool))
 
 
-async def vendure(settings: Settings, store: Store | None, stack: AsyncExitStack) -> Connected | None:
+async def vendure(settings: Settings, stack: AsyncExitStack) -> tuple[Platform, PlatformWriter] | None:
     """Vendure, with the key that is in its file now; None where it is not configured."""
     if settings.vendure_url is None or settings.vendure_token_file is None:
         return None
-    from jitui.adapters.platforms.vendure.client import VendureClient
-    from jitui.adapters.platforms.vendure.orders import VendureOrders
-    from jitui.adapters.platforms.vendure.provider import VendureProvider, VendureRules
+    from jitui.adapters.platforms.vendure.opening import open_vendure
 
-    timeout_seconds = settings.provider_timeout_seconds
-    token = read_secret_file(settings.vendure_token_file)
-    made = VendureClient(base_url=settings.vendure_url, token=token, timeout_seconds=timeout_seconds / 2)
-    client = await stack.enter_async_context(made)
-    rules = VendureRules(settles=settings.vendure_settles is YesOrNo.YES, timeout_seconds=timeout_seconds)
-    units = _nothing if store is None else partial(read_refunded_units, store)
-    return Connected(VendureOrders(client), VendureProvider(client, units, rules), settings.vendure_shop)
-
-
-async def _nothing(_: str) -> RefundedUnits:
-    return RefundedUnits()
+    secret = read_secret_file(settings.vendure_token_file)
+    return await open_vendure(
+        PlatformAccess(settings.vendure_url, secret, settings.provider_timeout_seconds / 2), stack
+    )

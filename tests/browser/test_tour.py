@@ -62,15 +62,18 @@ async def test_the_tour_as_it_is_written(demo: DemoSite) -> None:
 async def ask(page: Page, promised: str) -> str:
     """Ask for the refund of the first order of which the page promises this; the order."""
     await page.get_by_role("navigation", name="Main").get_by_role("link", name="My orders").click()
+    await page.wait_for_url("**/buyer/orders")
     links = await page.get_by_role("link", name="Ask for a refund").evaluate_all("all => all.map(a => a.href)")
+    told: list[str] = []
     for address in links:
         await page.goto(address)
         await expect(page.locator("#check .amount")).to_be_visible()
-        if promised in await page.locator("#check").inner_text():
+        told.append(await page.locator("#check").inner_text())
+        if promised in told[-1]:
             await page.get_by_role("button", name="Ask for the refund").click()
             await page.wait_for_url("**/buyer/tickets/*")
             return str(address.partition("order=")[2])
-    raise AssertionError(f"No order of {len(links)} says: {promised}")
+    raise AssertionError(f"No order of {len(links)} says: {promised} They say: {told}")
 
 
 async def shop_of(visitors: Visitors, demo: DemoSite, order_id: str) -> Window:

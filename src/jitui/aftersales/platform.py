@@ -1,10 +1,12 @@
 """The port to a commerce platform: orders, payments and shipments that live in somebody else's system.
 
-A platform is read here. Its refunds go through `jitui.aftersales.provider.PaymentProvider`, as those of every provider.
+An adapter implements `Platform`, which reads, and `PlatformWriter`, whose calls change something there. What is done
+when, and what is never done twice, is `jitui.aftersales.platform_refunds`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +18,7 @@ from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, TicketState
 from jitui.aftersales.ports import Store
+from jitui.aftersales.provider import CallTrouble, RefundResultKind
 
 # What a platform can do ------------------------------------------------------------------------------------------
 
@@ -132,12 +135,17 @@ def tried_for_real(platform: PlatformCapabilities) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlatformRefund:
-    """A refund there that did not fail; `attempt_id`: it is one of ours."""
+    """A refund there. `attempt_id`: it is one of ours. `state`: SUCCEEDED, PENDING, DECLINED or UNKNOWN.
+
+    `at`: when it came into this state. `said`: the platform's own words about it.
+    """
 
     refund_id: str
     amount_minor: int
     at: datetime
     attempt_id: UUID | None = None
+    state: RefundResultKind = RefundResultKind.SUCCEEDED
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +159,16 @@ class PlatformPayment:
 
     @property
     def elsewhere_minor(self) -> int:
-        """What was refunded there, and not by us."""
-        return sum(refund.amount_minor for refund in self.refunds if refund.attempt_id is None)
+        """What was refunded there, and not by us; also what is on its way."""
+        return sum(
+            refund.amount_minor
+            for refund in self.refunds
+            if refund.attempt_id is None and refund.state is not RefundResultKind.DECLINED
+        )
+
+    def refund_of(self, attempt_id: UUID) -> PlatformRefund | None:
+        """The refund that one of our attempts made."""
+        return next((refund for refund in self.refunds if refund.attempt_id == attempt_id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +198,10 @@ class PlatformShipment:
 
 @dataclass(frozen=True, slots=True)
 class PlatformOrder:
-    """An order as the platform has it now; amounts in minor units of its currency."""
+    """An order as the platform has it now; amounts in minor units of its currency.
+
+    `order_id`: the number that buyers know. `platform_id`: what its calls want, where that is something else.
+    """
 
     order_id: str
     buyer_id: str
@@ -194,6 +213,19 @@ class PlatformOrder:
     payments: tuple[PlatformPayment, ...] = ()
     shipments: tuple[PlatformShipment, ...] = ()
     delivered_at: datetime | None = None
+    platform_id: str = ""
+
+    def payment(self, payment_id: str) -> PlatformPayment | None:
+        """The captured payment of this id."""
+        return next((paid for paid in self.payments if paid.payment_id == payment_id), None)
+
+    def shipped_units(self) -> dict[str, int]:
+        """By line, the units in shipments there, from the packing on."""
+        found: dict[str, int] = {}
+        for sent in self.shipments:
+            for line in sent.lines:
+                found[line.line_id] = found.get(line.line_id, 0) + line.quantity
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,24 +237,85 @@ class UnreadableOrder:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """A call to a platform that came to nothing; `reached`: it may have done what was asked."""
+
+    reason: str
+    trouble: CallTrouble
+    reached: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CallRefused:
+    """A refusal by which the platform did nothing and will not later; `reason` has its own words."""
+
+    reason: str
+
+
 class Platform(Protocol):
-    """A source of orders, payments and shipments. Reading raises Unavailable, with what to do."""
+    """A source of orders, payments and shipments."""
 
     @property
     def name(self) -> str: ...
 
     async def check(self) -> str | None:
-        """Why the platform cannot be read; None when it can."""
+        """Why the platform cannot be read, and what to do; None when it can."""
         ...
 
-    async def read_order(self, order_id: str) -> PlatformOrder | UnreadableOrder | None: ...
+    async def find_order(self, order_id: str) -> PlatformOrder | UnreadableOrder | CallFailed | None:
+        """The order now; None when there is none, or it was not placed yet."""
+        ...
 
-    async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]: ...
+    async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
+        """The orders now; those that do not exist are left out. Raises Unavailable, with what to do."""
+        ...
 
     def changed_since(
         self, cursor: datetime | None, overlap: timedelta
     ) -> AsyncIterator[list[PlatformOrder | UnreadableOrder]]:
-        """Pages of placed orders that changed after the cursor less the overlap, oldest change first."""
+        """Pages of placed orders that changed after the cursor less the overlap, oldest change first.
+
+        Raises Unavailable, with what to do.
+        """
+        ...
+
+
+# What is done there --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRefund:
+    """A refund to make there. `reference`: a text that must be found at the refund again; it names the attempt."""
+
+    payment_id: str
+    amount_minor: int
+    currency: str
+    attempt_id: UUID
+    reference: str
+
+
+class PlatformWriter(Protocol):
+    """The calls that change something at a platform; each is made on an order that has just been read.
+
+    None of them repeats itself. A call without an answer is CallFailed with `reached`: nobody knows what it did.
+    """
+
+    async def cancel(
+        self, order: PlatformOrder, units: Mapping[str, int], *, freight: bool, reference: str
+    ) -> CallFailed | CallRefused | None:
+        """Take these units out of what is to be shipped, without any refund; None when that is done.
+
+        `units`: by line, beyond those that are cancelled already. `freight`: shipping costs are refunded too.
+        """
+        ...
+
+    async def refund(self, order: PlatformOrder, wanted: WantedRefund) -> PlatformRefund | CallFailed | CallRefused:
+        """Pay back; the refund as the platform has made it."""
+        ...
+
+    async def settle(self, order: PlatformOrder, refund: PlatformRefund) -> PlatformRefund | CallFailed | CallRefused:
+        """Tell the platform that a person's part of a pending refund is done; called only where the shop wants it."""
         ...
 
 
@@ -294,3 +387,19 @@ def counted_elsewhere_minor(snapshot: OrderSnapshot, tender_id: str) -> int:
         if refund.tender_id == tender_id and refund.state is RefundState.SUCCEEDED
     )
     return tender.refunded_minor - ours
+
+
+# Our reference ------------------------------------------------------------------------------------------------------
+
+_REFERENCE = re.compile(r"\bJitui ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+
+
+def reference_of(attempt_id: UUID) -> str:
+    """The text that we leave at a refund, by which its attempt is found."""
+    return f"Jitui {attempt_id}"
+
+
+def attempt_in(text: str) -> UUID | None:
+    """The attempt that a text at a refund names; None for a refund that is not ours."""
+    found = _REFERENCE.search(text)
+    return UUID(found[1]) if found else None

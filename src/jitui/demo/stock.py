@@ -136,12 +136,23 @@ async def enrol_people(service: Service, people: Sequence[Person], *, now: datet
 
 
 def sample_people(market: Marketplace) -> tuple[Person, ...]:
-    """A premium buyer with goods left to refund, a buyer whose requests go to review, and the shops of both."""
+    """A premium buyer with goods left to refund, a buyer whose requests go to review, and the shops of both.
+
+    The tour asks for two refunds of the premium buyer, who is one still after the first of them.
+    """
     asked = {event.order_id for event in market.events if event.kind is EventKind.ASK}
     by_id = {buyer.buyer_id: buyer for buyer in market.buyers}
-    askers = {order.buyer_id for order in market.orders if order.order_id in asked}
+    asks = Counter(order.buyer_id for order in market.orders if order.order_id in asked)
     open_orders = [order for order in open_instantly(market) if _looks_premium(by_id[order.buyer_id])]
-    loyal = next((o for o in open_orders if o.buyer_id in askers), next(iter(open_orders), market.orders[0]))
+    left = Counter(order.buyer_id for order in open_orders)
+
+    def suits(order: PlannedOrder) -> tuple[int, bool]:
+        buyer_id = order.buyer_id
+        more = min(2, left[buyer_id], _refunds_in_good_standing(by_id[buyer_id], market) - asks[buyer_id])
+        return more, asks[buyer_id] > 0
+
+    loyal = max(open_orders, key=suits, default=market.orders[0])
+    asked_for = sorted((o for o in open_orders if o.buyer_id == loyal.buyer_id), key=lambda o: o.placed_at)[-2:]
     other = _to_review(market, [o for o in untouched(market) if not _looks_premium(by_id[o.buyer_id])], loyal.shop_id)
     names = {shop.shop_id: shop.name for shop in market.shops}
     buyers = (
@@ -152,9 +163,10 @@ def sample_people(market: Marketplace) -> tuple[Person, ...]:
             "wu", Role.BUYER, other.buyer_id, "吴 Wu", _about("退款申请需商家审核", "requests go to the shop"), True
         ),
     )
+    shop_ids = (*(order.shop_id for order in reversed(asked_for)), loyal.shop_id, other.shop_id)
     shops = tuple(
         Person(f"shop{index}", Role.MERCHANT, shop_id, names[shop_id], _about("店铺后台", "the shop's desk"), True)
-        for index, shop_id in enumerate(dict.fromkeys((loyal.shop_id, other.shop_id)), start=1)
+        for index, shop_id in enumerate(dict.fromkeys(shop_ids), start=1)
     )
     return (*buyers, *shops, *STAFF)
 
@@ -215,6 +227,13 @@ def untouched(market: Marketplace) -> list[PlannedOrder]:
     paid = {event.order_id for event in market.events if event.kind is EventKind.PAY}
     busy = {event.order_id for event in market.events if event.kind not in (EventKind.PLACE, EventKind.PAY)}
     return [order for order in market.orders if order.order_id in paid - busy]
+
+
+def _refunds_in_good_standing(buyer: Shopper, market: Marketplace) -> int:
+    """How many refunds before shipment leave somebody without any a premium buyer: one in five paid orders."""
+    since = market.events[-1].at - timedelta(days=90)
+    paid = sum(past.kind == "order_paid" and past.at > since for past in buyer.history)
+    return paid // 5
 
 
 def _looks_premium(buyer: Shopper) -> bool:

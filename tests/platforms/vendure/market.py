@@ -10,7 +10,8 @@ from functools import partial
 
 from jitui.adapters.platforms.vendure.client import VendureClient
 from jitui.adapters.platforms.vendure.orders import VendureOrders
-from jitui.adapters.platforms.vendure.provider import VendureProvider, VendureRules
+from jitui.adapters.platforms.vendure.writer import VendureWriter
+from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed
@@ -22,7 +23,9 @@ from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.operations.platform_sync import Synced, sync_platform
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.platform import read_refunded_units
+from jitui.aftersales.platform_refunds import PlatformProvider, PlatformRules
 from jitui.aftersales.ports import ClaimedRefund
+from jitui.bootstrap import utc_now
 from jitui.policy import Policy
 from tests.aftersales.market import Market, open_market
 
@@ -54,7 +57,7 @@ class ShopMarket:
     jitui: Market
     client: VendureClient
     orders: VendureOrders
-    provider: VendureProvider
+    provider: PlatformProvider
     states: PostgresPlatformStates
 
     @property
@@ -120,6 +123,8 @@ async def open_shop_market(
         VendureClient(base_url=url, token=token, timeout_seconds=timeout_seconds) as client,
     ):
         units = partial(read_refunded_units, jitui.store)
-        provider = VendureProvider(client, units, VendureRules(settles=settles, timeout_seconds=timeout_seconds))
+        orders, calls = VendureOrders(client), PostgresPlatformCalls(jitui.pool)
+        rules = PlatformRules(settles=settles, timeout_seconds=timeout_seconds)
+        provider = PlatformProvider(orders, VendureWriter(client), units, calls, rules, utc_now)
         states = PostgresPlatformStates(jitui.pool)
-        yield ShopMarket(jitui, client, VendureOrders(client), provider, states)
+        yield ShopMarket(jitui, client, orders, provider, states)

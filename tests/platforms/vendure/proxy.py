@@ -53,11 +53,7 @@ class Proxy:
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         word = next(
-            (
-                word
-                for word in ("cancelOrder(", "addNoteToOrder(", "refundOrder(", "settleRefund(")
-                if word.encode() in body
-            ),
+            (word for word in ("cancelOrder(", "refundOrder(", "settleRefund(") if word.encode() in body),
             "",
         )
         self.calls.append(word)

@@ -187,6 +187,7 @@ async def expected_of(settings: Settings) -> Expected:
     from contextlib import AsyncExitStack, suppress
 
     from jitui.aftersales.operations.conditions import Expected
+    from jitui.aftersales.platform_refunds import CAPABILITIES
     from jitui.bootstrap_platforms import vendure
     from jitui.bootstrap_providers import alipay, simulator, stripe, wechat_pay
     from jitui.errors import NotConfigured
@@ -200,7 +201,7 @@ async def expected_of(settings: Settings) -> Expected:
                     await stack.enter_async_context(provider)
                     found[provider.name] = provider.capabilities
         with suppress(NotConfigured):
-            connected = await vendure(settings, None, stack)
+            connected = await vendure(settings, stack)
             if connected is not None:
-                found[connected.provider.name] = connected.provider.capabilities
+                found[connected[0].name] = CAPABILITIES
         return Expected(found, settings.usage_max_age)

@@ -27,15 +27,16 @@ async def platforms(settings: Settings, pool: Pool, now: datetime) -> tuple[Doct
 
     async with AsyncExitStack() as stack:
         try:
-            one = await vendure(settings, None, stack)
+            one = await vendure(settings, stack)
         except NotConfigured as error:
             return (DoctorFinding("Vendure", Level.MISSING, str(error), _PAGE),)
         if one is None:
             return ()
-        problem = await one.source.check()
+        source, _ = one
+        problem = await source.check()
         if problem is not None:
             return (DoctorFinding("Vendure", Level.FAILED, problem, _PAGE),)
-        state = await PostgresPlatformStates(pool).state(one.source.name)
+        state = await PostgresPlatformStates(pool).state(source.name)
         return (_lag(state.synced_at, state.problem, now),)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,20 +11,12 @@ import httpx
 import msgspec
 from msgspec import Struct, field
 
+from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
 
 MOST_BYTES = 8 * 1024 * 1024
 MOST_SAID = 200
 """How much of an error's text is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A call without data; `reached`: Vendure may have done what was asked."""
-
-    reason: str
-    trouble: CallTrouble
-    reached: bool = True
 
 
 class _Extensions(Struct, frozen=True):
@@ -71,17 +62,17 @@ class VendureClient:
 
     async def ask(
         self, query: str, variables: Mapping[str, object], *, timeout_seconds: float | None = None
-    ) -> dict[str, Any] | Failed:
+    ) -> dict[str, Any] | CallFailed:
         """The data of an answer without errors."""
         try:
             async with asyncio.timeout(timeout_seconds or self._timeout_seconds):
                 status, body = await self._post({"query": query, "variables": variables})
         except (TimeoutError, httpx.TimeoutException):
-            return Failed("no answer in time", CallTrouble.TIMED_OUT)
+            return CallFailed("no answer in time", CallTrouble.TIMED_OUT)
         except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            return Failed(f"no connection: {type(error).__name__}", CallTrouble.UNREACHABLE, reached=False)
+            return CallFailed(f"no connection: {type(error).__name__}", CallTrouble.UNREACHABLE, reached=False)
         except httpx.HTTPError as error:
-            return Failed(f"connection broken: {type(error).__name__}", CallTrouble.UNREACHABLE)
+            return CallFailed(f"connection broken: {type(error).__name__}", CallTrouble.UNREACHABLE)
         return _data_of(status, body)
 
     async def _post(self, asked: Mapping[str, object]) -> tuple[int, bytes | None]:
@@ -98,21 +89,21 @@ class VendureClient:
             return response.status_code, content
 
 
-def _data_of(status: int, body: bytes | None) -> dict[str, Any] | Failed:
+def _data_of(status: int, body: bytes | None) -> dict[str, Any] | CallFailed:
     """GraphQL answers 200, 400 or 500 with the same form; what has another form is not Vendure's."""
     if body is None:
-        return Failed("unreadable answer: it is too long", CallTrouble.UNREADABLE)
+        return CallFailed("unreadable answer: it is too long", CallTrouble.UNREADABLE)
     try:
         answer = _read_answer(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         trouble = CallTrouble.FAILING if status >= 500 else CallTrouble.UNREADABLE
-        return Failed(f"answered {status} with what is no GraphQL", trouble)
+        return CallFailed(f"answered {status} with what is no GraphQL", trouble)
     codes = {error.extensions.code for error in answer.errors}
     said = "; ".join(error.message for error in answer.errors)[:MOST_SAID]
     if codes & _UNAUTHORISED or status in (401, 403):
-        return Failed(said or f"answered {status}", CallTrouble.UNAUTHORISED, reached=False)
+        return CallFailed(said or f"answered {status}", CallTrouble.UNAUTHORISED, reached=False)
     if answer.errors or status >= 500:
-        return Failed(said or f"answered {status}", CallTrouble.FAILING)
+        return CallFailed(said or f"answered {status}", CallTrouble.FAILING)
     if answer.data is None or status != 200:
-        return Failed(f"answered {status} without data", CallTrouble.UNREADABLE)
+        return CallFailed(f"answered {status} without data", CallTrouble.UNREADABLE)
     return answer.data

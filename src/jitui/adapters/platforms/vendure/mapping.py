@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
-from uuid import UUID
 
 from jitui.adapters.platforms.vendure.queries import Fulfillment, Line, Order, Payment, Refund
 from jitui.aftersales.model.order import LineUnits, ShipmentStatus
@@ -16,12 +14,18 @@ from jitui.aftersales.platform import (
     PlatformRefund,
     PlatformShipment,
     UnreadableOrder,
+    attempt_in,
 )
+from jitui.aftersales.provider import RefundResultKind
 from jitui.money import is_currency
 
-SETTLED, FAILED, PENDING, CANCELLED = "Settled", "Failed", "Pending", "Cancelled"
-_REASON = re.compile(r"\bJitui ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+SETTLED, CANCELLED = "Settled", "Cancelled"
 
+_REFUNDS = {
+    SETTLED: RefundResultKind.SUCCEEDED,
+    "Failed": RefundResultKind.DECLINED,
+    "Pending": RefundResultKind.PENDING,
+}
 _SHIPMENTS = {
     "Created": ShipmentStatus.LABEL_PRINTED,
     "Pending": ShipmentStatus.LABEL_PRINTED,
@@ -29,17 +33,6 @@ _SHIPMENTS = {
     "Delivered": ShipmentStatus.DELIVERED,
 }
 """A state that a shop has made up counts as picked up: nobody knows that the goods are still there."""
-
-
-def reason_of(attempt_id: UUID) -> str:
-    """The reason that we leave at a refund; its attempt is found by it."""
-    return f"Jitui {attempt_id}"
-
-
-def attempt_of(refund: Refund) -> UUID | None:
-    """The attempt of a refund of ours."""
-    found = _REASON.search(refund.reason or "")
-    return UUID(found[1]) if found else None
 
 
 def order_of(order: Order) -> PlatformOrder | UnreadableOrder:
@@ -65,6 +58,7 @@ def order_of(order: Order) -> PlatformOrder | UnreadableOrder:
         payments=tuple(_payment(paid) for paid in order.payments or () if paid.state == SETTLED),
         shipments=tuple(_shipment(sent) for sent in order.fulfillments or () if sent.state != CANCELLED),
         delivered_at=_delivered_at(order),
+        platform_id=order.id,
     )
 
 
@@ -92,12 +86,21 @@ def _beside_lines(order: Order, lines: Iterable[PlatformLine]) -> int:
 
 
 def _payment(paid: Payment) -> PlatformPayment:
-    refunds = (
-        PlatformRefund(refund.id, refund.total, refund.created_at, attempt_of(refund))
-        for refund in paid.refunds
-        if refund.state != FAILED and refund.total > 0
-    )
+    refunds = (refund_of(refund) for refund in paid.refunds if refund.total > 0)
     return PlatformPayment(paid.id, paid.amount, paid.created_at, tuple(refunds))
+
+
+def refund_of(refund: Refund) -> PlatformRefund:
+    """A refund as it is now; a state that a shop has made up is UNKNOWN."""
+    state = _REFUNDS.get(refund.state, RefundResultKind.UNKNOWN)
+    return PlatformRefund(
+        refund.id,
+        refund.total,
+        refund.updated_at,
+        attempt_in(refund.reason or ""),
+        state,
+        "" if state is RefundResultKind.SUCCEEDED else f"Vendure says {refund.state}",
+    )
 
 
 def _shipment(sent: Fulfillment) -> PlatformShipment:
@@ -116,13 +119,3 @@ def _delivered_at(order: Order) -> datetime | None:
     if order.state != "Delivered":
         return None
     return max((sent.updated_at for sent in order.fulfillments or ()), default=order.updated_at)
-
-
-def fulfilled_units(order: Order) -> dict[str, int]:
-    """By line, the units in shipments there, from the packing on."""
-    found: dict[str, int] = {}
-    for sent in order.fulfillments or ():
-        if sent.state != CANCELLED:
-            for line in sent.lines:
-                found[line.order_line_id] = found.get(line.order_line_id, 0) + line.quantity
-    return found

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from jitui.adapters.platforms.vendure.client import Failed, VendureClient
+from jitui.adapters.platforms.vendure.client import VendureClient
 from jitui.adapters.platforms.vendure.mapping import order_of
-from jitui.adapters.platforms.vendure.queries import CHECK, ORDER_WITH_NOTES, ORDERS, Order, OrdersAnswer
-from jitui.aftersales.platform import PlatformOrder, UnreadableOrder
+from jitui.adapters.platforms.vendure.queries import CHECK, ORDERS, Order, OrdersAnswer
+from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
 from jitui.aftersales.provider import CallTrouble
 from jitui.errors import Unavailable
 
@@ -29,10 +29,12 @@ class VendureOrders:
     def name(self) -> str:
         return NAME
 
-    async def read_order(self, order_id: str) -> PlatformOrder | UnreadableOrder | None:
+    async def find_order(self, order_id: str) -> PlatformOrder | UnreadableOrder | CallFailed | None:
         """The order now; None when it has none of this code, or it is still a cart."""
-        found = await self.read_orders([order_id])
-        return found[0] if found else None
+        found = await self._find({"take": 1, "filter": {"code": {"eq": order_id}}})
+        if isinstance(found, CallFailed):
+            return found
+        return next((order_of(order) for order in found if not order.active), None)
 
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders of these codes; those that do not exist are left out."""
@@ -59,13 +61,22 @@ class VendureOrders:
     async def check(self) -> str | None:
         """Why the shop cannot be read; None when it can."""
         answer = await self._client.ask(CHECK, {})
-        return problem_of(answer) if isinstance(answer, Failed) else None
+        return problem_of(answer) if isinstance(answer, CallFailed) else None
 
     async def _orders(self, options: Mapping[str, object]) -> list[Order]:
-        found = await find_orders(self._client, options)
-        if isinstance(found, Failed):
+        found = await self._find(options)
+        if isinstance(found, CallFailed):
             raise Unavailable(problem_of(found))
         return found
+
+    async def _find(self, options: Mapping[str, object]) -> list[Order] | CallFailed:
+        answer = await self._client.ask(ORDERS, {"options": options})
+        if isinstance(answer, CallFailed):
+            return answer
+        try:
+            return list(msgspec.convert(answer, OrdersAnswer).orders.items)
+        except msgspec.ValidationError as error:
+            return CallFailed(f"unreadable answer: {error}", CallTrouble.UNREADABLE)
 
 
 def _changed_after(after: datetime | None, skip: int) -> dict[str, object]:
@@ -75,20 +86,7 @@ def _changed_after(after: datetime | None, skip: int) -> dict[str, object]:
     return {"take": PAGE, "skip": skip, "sort": {"updatedAt": "ASC", "id": "ASC"}, "filter": wanted}
 
 
-async def find_orders(
-    client: VendureClient, options: Mapping[str, object], *, notes: bool = False
-) -> list[Order] | Failed:
-    """The orders that Vendure finds, with the latest hundred notes of each where they are asked for."""
-    answer = await client.ask(ORDER_WITH_NOTES if notes else ORDERS, {"options": options})
-    if isinstance(answer, Failed):
-        return answer
-    try:
-        return list(msgspec.convert(answer, OrdersAnswer).orders.items)
-    except msgspec.ValidationError as error:
-        return Failed(f"unreadable answer: {error}", CallTrouble.UNREADABLE)
-
-
-def problem_of(failed: Failed) -> str:
+def problem_of(failed: CallFailed) -> str:
     """What to do about a call that came to nothing."""
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 _Time = Annotated[datetime, Meta(tz=True)]
 
@@ -20,16 +20,8 @@ _ORDER = """
 
 ORDERS = f"query Orders($options: OrderListOptions) {{ orders(options: $options) {{ items {{ {_ORDER} }} }} }}"
 
-ORDER_WITH_NOTES = f"""query OrderWithNotes($options: OrderListOptions) {{ orders(options: $options) {{ items {{
-  {_ORDER}
-  history(options: {{ take: 100, sort: {{ createdAt: DESC }}, filter: {{ type: {{ eq: "ORDER_NOTE" }} }} }}) {{
-    items {{ id data }} }}
-}} }} }}"""
-
 CANCEL = """mutation Cancel($input: CancelOrderInput!) { cancelOrder(input: $input) {
   __typename ... on ErrorResult { errorCode message } } }"""
-
-NOTE = "mutation Note($input: AddNoteToOrderInput!) { addNoteToOrder(input: $input) { id } }"
 
 REFUND = """mutation Refund($input: RefundOrderInput!) { refundOrder(input: $input) {
   __typename
@@ -97,19 +89,6 @@ class Fulfillment(Struct, frozen=True, rename="camel"):
     lines: tuple[FulfillmentLine, ...] = ()
 
 
-class NoteData(Struct, frozen=True):
-    note: str = ""
-
-
-class Note(Struct, frozen=True):
-    id: str
-    data: NoteData = field(default_factory=NoteData)
-
-
-class History(Struct, frozen=True):
-    items: tuple[Note, ...] = ()
-
-
 class Order(Struct, frozen=True, rename="camel"):
     id: str
     code: str
@@ -123,7 +102,6 @@ class Order(Struct, frozen=True, rename="camel"):
     lines: tuple[Line, ...] = ()
     payments: tuple[Payment, ...] | None = ()
     fulfillments: tuple[Fulfillment, ...] | None = ()
-    history: History = field(default_factory=History)
 
 
 class _Page(Struct, frozen=True):

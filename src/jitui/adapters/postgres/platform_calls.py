@@ -1,0 +1,61 @@
+"""See `jitui.aftersales.platform_refunds.PlatformCalls`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import LiteralString, cast
+from uuid import UUID
+
+from jitui.adapters.postgres.pool import Pool, fetch
+
+_LOCK: LiteralString = """
+INSERT INTO platform_lock AS held (platform, order_id, holder, until)
+VALUES (%(platform)s, %(order_id)s, %(holder)s, %(until)s)
+ON CONFLICT (platform, order_id) DO UPDATE SET holder = excluded.holder, until = excluded.until
+WHERE held.until <= %(now)s
+"""
+
+_UNLOCK: LiteralString = """
+DELETE FROM platform_lock WHERE platform = %(platform)s AND order_id = %(order_id)s AND holder = %(holder)s
+"""
+
+_BEGIN: LiteralString = """
+INSERT INTO platform_call (attempt_id, platform, order_id, begun_at)
+VALUES (%(attempt_id)s, %(platform)s, %(order_id)s, %(at)s)
+ON CONFLICT (attempt_id) DO NOTHING
+"""
+
+
+class PostgresPlatformCalls:
+    """A row for each locked order, and one for each attempt that asked; every call commits by itself."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def lock(self, platform: str, order_id: str, holder: UUID, now: datetime, until: datetime) -> bool:
+        """Take the order, where nobody has it or its time is over."""
+        params = {"platform": platform, "order_id": order_id, "holder": holder, "now": now, "until": until}
+        return await self._changed(_LOCK, params) == 1
+
+    async def unlock(self, platform: str, order_id: str, holder: UUID) -> None:
+        """Give the order back."""
+        await self._changed(_UNLOCK, {"platform": platform, "order_id": order_id, "holder": holder})
+
+    async def begin(self, platform: str, order_id: str, attempt_id: UUID, at: datetime) -> bool:
+        """Note the call, unless it was noted."""
+        params = {"platform": platform, "order_id": order_id, "attempt_id": attempt_id, "at": at}
+        return await self._changed(_BEGIN, params) == 1
+
+    async def withdraw(self, attempt_id: UUID) -> None:
+        """Take the note back."""
+        await self._changed("DELETE FROM platform_call WHERE attempt_id = %(attempt_id)s", {"attempt_id": attempt_id})
+
+    async def begun_at(self, attempt_id: UUID) -> datetime | None:
+        """When the call was noted."""
+        query: LiteralString = "SELECT begun_at FROM platform_call WHERE attempt_id = %(attempt_id)s"
+        found = await fetch(self._pool, query, {"attempt_id": attempt_id})
+        return cast(datetime, found[0][0]) if found else None
+
+    async def _changed(self, statement: LiteralString, params: dict[str, object]) -> int:
+        async with self._pool.connection() as connection:
+            return (await connection.execute(statement, params)).rowcount
