@@ -71,7 +71,7 @@ class ShopMarket:
     async def sync(self) -> Synced:
         """The worker's periodic step."""
         now = datetime.now(UTC)
-        return await sync_platform(self.jitui.store, self.states, self.orders, self.settings, SHOP, now=now)
+        return await sync_platform(self.jitui.store, self.states, self.orders, self.settings, SHOP, now=now, whole=True)
 
     async def order(self, code: str) -> OrderSnapshot:
         """The order as it is known here."""

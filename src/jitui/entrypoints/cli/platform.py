@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.text import visible
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from jitui.aftersales.operations.platform_connections import NotDone, PlatformConnection
@@ -156,7 +158,10 @@ def sync(as_json: Json = False) -> None:
 
         for name, problem in service.platforms.unopened.items():
             raise NotConfigured(f"{name}: {problem}")
-        return {one.source.name: await sync_one(service, one) for one in service.platforms.connected}
+        return {
+            one.source.name: await sync_one(service, one, whole=True, progress=partial(_told, one.source.name))
+            for one in service.platforms.connected
+        }
 
     found = _some(with_app(work))
     if as_json:
@@ -192,6 +197,15 @@ def status(as_json: Json = False) -> None:
         echo(f"{name}: {one.url}, for the shop {one.shop_id}; last read to the end: {read}")
         if state.problem:
             echo(f"  {visible(state.problem)}")
+
+
+def _told(name: str, done: Synced, cursor: datetime | None) -> None:
+    """A line on the terminal while a long reading goes on."""
+    from jitui.entrypoints.cli.output import say
+
+    if done.read:
+        up_to = "" if cursor is None else f", up to {cursor.isoformat(timespec='seconds')}"
+        say(f"{name}: {done.read} orders read{up_to}")
 
 
 async def _connections(service: Service) -> list[PlatformConnection]:

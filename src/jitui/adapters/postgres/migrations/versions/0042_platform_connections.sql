@@ -29,3 +29,6 @@ CREATE TABLE platform_connection (
     connected_at timestamptz NOT NULL,
     connected_by text NOT NULL
 );
+
+-- When the orders whose changes the platform does not tell by a time were last read.
+ALTER TABLE platform_state ADD COLUMN watched_at timestamptz;
