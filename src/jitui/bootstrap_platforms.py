@@ -36,6 +36,11 @@ class Platforms:
         """The platforms as payment providers, by name."""
         return {one.provider.name: one.provider for one in self.connected}
 
+    @property
+    def shops(self) -> dict[str, str]:
+        """Whose orders they have, by name."""
+        return {one.source.name: one.shop_id for one in self.connected}
+
 
 async def open_platforms(settings: Settings, store: Store, pool: Pool, stack: AsyncExitStack) -> Platforms:
     """Every configured platform; each is closed with the service. It calls nobody."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import msgspec
@@ -62,9 +62,10 @@ def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundReq
 
 
 async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
-    """The dry run of a request, as in the API."""
+    """The dry run of a request, as in the API, on what is recorded: only the request itself reads at a platform."""
     service = visit.service
-    found = await check_eligibility(service.store, await service.decision_settings(), request, now=service.clock())
+    recorded = replace(await service.decision_settings(), platforms={})
+    found = await check_eligibility(service.store, recorded, request, now=service.clock())
     if isinstance(found, Refusal):
         return found
     return DryRun(

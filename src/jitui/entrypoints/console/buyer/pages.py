@@ -10,7 +10,7 @@ from litestar.exceptions import NotFoundException
 from litestar.response import Response
 
 from jitui.aftersales.commands.execute import Executed, IdempotentReply
-from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.commands.request_refund import RefundRequest
 from jitui.aftersales.model.order import captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Reason
@@ -36,6 +36,7 @@ from jitui.entrypoints.console.ticket.why import shop_name
 from jitui.entrypoints.console.words.codes import REVIEW_REASONS
 from jitui.entrypoints.cursor import to_cursor
 from jitui.identity.access import Permission, Role
+from jitui.platform_syncing import request_refund_now
 
 ORDERS_PER_PAGE = 10
 
@@ -94,13 +95,7 @@ async def ask(visit: Visiting, data: Form) -> Response[str]:
         sent_once(visit, chosen, data.get("nonce", "")),
         lambda done: StoredResponse(303, str(done.ticket_id).encode(), service.clock()),
     )
-    done = await request_refund(
-        service.store,
-        await service.decision_settings(),
-        chosen,
-        now=service.clock(),
-        reply=reply,
-    )
+    done = await request_refund_now(service, await service.decision_settings(), chosen, reply=reply)
     if isinstance(done, Refusal):
         return await _ask_page(visit, snapshot, chosen, refusal=done)
     ticket_id = done.ticket_id if isinstance(done, Executed) else UUID(done.body.decode())
@@ -117,7 +112,7 @@ async def _ask_page(
     return show(
         visit,
         "buyer/ask.html",
-        status_code=200 if refusal is None else 409,
+        status_code=status_of(refusal),
         snapshot=snapshot,
         shop=await shop_name(visit, snapshot.order.shop_id),
         lines=lines,
@@ -131,6 +126,13 @@ async def _ask_page(
         nonce=new_nonce(),
         refusal=refusal,
     )
+
+
+def status_of(refusal: Refusal | None) -> int:
+    """The status of a page that shows a refusal."""
+    if refusal is None:
+        return 200
+    return 503 if refusal.code is RefusalCode.PLATFORM_UNAVAILABLE else 409
 
 
 async def _check_part(visit: Visit, checked: object) -> Page:
