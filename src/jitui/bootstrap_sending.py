@@ -8,9 +8,10 @@ from datetime import timedelta
 from importlib.metadata import version
 
 from jitui.adapters.address_book import HttpAddressBook
-from jitui.adapters.smtp import SmtpMailer, SmtpServer, Tls
+from jitui.adapters.smtp import SmtpMailer
 from jitui.adapters.webhooks import HttpSender
 from jitui.bootstrap import Service, address_rules, utc_now
+from jitui.bootstrap_mail import mailer_of
 from jitui.errors import NotConfigured
 from jitui.notices.contents import Sources, content_of
 from jitui.notices.dispatcher import NoticeDispatcher, NoticeRules
@@ -45,6 +46,8 @@ def sends_notices(settings: Settings) -> bool:
     given = (settings.smtp_host, settings.mail_from, settings.address_book_url)
     if all(one is None for one in given):
         return False
+    if settings.vendure_url is not None and settings.address_book_url is None and None not in given[:2]:
+        return False  # mail for codes alone: whose order it is, the platform says
     missing = [name for name, one in zip(_TOGETHER, given, strict=True) if one is None]
     if missing:
         raise NotConfigured(f"Notices need {', '.join(missing)} too: set all of {', '.join(_TOGETHER)}, or none.")
@@ -52,20 +55,8 @@ def sends_notices(settings: Settings) -> bool:
 
 
 def smtp_mailer(settings: Settings) -> SmtpMailer:
-    """The configured mail server, with the password that is in its file now. Raises NotConfigured."""
-    if settings.smtp_host is None or settings.mail_from is None:
-        raise NotConfigured("Mail needs JITUI_SMTP_HOST and JITUI_MAIL_FROM.")
-    password = settings.smtp_password_file
-    server = SmtpServer(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        tls=Tls(settings.smtp_tls.value),
-        sender=settings.mail_from.address,
-        sender_name=settings.mail_from.name,
-        user=settings.smtp_user,
-        password=None if password is None else read_secret_file(password),
-    )
-    return SmtpMailer(server, timeout_seconds=settings.smtp_timeout_seconds, clock=utc_now)
+    """The configured mail server. Raises NotConfigured."""
+    return mailer_of(settings, utc_now)
 
 
 def address_book(settings: Settings) -> HttpAddressBook:

@@ -217,6 +217,10 @@ class Platform(Protocol):
 
     async def read_order(self, order_id: str) -> PlatformOrder | UnreadableOrder | None: ...
 
+    async def contact_address(self, order_id: str) -> str | None:
+        """The mail address of the order's buyer there, to be compared and written to, and never kept."""
+        ...
+
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]: ...
 
     def changed_since(

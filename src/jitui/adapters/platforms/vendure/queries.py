@@ -26,6 +26,9 @@ ORDER_WITH_NOTES = f"""query OrderWithNotes($options: OrderListOptions) {{ order
     items {{ id data }} }}
 }} }} }}"""
 
+CONTACT = """query Contact($options: OrderListOptions) { orders(options: $options) { items {
+  active customer { emailAddress } } } }"""
+
 CANCEL = """mutation Cancel($input: CancelOrderInput!) { cancelOrder(input: $input) {
   __typename ... on ErrorResult { errorCode message } } }"""
 
@@ -132,3 +135,20 @@ class _Page(Struct, frozen=True):
 
 class OrdersAnswer(Struct, frozen=True):
     orders: _Page
+
+
+class Customer(Struct, frozen=True, rename="camel"):
+    email_address: str = field(default="")
+
+
+class Contact(Struct, frozen=True):
+    active: bool
+    customer: Customer | None = None
+
+
+class _ContactPage(Struct, frozen=True):
+    items: tuple[Contact, ...]
+
+
+class ContactAnswer(Struct, frozen=True):
+    orders: _ContactPage
