@@ -42,7 +42,6 @@ from jitui.adapters.postgres.restrictions import PostgresRestrictionChecks
 from jitui.adapters.postgres.review_templates import PostgresReviewTemplates
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
 from jitui.adapters.postgres.shipping_risks import PostgresShippingRisks
-from jitui.adapters.postgres.shopper_codes import PostgresShopperCodes
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
@@ -83,7 +82,6 @@ from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, R
 from jitui.aftersales.refund_list import RefundList
 from jitui.aftersales.shipping_risks import RiskTimes, ShippingRisks
 from jitui.aftersales.ticket_list import TicketList
-from jitui.bootstrap_mail import open_mailer
 from jitui.bootstrap_platforms import Platforms, open_platforms
 from jitui.bootstrap_providers import open_providers
 from jitui.encryption import Encryption
@@ -96,9 +94,7 @@ from jitui.identity.openid import OpenId
 from jitui.identity.openid_person import Identities
 from jitui.identity.people import People
 from jitui.identity.second_factor import SecondFactors
-from jitui.identity.shopper import ShopperCodes
 from jitui.notices.dispatcher import Notices
-from jitui.notices.model import Mailer
 from jitui.policy import Policy
 from jitui.settings import Settings, YesOrNo, read_secret_file
 from jitui.sign_in_rules import openid_rules, second_factor_roles
@@ -161,8 +157,6 @@ class Service:
     webhooks: Webhooks
     receipts: Receipts
     notices: Notices
-    mailer: Mailer | None
-    shopper_codes: ShopperCodes
     pool_figures: Callable[[], Mapping[str, int]]
     clock: Clock = utc_now
     database_url: str = field(default="", repr=False)  # for a process of its own; it may have a password
@@ -297,15 +291,13 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             parked_disputes=PostgresParkedDisputes(pool),
             workers=PostgresWorkers(pool),
             payouts=PostgresPayoutHold(pool, settings.home / MARKS, seen),
-            platforms=(platforms := await open_platforms(settings, store, pool, stack)),
+            platforms=(platforms := await open_platforms(settings, store, pool, stack, clock)),
             providers=await open_providers(settings, stack) | platforms.providers,
             policy_in_force=PolicyInForce(policies),
             encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
             receipts=PostgresReceipts(pool),
             notices=Notices(PostgresNoticeQueue(pool, settings.operator_mail), PostgresNoticePreferences(pool)),
-            mailer=await open_mailer(settings, utc_now, stack),
-            shopper_codes=PostgresShopperCodes(pool),
             pool_figures=pool.get_stats,
             database_url=database_url,
             clock=clock,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.adapters.postgres.pool import Pool
+from jitui.adapters.postgres.shopper_codes import PostgresShopperCodes
 from jitui.aftersales.operations.platform_sync import PlatformStates
 from jitui.aftersales.platform import Platform, RefundedUnits, read_refunded_units
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
+from jitui.bootstrap_mail import open_mailer
+from jitui.identity.shopper import ShopperCodes
+from jitui.notices.model import Mailer
 from jitui.settings import Settings, YesOrNo, read_secret_file
 
 
@@ -26,10 +32,12 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Platforms:
-    """What is connected, and how far each was read."""
+    """What is connected, and how far each was read; and how their buyers are sent codes, where mail is configured."""
 
     connected: tuple[Connected, ...]
     states: PlatformStates
+    codes: ShopperCodes
+    mailer: Mailer | None
 
     @property
     def providers(self) -> dict[str, PaymentProvider]:
@@ -42,10 +50,17 @@ class Platforms:
         return {one.source.name: one.shop_id for one in self.connected}
 
 
-async def open_platforms(settings: Settings, store: Store, pool: Pool, stack: AsyncExitStack) -> Platforms:
+async def open_platforms(
+    settings: Settings, store: Store, pool: Pool, stack: AsyncExitStack, clock: Callable[[], datetime]
+) -> Platforms:
     """Every configured platform; each is closed with the service. It calls nobody."""
     found = await vendure(settings, store, stack)
-    return Platforms(() if found is None else (found,), PostgresPlatformStates(pool))
+    return Platforms(
+        connected=() if found is None else (found,),
+        states=PostgresPlatformStates(pool),
+        codes=PostgresShopperCodes(pool),
+        mailer=await open_mailer(settings, clock, stack),
+    )
 
 
 async def vendure(settings: Settings, store: Store | None, stack: AsyncExitStack) -> Connected | None:

@@ -80,6 +80,8 @@ async def check_eligibility_now(service: Service, request: RefundRequest) -> Eli
 
 async def take_in_now(service: Service, order_id: str) -> PlatformReading | Refusal:
     """Bring one order up to what its platform says, or take it in."""
+    if not service.platforms.connected:
+        return PlatformReading.NOT_READ
     decision_settings = await service.decision_settings()
     return await read_order_now(service.store, shops_of(service), decision_settings, order_id, now=service.clock())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from jitui.aftersales.model.order import LineUnits, ShipmentStatus
 from jitui.aftersales.platform import PlatformShipment
 from jitui.entrypoints.http.app import create_app
+from jitui.identity.shopper import order_of_link, signer_of
 from tests.aftersales.market import NOW
 from tests.aftersales.test_platform_orders import ORDER
 from tests.asgi import transport_to
@@ -69,3 +72,32 @@ async def test_a_repeated_key_is_one_request(beside: Api, platform: FakePlatform
     again = await beside.post("/v1/after-sales", ASKED, headers={"idempotency-key": "once"})
     assert again.content == first.content
     assert again.headers["idempotency-replayed"] == "true"
+
+
+LINK = "/v1/orders/V-1/refund-link"
+
+
+@pytest.mark.parametrize(("body", "hours"), [(None, 168), ({}, 168), ({"valid_hours": 2}, 2)])
+async def test_a_link_opens_its_order_until_it_ends(beside: Api, body: object, hours: int) -> None:
+    """With the shop's key, and of an order that nobody has read yet."""
+    got = await beside.post(LINK, body, key=beside.shop)
+    assert got.status_code == 200, got.text
+    made, signer = got.json(), await signer_of(beside.service.people)
+    ends = datetime.fromisoformat(made["expires_at"])
+    assert ends == beside.now.at + timedelta(hours=hours)
+    query = dict(parse_qsl(urlsplit(made["url"]).query))
+    assert made["url"].startswith(f"{beside.service.settings.console_url}/shop/link?")
+    assert order_of_link(signer, query, now=ends - timedelta(seconds=1)) == "V-1"
+    assert order_of_link(signer, query, now=ends) is None
+
+
+async def test_no_link_for_what_is_not_the_shops(beside: Api, platform: FakePlatform) -> None:
+    await beside.paid_order("o-1", shop_id="shop-2")
+    for path in ("/v1/orders/o-1/refund-link", "/v1/orders/V-9/refund-link"):
+        hidden = await beside.post(path, key=beside.shop)
+        assert (hidden.status_code, hidden.json()["type"]) == (404, "/problems/not-found")
+    assert (await beside.post(LINK, key=beside.buyer)).status_code == 403
+    for hours in (0, 2161):
+        assert (await beside.post(LINK, {"valid_hours": hours})).status_code == 400
+    platform.down = True
+    assert (await beside.post(LINK, key=beside.shop)).status_code == 503

@@ -127,6 +127,8 @@ async def test_a_worker_sends_and_says_no_address_and_the_commands_show_it(
 def test_half_of_the_settings_is_told(tmp_path: Path, missing: str) -> None:
     given = {"smtp_host": "mail", "mail_from": MailSender("a@b.example"), "address_book_url": "http://book"}
     assert not sends_notices(Settings(home=tmp_path))
+    codes_alone = {**given, "address_book_url": None, "vendure_url": "https://shop.example.com"}
+    assert not sends_notices(Settings(home=tmp_path, **codes_alone))  # type: ignore[arg-type]
     assert sends_notices(Settings(home=tmp_path, **given))  # type: ignore[arg-type]
     with pytest.raises(NotConfigured, match=f"JITUI_{missing.upper()} too"):
         sends_notices(Settings(home=tmp_path, **{**given, missing: None}))  # type: ignore[arg-type]

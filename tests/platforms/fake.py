@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from jitui.aftersales.memory_store.provider import MemoryProvider
 from jitui.aftersales.platform import PlatformOrder, UnreadableOrder
 from jitui.bootstrap import Service
-from jitui.bootstrap_platforms import Connected, Platforms
+from jitui.bootstrap_platforms import Connected
 from jitui.errors import Unavailable
+from jitui.notices.model import Mailer
 
 
 class FakePlatform:
@@ -57,8 +58,9 @@ class FakePlatform:
             raise Unavailable("The platform does not answer.")
 
 
-def with_platform(service: Service, platform: FakePlatform, shop_id: str) -> Service:
+def with_platform(service: Service, platform: FakePlatform, shop_id: str, mailer: Mailer | None = None) -> Service:
     """The same service with this platform connected; its refunds go to a provider that pays at once."""
     provider = MemoryProvider(platform.name)
-    connected = Platforms((Connected(platform, provider, shop_id),), service.platforms.states)
-    return replace(service, platforms=connected, providers={**service.providers, platform.name: provider})
+    one = Connected(platform, provider, shop_id)
+    platforms = replace(service.platforms, connected=(one,), mailer=mailer)
+    return replace(service, platforms=platforms, providers={**service.providers, platform.name: provider})

@@ -1,4 +1,4 @@
-"""The descriptions of the fields of shipping risks, of many tracking numbers and of refund links; see `descriptions.FIELDS`."""
+"""The descriptions of the fields of shipping risks, tracking numbers and refund links; see `descriptions.FIELDS`."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ async def open_by_code(visit: Visiting, request: ConsoleRequest, data: Form) -> 
     if not visit.options.code_limits.may_type(_client(visit, request)):
         return _code_page(visit, status_code=429)
     service, browser = visit.service, request.cookies.get(BROWSER_COOKIE, "")
-    order_id = await use_code(service.shopper_codes, browser, data.get("code", ""), now=service.clock())
+    order_id = await use_code(service.platforms.codes, browser, data.get("code", ""), now=service.clock())
     return _code_page(visit, status_code=403) if order_id is None else await open_session(visit, request, order_id)
 
 

@@ -20,7 +20,7 @@ log = get_logger("jitui.shopper")
 
 def sends_codes(service: Service) -> bool:
     """Whether codes can be sent here: there is a mail server, and a platform that knows the addresses."""
-    return service.mailer is not None and bool(service.platforms.connected)
+    return service.platforms.mailer is not None and bool(service.platforms.connected)
 
 
 async def send_if_theirs(visit: Visit, order_id: str, address: str, browser: str) -> None:
@@ -39,19 +39,21 @@ async def _send(visit: Visit, order_id: str, address: str, browser: str) -> None
     service = visit.service
     known = await _address_of(service, order_id)
     to = usable_address(known)
-    if service.mailer is None or to is None or not same_address(address, known):
+    if service.platforms.mailer is None or to is None or not same_address(address, known):
+        return
+    code = await new_code(service.platforms.codes, browser, order_id, now=service.clock())
+    if code is None:
+        log.warning("shopper_code_not_sent", reason="too many for one order")
         return
     if not visit.options.code_limits.may_send_to(to):
         log.warning("shopper_code_not_sent", reason="too many to one address")
         return
-    code = await new_code(service.shopper_codes, browser, order_id, now=service.clock())
-    if code is None:
-        log.warning("shopper_code_not_sent", reason="too many for one order")
-        return
     language = MailLanguage.ZH if visit.speech.language is Language.ZH_CN else MailLanguage.EN
     sender = service.settings.mail_from
     minutes, domain = int(CODE_LASTS.total_seconds() // 60), "localhost" if sender is None else sender.domain
-    result = await send_code(service.mailer, code_mail(code, order_id, minutes, language, to=to, domain=domain))
+    result = await send_code(
+        service.platforms.mailer, code_mail(code, order_id, minutes, language, to=to, domain=domain)
+    )
     if result.outcome is not MailOutcome.TAKEN:
         log.warning("shopper_code_not_sent", reason=result.failure)
 

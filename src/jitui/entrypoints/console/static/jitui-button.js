@@ -1,5 +1,5 @@
 // A button that opens the refund page of one order, for a shop's own pages. No style, no dependency, no cookie:
-// <script src="https://…/shop/jitui-button.js" defer data-order="…" data-link="…"></script>
+// <script src="…/shop/jitui-button.js" defer data-order="…" data-link="…"></script>
 (() => {
   "use strict";
   const script = document.currentScript;
