@@ -127,7 +127,9 @@ async def test_another_buyers_order_is_not_read_there(market: Market, platform: 
 
 
 @on_both_stores
-@pytest.mark.parametrize("trouble", ["gone", "unreadable", "payment gone", "other buyer", "other amount"])
+@pytest.mark.parametrize(
+    "trouble", ["gone", "unreadable", "payment gone", "other buyer", "other amount", "other buyer, packed"]
+)
 async def test_what_is_told_otherwise_there_goes_to_the_shop(
     market: Market, platform: FakePlatform, trouble: str
 ) -> None:
@@ -140,6 +142,10 @@ async def test_what_is_told_otherwise_there_goes_to_the_shop(
             platform.orders["V-1"] = UnreadableOrder("V-1", NOW, "It has no customer.")
         case "payment gone":
             platform.orders["V-1"] = replace(ORDER, payments=())
+        case "other buyer, packed":  # the recorded order stays as it is, so nothing is refused while it is taken in
+            packed = replace(ORDER, shipments=(replace(SHIPMENT, status=ShipmentStatus.LABEL_PRINTED),))
+            await take(market, packed)
+            platform.orders["V-1"] = replace(packed, buyer_id="vendure-2")
         case "other buyer":
             platform.orders["V-1"] = replace(ORDER, buyer_id="vendure-2")
         case _:

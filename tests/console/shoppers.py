@@ -18,7 +18,7 @@ from jitui.notices.model import HandOver, Mail, MailOutcome, MailResult
 from tests.aftersales.test_platform_orders import ORDER
 from tests.asgi import transport_to
 from tests.console.marketplace import PREMIUM, SHOP, Marketplace
-from tests.console.pages import Visitor, visiting
+from tests.console.pages import Visitor
 from tests.platforms.fake import FakePlatform, with_platform
 
 ADDRESS = "Wang.Fang@example.com"
@@ -82,9 +82,14 @@ class Shoppers:
 
     def code(self) -> str:
         """The code of the latest mail."""
-        found = _CODE.search(self.mail.sent[-1].text)
-        assert found is not None, self.mail.sent[-1].text
-        return found[0]
+        return code_in(self.mail.sent[-1].text)
+
+
+def code_in(text: str) -> str:
+    """The code of a mail."""
+    found = _CODE.search(text)
+    assert found is not None, text
+    return found[0]
 
 
 def shoppers_of(market: Marketplace) -> Shoppers:
@@ -110,6 +115,3 @@ async def ask_for_code(visitor: Visitor, order_id: str = "V-1", address: str = A
 async def type_code(visitor: Visitor, code: str) -> httpx.Response:
     """What the second form sends."""
     return await visitor.send("/shop/code", "/shop/open", code=code)
-
-
-__all__ = ["ADDRESS", "BASE", "OTHERS", "Shoppers", "ask_for_code", "shoppers_of", "type_code", "visiting"]
