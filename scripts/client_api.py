@@ -28,6 +28,7 @@ NOT_CALLED = {
 
 MAY_REPEAT = {
     "check_if_eligible": "writes nothing",
+    "make_refund_link": "keeps nothing",
     "record_events": "an event counts once, by its id",
     "take_events": "an event counts once, by its source and id",
     "pause_webhook_endpoint": "one that is paused keeps its reason",

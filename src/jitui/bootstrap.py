@@ -183,6 +183,7 @@ class Service:
             frozenset(self.providers),
             deadline_passed,
             self.settings.usage_max_age,
+            self.platforms.shops,
         )
 
     async def gate_rules(self) -> GateRules:

@@ -12,14 +12,18 @@ from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
 from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.adapters.postgres.pool import Pool
+from jitui.adapters.postgres.shopper_codes import PostgresShopperCodes
 from jitui.aftersales.operations.platform_connections import LostCalls, PlatformConnection, PlatformConnections
 from jitui.aftersales.operations.platform_refunds import Clock, PlatformProvider, PlatformRules
 from jitui.aftersales.operations.platform_sync import PlatformStates
 from jitui.aftersales.platform import PLATFORMS, Platform, PlatformWriter, read_refunded_units
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
+from jitui.bootstrap_mail import open_mailer
 from jitui.errors import NotConfigured
+from jitui.identity.shopper import ShopperCodes
 from jitui.logs import get_logger
+from jitui.notices.model import Mailer
 from jitui.settings import Settings, read_secret_file
 
 log = get_logger("jitui.platforms")
@@ -36,18 +40,29 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Platforms:
-    """What is connected, and how far each was read. `unopened`: by name, why a connection cannot be used."""
+    """What is connected, and how far each was read. `unopened`: by name, why a connection cannot be used.
+
+    `calls`: what people say about lost calls. `codes`, `mailer`: how buyers without an account are sent codes, where
+    mail is configured.
+    """
 
     connected: tuple[Connected, ...]
     unopened: dict[str, str]
     connections: PlatformConnections
     states: PlatformStates
     calls: LostCalls
+    codes: ShopperCodes
+    mailer: Mailer | None
 
     @property
     def providers(self) -> dict[str, PaymentProvider]:
         """The platforms as payment providers, by name."""
         return {one.provider.name: one.provider for one in self.connected}
+
+    @property
+    def shops(self) -> dict[str, str]:
+        """Whose orders they have, by name."""
+        return {one.source.name: one.shop_id for one in self.connected}
 
 
 async def open_platforms(
@@ -69,7 +84,15 @@ async def open_platforms(
             continue
         rules = PlatformRules(settles=one.settles, timeout_seconds=seconds)
         connected.append(Connected(source, PlatformProvider(source, writer, units, calls, rules, clock), one.shop_id))
-    return Platforms(tuple(connected), unopened, connections, PostgresPlatformStates(pool), calls)
+    return Platforms(
+        tuple(connected),
+        unopened,
+        connections,
+        PostgresPlatformStates(pool),
+        calls,
+        PostgresShopperCodes(pool),
+        await open_mailer(settings, clock, stack),
+    )
 
 
 def access_of(connection: PlatformConnection, settings: Settings) -> PlatformAccess:

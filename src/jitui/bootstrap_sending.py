@@ -8,9 +8,10 @@ from datetime import timedelta
 from importlib.metadata import version
 
 from jitui.adapters.address_book import HttpAddressBook
-from jitui.adapters.smtp import SmtpMailer, SmtpServer, Tls
+from jitui.adapters.smtp import SmtpMailer
 from jitui.adapters.webhooks import HttpSender
 from jitui.bootstrap import Service, address_rules, utc_now
+from jitui.bootstrap_mail import mailer_of
 from jitui.errors import NotConfigured
 from jitui.notices.contents import Sources, content_of
 from jitui.notices.dispatcher import NoticeDispatcher, NoticeRules
@@ -20,7 +21,7 @@ from jitui.notices.render import mail_of
 from jitui.settings import Language, Settings, read_secret_file
 from jitui.webhooks.dispatcher import Dispatcher, DispatchRules
 
-_TOGETHER = ("JITUI_SMTP_HOST", "JITUI_MAIL_FROM", "JITUI_ADDRESS_BOOK_URL")
+_MAIL = ("JITUI_SMTP_HOST", "JITUI_MAIL_FROM")
 LEASE = timedelta(minutes=15)
 """How long a notice stays with the worker that sends it: longer than any sending takes."""
 
@@ -41,31 +42,22 @@ async def webhook_dispatcher(service: Service) -> AsyncIterator[Dispatcher]:
 
 
 def sends_notices(settings: Settings) -> bool:
-    """Whether notices are on. Raises NotConfigured when a part of what they need is missing."""
-    given = (settings.smtp_host, settings.mail_from, settings.address_book_url)
-    if all(one is None for one in given):
+    """Whether notices are on: they need mail and addresses. Raises NotConfigured when a part of mail is missing.
+
+    Mail without an address book is for the codes of refund pages alone, whose addresses a commerce platform knows.
+    """
+    given = (settings.smtp_host, settings.mail_from)
+    if None not in given:
+        return settings.address_book_url is not None
+    if given == (None, None) and settings.address_book_url is None:
         return False
-    missing = [name for name, one in zip(_TOGETHER, given, strict=True) if one is None]
-    if missing:
-        raise NotConfigured(f"Notices need {', '.join(missing)} too: set all of {', '.join(_TOGETHER)}, or none.")
-    return True
+    missing = [name for name, one in zip(_MAIL, given, strict=True) if one is None]
+    raise NotConfigured(f"Mail needs {', '.join(missing)} too: set all of {', '.join(_MAIL)}, or none.")
 
 
 def smtp_mailer(settings: Settings) -> SmtpMailer:
-    """The configured mail server, with the password that is in its file now. Raises NotConfigured."""
-    if settings.smtp_host is None or settings.mail_from is None:
-        raise NotConfigured("Mail needs JITUI_SMTP_HOST and JITUI_MAIL_FROM.")
-    password = settings.smtp_password_file
-    server = SmtpServer(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        tls=Tls(settings.smtp_tls.value),
-        sender=settings.mail_from.address,
-        sender_name=settings.mail_from.name,
-        user=settings.smtp_user,
-        password=None if password is None else read_secret_file(password),
-    )
-    return SmtpMailer(server, timeout_seconds=settings.smtp_timeout_seconds, clock=utc_now)
+    """The configured mail server. Raises NotConfigured."""
+    return mailer_of(settings, utc_now)
 
 
 def address_book(settings: Settings) -> HttpAddressBook:

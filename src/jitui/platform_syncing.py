@@ -1,10 +1,22 @@
-"""Reads every connected commerce platform once: the worker's step, and what `jitui platform sync` runs."""
+"""Reads connected commerce platforms: each of them to the end, or the one order that somebody asks about now."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.platform_orders import PlatformReading
+from jitui.aftersales.commands.request_refund import DecisionSettings, Eligibility, RefundRequest
+from jitui.aftersales.model.ticket import Actor
+from jitui.aftersales.operations.platform_requests import (
+    PlatformShop,
+    check_eligibility_read_first,
+    read_order_now,
+    request_refund_read_first,
+)
 from jitui.aftersales.operations.platform_sync import Progress, Synced, sync_platform
+from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.bootstrap import Service
 from jitui.bootstrap_platforms import Connected
 from jitui.errors import NotConfigured, Unavailable
@@ -47,3 +59,42 @@ async def sync_one(
     except (NotConfigured, Unavailable) as error:
         await states.note(name, replace(await states.state(name), problem=str(error)))
         raise
+
+
+# One order, now --------------------------------------------------------------------------------------------------
+
+
+async def request_refund_now(
+    service: Service,
+    decision_settings: DecisionSettings,
+    request: RefundRequest,
+    *,
+    by: Actor | None = None,
+    reply: IdempotentReply | None = None,
+) -> Executed | Refusal | StoredResponse:
+    """Every door through which a refund is asked for: an order of a platform is read there first."""
+    shops, now = shops_of(service), service.clock()
+    return await request_refund_read_first(
+        service.store, shops, decision_settings, request, now=now, by=by, reply=reply
+    )
+
+
+async def check_eligibility_now(service: Service, request: RefundRequest) -> Eligibility | Refusal:
+    """What would be decided now, on the order as its platform has it."""
+    decision_settings = await service.decision_settings()
+    return await check_eligibility_read_first(
+        service.store, shops_of(service), decision_settings, request, now=service.clock()
+    )
+
+
+async def take_in_now(service: Service, order_id: str) -> PlatformReading | Refusal:
+    """Bring one order up to what its platform says, or take it in."""
+    if not service.platforms.connected:
+        return PlatformReading.NOT_READ
+    decision_settings = await service.decision_settings()
+    return await read_order_now(service.store, shops_of(service), decision_settings, order_id, now=service.clock())
+
+
+def shops_of(service: Service) -> Mapping[str, PlatformShop]:
+    """The connected platforms, by name."""
+    return {one.source.name: PlatformShop(one.source, one.shop_id) for one in service.platforms.connected}

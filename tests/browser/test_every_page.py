@@ -80,6 +80,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
     return [
         (None, [("start", "/", 200), ("policy", "/policy", 200), ("nothing", "/nothing", 404)]),
         (None, [("link", link.path, 200), ("link-over", "/welcome/over", 410)]),
+        (None, [("shop-without-mail", "/shop", 200), ("shop-link-over", "/shop/link?order=A-1&exp=1&sig=x", 403)]),
         (
             PREMIUM,
             [

@@ -61,6 +61,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     await risk_at_work(market)
     pages: list[tuple[Person | None, list[str]]] = [
         (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
+        (None, ["/shop", "/shop/link", "/shop/order", "/shop/nothing"]),
         (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
         (PREMIUM, ["/buyer/restrictions"]),
         (NEWCOMER, [f"/buyer/tickets/{rejected}", f"/buyer/tickets/{escalated}", f"/buyer/tickets/{offered}"]),

@@ -127,6 +127,7 @@ TABLE: dict[str, Row] = {
     "get_decision": Row("/v1/after-sales/{ticket}/decision", {P, S, B}),
     "put_an_order": Row("/v1/orders/o-9", {P}, order()),
     "get_order": Row("/v1/orders/{order}", {P, S, B}),
+    "make_refund_link": Row("/v1/orders/{order}/refund-link", {P, S}, {"valid_hours": 1}),
     "list_orders": Row("/v1/orders", {P, S, B}, foreign="empty"),
     "record_payment": Row("/v1/orders/{order}/payments", {P}, payment("o-1")),
     "record_a_shipment": Row("/v1/orders/{order}/shipments", {P, S}, shipment("label_printed")),

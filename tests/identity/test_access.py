@@ -25,6 +25,7 @@ TABLE = """
                         buyer merchant support risk operator auditor admin | platform shop buyer
 refund_requests:read    o     -        a       a    a        a       -       a        -    o
 refund_requests:write   o     -        -       -    -        -       -       a        -    o
+refund_links:write      -     o        -       -    -        -       -       a        o    -
 tickets:read            o     o        a       a    a        a       -       a        o    o
 tickets:write           -     o        -       -    a        -       -       a        o    -
 arbitrations:write      o     o        -       -    a        -       -       a        o    o

@@ -123,10 +123,11 @@ async def test_a_worker_sends_and_says_no_address_and_the_commands_show_it(
     assert BUYER_ADDRESS not in listed.out + shown.out + doctor.out
 
 
-@pytest.mark.parametrize("missing", ["mail_from", "address_book_url", "smtp_host"])
-def test_half_of_the_settings_is_told(tmp_path: Path, missing: str) -> None:
+@pytest.mark.parametrize("missing", ["mail_from", "smtp_host"])
+def test_half_of_the_settings_of_mail_is_told(tmp_path: Path, missing: str) -> None:
     given = {"smtp_host": "mail", "mail_from": MailSender("a@b.example"), "address_book_url": "http://book"}
     assert not sends_notices(Settings(home=tmp_path))
+    assert not sends_notices(Settings(home=tmp_path, **{**given, "address_book_url": None}))  # type: ignore[arg-type]
     assert sends_notices(Settings(home=tmp_path, **given))  # type: ignore[arg-type]
     with pytest.raises(NotConfigured, match=f"JITUI_{missing.upper()} too"):
         sends_notices(Settings(home=tmp_path, **{**given, missing: None}))  # type: ignore[arg-type]

@@ -87,6 +87,7 @@ class RefusalCode(StrEnum):
     ERASURE_PENDING = "erasure-pending"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     REQUEST_IN_FLIGHT = "request-in-flight"
+    PLATFORM_UNAVAILABLE = "platform-unavailable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,6 +267,13 @@ class Platform(Protocol):
         """The order now; None when there is none, or it was not placed yet."""
         ...
 
+    async def contact_address(self, order_id: str) -> str | None:
+        """The mail address of the order's buyer there, to be compared and written to, and never kept.
+
+        Raises Unavailable, with what to do.
+        """
+        ...
+
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders now; those that do not exist are left out. Raises Unavailable, with what to do."""
         ...

@@ -52,6 +52,7 @@ class Permission(StrEnum):
 
     REFUND_REQUESTS_READ = "refund_requests:read"
     REFUND_REQUESTS_WRITE = "refund_requests:write"
+    REFUND_LINKS_WRITE = "refund_links:write"
     TICKETS_READ = "tickets:read"
     TICKETS_WRITE = "tickets:write"
     ARBITRATIONS_WRITE = "arbitrations:write"
@@ -179,6 +180,7 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
         ),
         Role.MERCHANT: _grants(
             Reach.OWN,
+            Permission.REFUND_LINKS_WRITE,
             Permission.SHOP_NOTICES_READ,
             Permission.SHOP_NOTICES_WRITE,
             Permission.TICKETS_READ,

@@ -11,18 +11,19 @@ import pytest
 from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
 from jitui.adapters.postgres.pool import make_pool
 from jitui.aftersales.commands.execute import Executed
-from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.commands.request_refund import RefundRequest
 from jitui.aftersales.governance.policies import install
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.operations.platform_connections import LATE, PlatformConnection
+from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.bootstrap import Service, open_service, utc_now
 from jitui.entrypoints.cli.doctor_operations import Level
 from jitui.entrypoints.cli.doctor_platforms import platforms
-from jitui.platform_syncing import sync_platforms
+from jitui.platform_syncing import request_refund_now, sync_platforms
 from jitui.settings import read_settings
 from jitui.worker import pay_due
 from tests.platforms.vendure.market import POLICY
-from tests.platforms.vendure.shop import Vendure, books, place, refunds_in
+from tests.platforms.vendure.shop import Vendure, books, fulfil, place, refunds_in
 
 
 @asynccontextmanager
@@ -49,12 +50,8 @@ async def test_the_workers_steps_read_and_pay(vendure: Vendure, database_url: st
         assert order is not None
         assert order.order.shop_id == "my-shop"
         await service.feed.roll_up()
-        asked = await request_refund(
-            service.store,
-            await service.decision_settings(),
-            RefundRequest(order.order.buyer_id, code),
-            now=service.clock(),
-        )
+        request = RefundRequest(order.order.buyer_id, code)
+        asked = await request_refund_now(service, await service.decision_settings(), request)
         assert isinstance(asked, Executed), asked
         assert await pay_due(service) == 1
         paid = await service.store.read_order(ref)
@@ -86,3 +83,25 @@ async def test_doctor_says_how_old_what_we_know_is(vendure: Vendure, database_ur
             (late,) = await platforms(connections, service.settings, pool, service.clock() + LATE)
     assert [never.level, fresh.level, late.level] == [Level.FAILED, Level.OK, Level.FAILED]
     assert "never read" in never.found
+
+
+async def test_what_shipped_since_the_last_reading_is_not_approved(
+    vendure: Vendure, database_url: str, tmp_path: Path
+) -> None:
+    """Nobody has read in between; an order that was never read is taken in, and its buyer's address is known there."""
+    code, other = await place(vendure, "ann"), await place(vendure, "ann")
+    async with service_at(vendure.url, vendure.token, database_url, tmp_path) as service:
+        await sync_platforms(service)
+        new = await place(vendure, "ann")
+        await fulfil(vendure, code, "SF-SINCE")
+        await service.feed.roll_up()
+        buyer = (await service.store.read_order(await service.store.find_order(other))).order.buyer_id  # type: ignore[arg-type, union-attr]
+        deciding = await service.decision_settings()
+        gone = await request_refund_now(service, deciding, RefundRequest(buyer, code))
+        assert isinstance(gone, Refusal)
+        assert gone.code is RefusalCode.ORDER_ALREADY_SHIPPED
+        taken = await request_refund_now(service, deciding, RefundRequest(buyer, new))
+        assert isinstance(taken, Executed), taken
+        (shop,) = service.platforms.connected
+        assert await shop.source.contact_address(new) == "ann@example.com"
+        assert await shop.source.contact_address("NOBODYS") is None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -34,6 +34,7 @@ from jitui.aftersales.commands.facts import (
     inputs_beside,
     is_paused,
 )
+from jitui.aftersales.commands.platform_orders import PlatformReading, must_be_read, platform_unavailable
 from jitui.aftersales.commands.receipt import receipt_of
 from jitui.aftersales.commands.requested_lines import RequestedLines, requested_lines
 from jitui.aftersales.commands.restriction_rules import RESTRICTED, RuledDecision, decide_under_rules
@@ -92,7 +93,8 @@ class DecisionSettings:
     """How requests are decided: the policies, the time zone of calendar days, and whether the time to answer is over.
 
     `providers`: those through which it can refund; money through any other one is not recorded. Usage of the shops'
-    and the platform's caps that is older than `usage_max_age` is unknown.
+    and the platform's caps that is older than `usage_max_age` is unknown. `platforms`: the connected commerce platforms
+    with their shops; `reading`: how the order was read there (`operations/platform_requests.py`).
     """
 
     deciding: Deciding
@@ -100,6 +102,8 @@ class DecisionSettings:
     providers: frozenset[str]
     deadline_passed: Callable[[], bool] = lambda: False
     usage_max_age: timedelta = USAGE_MAX_AGE
+    platforms: Mapping[str, str] = field(default_factory=dict)
+    reading: PlatformReading = PlatformReading.NOT_READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +139,14 @@ async def request_refund(
 async def check_eligibility(
     store: Store, decision_settings: DecisionSettings, request: RefundRequest, *, now: datetime
 ) -> Eligibility | Refusal:
-    """What a request would be decided now, and why; nothing is written or locked."""
+    """What a request would be decided now, on what is recorded, and why; nothing is written or locked."""
     policy = decision_settings.deciding.for_buyer(request.buyer_id).policy
     query = decision_query(policy, now, decision_settings.time_zone)
     read = await store.read_inputs(OrderRef(lane_of(request.buyer_id), request.order_id), query)
     if read is None:
         return not_found()
     snapshot, inputs = read
-    requested = requested_lines(snapshot, request.buyer_id, request.lines, now, basis=request.basis)
+    requested = _requested(snapshot, decision_settings, request, now)
     if isinstance(requested, Refusal):
         return requested
     decision = _decide(policy, snapshot, inputs, decision_settings, requested, request.basis, now).decision
@@ -159,7 +163,7 @@ def plan_request(
     now: datetime,
 ) -> Plan | Refusal:
     """The whole command as a pure function of the snapshot, the inputs and the policy."""
-    requested = requested_lines(snapshot, request.buyer_id, request.lines, now, basis=request.basis)
+    requested = _requested(snapshot, decision_settings, request, now)
     if isinstance(requested, Refusal):
         return requested
     decides = decision_settings.deciding.for_buyer(snapshot.order.buyer_id)
@@ -199,6 +203,16 @@ def plan_request(
         *asked,
     )
     return Plan(changes, ticket.ticket_id)
+
+
+def _requested(
+    snapshot: OrderSnapshot, decision_settings: DecisionSettings, request: RefundRequest, now: datetime
+) -> RequestedLines | Refusal:
+    """What is asked for, of an order that nobody has to read at its platform before."""
+    requested = requested_lines(snapshot, request.buyer_id, request.lines, now, basis=request.basis)
+    if must_be_read(snapshot, decision_settings.platforms, decision_settings.reading, requested):
+        return platform_unavailable()
+    return requested
 
 
 def _approved_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Change, ...]]:
@@ -304,6 +318,8 @@ def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings:
     """What prevents an instant approval whatever the policy says; it becomes the ticket's review reason."""
     if decision_settings.deadline_passed():
         return "deadline_passed"
+    if decision_settings.reading is PlatformReading.DIFFERS:
+        return "platform_differs"
     paused = is_paused(snapshot, inputs)
     if paused is not False:
         return "service_paused" if paused else "pause_unknown"

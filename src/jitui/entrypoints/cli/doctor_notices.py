@@ -30,7 +30,9 @@ def sending(settings: Settings) -> Iterator[DoctorFinding]:
         yield DoctorFinding("notices", Level.MISSING, str(error), f"{_PAGE} says how.")
         return
     if not on:
-        yield DoctorFinding("notices", Level.ABSENT, "not configured: nobody gets mail", f"{_PAGE} says how.")
+        codes = "JITUI_ADDRESS_BOOK_URL is not set: mail has codes of refund pages alone"
+        found = "not configured: nobody gets mail" if settings.smtp_host is None else codes
+        yield DoctorFinding("notices", Level.ABSENT, found, f"{_PAGE} says how.")
         return
     where = f"{settings.smtp_host}:{settings.smtp_port}"
     yield _found("mail server", smtp_mailer(settings), f"{where} would take mail from {settings.mail_from}")

@@ -83,6 +83,7 @@ COMMANDS = {
     "webhooks": Slot("webhooks:webhooks", "Addresses that get events as they happen."),
     "notices": Slot("notices:notices", "Messages to buyers, shops and operators: what waits."),
     "platform": Slot("platform:platform", "Orders and refunds of a shop's own system.", SpeaksTo.INSTALLATION),
+    "mcp": Slot("agents:mcp", "Tools for a software agent."),
     "replay": Slot("replay:replay", "Drive real invoices through the service.", SpeaksTo.INSTALLATION),
     "history": Slot("history:history", "Bring real sets of orders to a back-test.", SpeaksTo.NOTHING),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history.", SpeaksTo.NOTHING),

@@ -199,6 +199,39 @@ def status(as_json: Json = False) -> None:
             echo(f"  {visible(state.problem)}")
 
 
+@platform.command()
+def link(
+    order_id: Annotated[str, typer.Argument(metavar="ORDER", help="The order's number.")],
+    hours: Annotated[int, typer.Option(min=1, max=2160, help="For how long the link opens the order.")] = 168,
+    as_json: Json = False,
+) -> None:
+    """A link to the refund page of one order, for its buyer."""
+    from datetime import timedelta
+
+    from jitui.entrypoints.cli.running import with_app
+
+    async def work(service: Service) -> dict[str, str]:
+        from jitui.aftersales.outcomes import Refusal
+        from jitui.errors import BadInput, Unavailable
+        from jitui.identity.shopper import link_for, signer_of
+        from jitui.platform_syncing import take_in_now
+
+        done = await take_in_now(service, order_id)
+        if await service.store.find_order(order_id) is None:
+            if isinstance(done, Refusal) and done.retry_after_seconds is not None:
+                raise Unavailable(done.message)
+            raise BadInput(f"There is no order {visible(order_id)}, neither here nor on a connected platform.")
+        expires_at = (service.clock() + timedelta(hours=hours)).replace(microsecond=0)
+        url = link_for(await signer_of(service.people), service.settings.console_url, order_id, expires_at)
+        return {"url": url, "expires_at": expires_at.isoformat()}
+
+    made = with_app(work)
+    if as_json:
+        print_json(made)
+    else:
+        echo(made["url"])
+
+
 def _told(name: str, done: Synced, cursor: datetime | None) -> None:
     """A line on the terminal while a long reading goes on."""
     from jitui.entrypoints.cli.output import say

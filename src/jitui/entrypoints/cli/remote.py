@@ -176,6 +176,11 @@ def _newer(what: str) -> JituiError:
     return JituiError(f"The service answers {what}. This release of jitui does not know it; use the service's.")
 
 
+def allows_http() -> bool:
+    """Whether the command line lets the key go without TLS."""
+    return _given().allow_http
+
+
 def given_key() -> str:
     """The key or personal token of the command line or the settings, else the terminal is asked.
 

@@ -36,11 +36,12 @@ from jitui.entrypoints.console.page.visit import (
     visit_of,
 )
 from jitui.entrypoints.console.risk import pages as risk
+from jitui.entrypoints.console.shopper import pages as shopper
 from jitui.entrypoints.console.support import cases, search
 from jitui.entrypoints.http.headers import guard_answer
 
 LARGEST_FORM_BYTES = 100_000
-AREAS = ("account", "buyer", "merchant", "operations", "platform", "risk", "support")
+AREAS = ("account", "buyer", "merchant", "operations", "platform", "risk", "shop", "support")
 ASSETS = (
     "vendor/tabler.min.css",
     "vendor/htmx.min.js",
@@ -50,6 +51,7 @@ ASSETS = (
     "console.js",
     "theme.js",
     "icon.svg",
+    "jitui-button.js",
 )
 
 
@@ -76,6 +78,7 @@ def console_handlers(
             *openid.HANDLERS,
             *account.HANDLERS,
             *published.HANDLERS,
+            shopper.ROUTER,
             account.ROUTER,
             buyer.ROUTER,
             merchant.ROUTER,

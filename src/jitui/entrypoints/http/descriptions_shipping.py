@@ -1,4 +1,4 @@
-"""The descriptions of the fields of shipping risks and of many tracking numbers; see `descriptions.FIELDS`."""
+"""The descriptions of the fields of shipping risks, tracking numbers and refund links; see `descriptions.FIELDS`."""
 
 from __future__ import annotations
 
@@ -19,5 +19,8 @@ SHIPPING_FIELDS: dict[str, str] = {
     "BulkShipmentsSent.rows": "The tracking numbers.",
     "ShippingRiskAnswer.since": "When it began to count: the label, the scan, the request, the approval, or `ship_by`.",
     "unchanged": "Rows that were known already.",
+    "RefundLinkAnswer.expires_at": "From when on the link opens nothing any more.",
+    "RefundLinkAnswer.url": "The address to give to the buyer, and to nobody else.",
+    "valid_hours": "For how many hours the link opens the order.",
     "what_to_do": "What to do, in a sentence.",
 }

@@ -143,6 +143,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.ERASURE_PENDING, 409, "The buyer cannot be erased yet"),
         (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
         (RefusalCode.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is in flight"),
+        (RefusalCode.PLATFORM_UNAVAILABLE, 503, "The shop's system cannot be read"),
     )
 }
 

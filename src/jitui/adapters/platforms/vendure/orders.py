@@ -9,7 +9,7 @@ import msgspec
 
 from jitui.adapters.platforms.vendure.client import VendureClient
 from jitui.adapters.platforms.vendure.mapping import order_of
-from jitui.adapters.platforms.vendure.queries import CHECK, ORDERS, Order, OrdersAnswer
+from jitui.adapters.platforms.vendure.queries import CHECK, CONTACT, ORDERS, ContactAnswer, Order, OrdersAnswer
 from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
 from jitui.aftersales.provider import CallTrouble
 from jitui.errors import Unavailable
@@ -40,6 +40,19 @@ class VendureOrders:
         """The orders of these codes; those that do not exist are left out."""
         found = await self._orders({"take": len(order_ids), "filter": {"code": {"in": list(order_ids)}}})
         return [order_of(order) for order in found if not order.active]
+
+    async def contact_address(self, order_id: str) -> str | None:
+        """The customer's address, asked for alone, so that it is in no answer that is read for anything else."""
+        answer = await self._client.ask(CONTACT, {"options": {"take": 1, "filter": {"code": {"eq": order_id}}}})
+        if isinstance(answer, CallFailed):
+            raise Unavailable(problem_of(answer))
+        try:
+            found = msgspec.convert(answer, ContactAnswer).orders.items
+        except msgspec.ValidationError:  # without its words, which may repeat the address
+            raise Unavailable(problem_of(CallFailed("unreadable answer", CallTrouble.UNREADABLE))) from None
+        if not found or found[0].active or found[0].customer is None:
+            return None
+        return found[0].customer.email_address or None
 
     async def changed_since(
         self, cursor: datetime | None, overlap: timedelta

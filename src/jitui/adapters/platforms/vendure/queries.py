@@ -20,6 +20,9 @@ _ORDER = """
 
 ORDERS = f"query Orders($options: OrderListOptions) {{ orders(options: $options) {{ items {{ {_ORDER} }} }} }}"
 
+CONTACT = """query Contact($options: OrderListOptions) { orders(options: $options) { items {
+  active customer { emailAddress } } } }"""
+
 CANCEL = """mutation Cancel($input: CancelOrderInput!) { cancelOrder(input: $input) {
   __typename ... on ErrorResult { errorCode message } } }"""
 
@@ -110,3 +113,20 @@ class _Page(Struct, frozen=True):
 
 class OrdersAnswer(Struct, frozen=True):
     orders: _Page
+
+
+class Customer(Struct, frozen=True, rename="camel"):
+    email_address: str = ""
+
+
+class Contact(Struct, frozen=True):
+    active: bool
+    customer: Customer | None = None
+
+
+class _ContactPage(Struct, frozen=True):
+    items: tuple[Contact, ...]
+
+
+class ContactAnswer(Struct, frozen=True):
+    orders: _ContactPage

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID
 
 from litestar import Router, get, post
 from litestar.exceptions import NotFoundException
 from litestar.response import Response
 
-from jitui.aftersales.commands.execute import Executed, IdempotentReply
-from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.commands.request_refund import RefundRequest
 from jitui.aftersales.model.order import captured_minor
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import Reason
-from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
+from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderFilter, OrderRef
-from jitui.entrypoints.console.buyer.ask import askable, check, everything, new_nonce, read_ask, sent_once
 from jitui.entrypoints.console.buyer.restrictions import open_appeal, restrictions_page
 from jitui.entrypoints.console.buyer.ticket import (
     accept_part,
@@ -32,8 +28,17 @@ from jitui.entrypoints.console.page.access import known_text, needs, own_order, 
 from jitui.entrypoints.console.page.cursor import read_place
 from jitui.entrypoints.console.page.form import Form
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
+from jitui.entrypoints.console.ticket.asking import (
+    askable,
+    check,
+    check_values,
+    everything,
+    form_values,
+    read_ask,
+    send_ask,
+    status_of,
+)
 from jitui.entrypoints.console.ticket.why import shop_name
-from jitui.entrypoints.console.words.codes import REVIEW_REASONS
 from jitui.entrypoints.cursor import to_cursor
 from jitui.identity.access import Permission, Role
 
@@ -79,32 +84,21 @@ async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
     order_id = known_text(request.query_params.get("order", ""))
     chosen = read_ask(visit.reader.subject_id, order_id, dict(request.query_params))
     checked = chosen if isinstance(chosen, Refusal) else await check(visit, chosen)
-    return await _check_part(visit, checked)
+    return show(visit, "ticket/_check.html", **await check_values(visit, visit.reader.subject_id, checked))
 
 
 @post("/ask", opt=needs(Permission.REFUND_REQUESTS_WRITE), status_code=303)
 async def ask(visit: Visiting, data: Form) -> Response[str]:
     """Open the ticket; sending the same form again leads to the same ticket."""
-    service, buyer_id = visit.service, visit.reader.subject_id
+    buyer_id = visit.reader.subject_id
     snapshot = await own_order(visit, data.get("order", ""))
     chosen = read_ask(buyer_id, snapshot.order.order_id, data)
     if isinstance(chosen, Refusal):
         return await _ask_page(visit, snapshot, everything(buyer_id, snapshot), refusal=chosen)
-    reply = IdempotentReply(
-        sent_once(visit, chosen, data.get("nonce", "")),
-        lambda done: StoredResponse(303, str(done.ticket_id).encode(), service.clock()),
-    )
-    done = await request_refund(
-        service.store,
-        await service.decision_settings(),
-        chosen,
-        now=service.clock(),
-        reply=reply,
-    )
+    done = await send_ask(visit, chosen, visit.reader.name, data.get("nonce", ""))
     if isinstance(done, Refusal):
         return await _ask_page(visit, snapshot, chosen, refusal=done)
-    ticket_id = done.ticket_id if isinstance(done, Executed) else UUID(done.body.decode())
-    return go_to(f"/buyer/tickets/{ticket_id}")
+    return go_to(f"/buyer/tickets/{done}")
 
 
 async def _ask_page(
@@ -112,36 +106,11 @@ async def _ask_page(
 ) -> Page:
     if refusal is not None and refusal.code is RefusalCode.NOT_FOUND:
         raise NotFoundException
-    lines = askable(snapshot)
-    policy = (await visit.service.policy_in_force.deciding()).for_buyer(visit.reader.subject_id).policy
     return show(
         visit,
         "buyer/ask.html",
-        status_code=200 if refusal is None else 409,
-        snapshot=snapshot,
-        shop=await shop_name(visit, snapshot.order.shop_id),
-        lines=lines,
-        chosen={units.line_id: units.quantity for units in chosen.lines},
-        reason=chosen.reason,
-        reasons=tuple(Reason),
-        checked=await check(visit, chosen) if lines else None,
-        deadline_seconds=policy.review.deadline_seconds,
-        on_timeout=policy.review.on_timeout,
-        review_reasons=REVIEW_REASONS,
-        nonce=new_nonce(),
-        refusal=refusal,
-    )
-
-
-async def _check_part(visit: Visit, checked: object) -> Page:
-    policy = (await visit.service.policy_in_force.deciding()).for_buyer(visit.reader.subject_id).policy
-    return show(
-        visit,
-        "buyer/_check.html",
-        checked=checked,
-        deadline_seconds=policy.review.deadline_seconds,
-        on_timeout=policy.review.on_timeout,
-        review_reasons=REVIEW_REASONS,
+        status_code=status_of(refusal),
+        **await form_values(visit, snapshot, chosen, refusal),
     )
 
 

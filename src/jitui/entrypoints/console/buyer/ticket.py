@@ -15,20 +15,18 @@ from jitui.aftersales.commands.arbitration import add_evidence, escalate, withdr
 from jitui.aftersales.commands.offer import accept_offer, decline_offer
 from jitui.aftersales.commands.on_ticket import Acting, Done
 from jitui.aftersales.commands.review import withdraw
-from jitui.aftersales.model.review import ARBITRATION_WINDOW, ArbitrationState
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
-from jitui.aftersales.model.view import TicketView, view_ticket, without_staff
+from jitui.aftersales.model.ticket import Actor, ActorKind
+from jitui.aftersales.model.view import view_ticket
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
 from jitui.entrypoints.console.page.access import needs, own_ticket
 from jitui.entrypoints.console.page.form import Form, seen_version
 from jitui.entrypoints.console.page.typed import one_line
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
+from jitui.entrypoints.console.ticket.buyers_view import ticket_values
 from jitui.entrypoints.console.ticket.evidence import LONGEST_REASON, NO_EVIDENCE, EvidenceForm, read_evidence
-from jitui.entrypoints.console.ticket.progress import FINAL_STATES, steps_of
-from jitui.entrypoints.console.ticket.why import explained, shop_name, version_of
-from jitui.entrypoints.console.words.codes import REVIEW_REASONS
+from jitui.entrypoints.console.ticket.why import version_of
 from jitui.identity.access import Permission
 from jitui.ids import lane_of_id
 
@@ -51,7 +49,9 @@ async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromP
     snapshot = await own_ticket(visit, ticket_id)
     if request.query_params.get("seen") == version_of(view_ticket(snapshot, ticket_id)):
         return Response("", status_code=204)
-    return show(visit, "buyer/_ticket.html", **await _ticket_values(visit, snapshot, ticket_id))
+    return show(
+        visit, "ticket/_buyers_ticket.html", **await ticket_values(visit, snapshot, ticket_id, base="/buyer/tickets")
+    )
 
 
 @post("/tickets/{ticket_id:uuid}/withdraw", opt=needs(Permission.REFUND_REQUESTS_WRITE), status_code=303)
@@ -144,38 +144,6 @@ async def _ticket_page(
     asked: str = "",
     added: EvidenceForm | None = None,
 ) -> Page:
-    values = await _ticket_values(visit, snapshot, ticket_id)
+    values = await ticket_values(visit, snapshot, ticket_id, base="/buyer/tickets")
     typed = {"asked": asked, "added": added or EvidenceForm()}
     return show(visit, "buyer/ticket.html", status_code=status_code, problem=problem, **{**values, **typed})
-
-
-async def _ticket_values(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID) -> dict[str, Any]:
-    view = without_staff(view_ticket(snapshot, ticket_id), shop=False)
-    return {
-        "view": view,
-        "shop": await shop_name(visit, view.shop_id),
-        "steps": steps_of(view),
-        "explanation": await explained(visit, ticket_id),
-        "review_reasons": REVIEW_REASONS,
-        "rejection": view.review.rejection if view.review is not None else None,
-        "offer": view.review.offer if view.review is not None and view.state is TicketState.AWAITING_MERCHANT else None,
-        "arbitration": view.review.arbitration if view.review is not None else None,
-        "may_ask": _may_ask(visit, view),
-        "ask_until": view.closed_at + ARBITRATION_WINDOW if view.closed_at is not None else None,
-        "titles": {line.line_id: line.title or line.sku for line in snapshot.lines},
-        "asked": "",
-        "added": EvidenceForm(),
-        "seen": version_of(view),
-        "final": view.state in FINAL_STATES,
-        "now": visit.service.clock(),
-        "on_timeout": snapshot.ticket(ticket_id).on_timeout,
-    }
-
-
-def _may_ask(visit: Visit, view: TicketView) -> bool:
-    """Whether the form that asks the platform is shown; the command decides again."""
-    if view.state is not TicketState.REJECTED or view.closed_at is None:
-        return False
-    arbitration = view.review.arbitration if view.review is not None else None
-    is_asked = arbitration is not None and arbitration.state is not ArbitrationState.WITHDRAWN
-    return not is_asked and visit.service.clock() <= view.closed_at + ARBITRATION_WINDOW

@@ -167,7 +167,7 @@ async def _page(
         stop_answered=bool(answers_of(snapshot, snapshot.ticket(ticket_id))),
         goods_left=goods_with_carrier(snapshot, ticket_id),
         steps=steps_of(view),
-        explanation=await explained(visit, ticket_id),
+        explanation=await explained(visit, ticket_id, "merchant"),
         review_reasons=REVIEW_REASONS,
         on_timeout=snapshot.ticket(ticket_id).on_timeout,
         form=form or RejectForm(),

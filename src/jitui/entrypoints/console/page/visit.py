@@ -24,6 +24,7 @@ from msgspec import json
 
 from jitui.aftersales.model.ticket import TicketState
 from jitui.bootstrap import Service
+from jitui.entrypoints.console.page.code_limits import CodeLimits
 from jitui.entrypoints.console.page.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.page.language import Speech, catalogue, choose
 from jitui.entrypoints.console.page.loopback import is_on_this_machine
@@ -110,6 +111,7 @@ class ConsoleOptions:
     live_for: timedelta = LIVE_FOR
     outage: ProviderOutage | None = None
     log_lines: LogLines = field(default_factory=LogLines)
+    code_limits: CodeLimits = field(default_factory=CodeLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,16 @@ from uuid import UUID
 from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.ports import TicketRef
 from jitui.entrypoints.console.page.visit import Visit
-from jitui.identity.access import Role
 from jitui.ids import lane_of_id
 from jitui.policy import Explanation, decision_from_json, explain
 from jitui.policy.explain import Audience
 
 
-async def explained(visit: Visit, ticket_id: UUID) -> Explanation | None:
+async def explained(visit: Visit, ticket_id: UUID, audience: Audience) -> Explanation | None:
     """The stored decision, as far as the reader may see it (R16)."""
     stored = await visit.service.queries.decision(TicketRef(lane_of_id(ticket_id), ticket_id))
     if stored is None:
         return None
-    audience: Audience = "buyer" if visit.reader.role is Role.BUYER else "merchant"
     return explain(decision_from_json(stored.decision), visit.speech.texts, audience)
 
 

@@ -235,6 +235,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.COMPLAINT_ANSWERED: _("This complaint was answered already."),
         RefusalCode.IDEMPOTENCY_KEY_REUSED: _("This page was sent already, with other choices. Please open it again."),
         RefusalCode.REQUEST_IN_FLIGHT: _("Your request is being worked on. Please look again in a moment."),
+        RefusalCode.PLATFORM_UNAVAILABLE: _(
+            "The shop's system does not answer, so nothing was decided. Please try again in a moment."
+        ),
     },
     **OPERATIONS_WORDS,
     **POLICY_WORDS,
@@ -287,5 +290,6 @@ REVIEW_REASONS: Mapping[str, str] = {
     "partly_shipped": _("Some goods of this order have left, so the shop decides"),
     "captured_later": _("This was paid after the goods were refunded, so the shop decides"),
     "deadline_passed": _("The platform could not decide in time, so the shop decides"),
+    "platform_differs": _("The shop's system and ours do not say the same of this order, so the shop decides"),
 }
 """The guards that a reader may know; any other reason for a review is one of the platform's other factors (R16)."""

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from jitui.aftersales.changes import RecordDecision
 from jitui.aftersales.commands.execute import Executed
-from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility, request_refund
+from jitui.aftersales.commands.request_refund import RefundRequest
 from jitui.aftersales.model.ticket import Basis, Reason, Ticket
 from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -46,6 +46,7 @@ from jitui.entrypoints.http.resources.ticket_view import (
     ticket_for,
 )
 from jitui.identity.access import Permission
+from jitui.platform_syncing import check_eligibility_now, request_refund_now
 from jitui.policy import Decision, Outcome, Verdict, decision_from_json
 
 GRACE_SECONDS = 5.0
@@ -89,6 +90,7 @@ _REFUSALS = (
     RefusalCode.UNKNOWN_LINE,
     RefusalCode.TOO_MANY_REQUESTS,
     RefusalCode.LINE_REQUEST_LIMIT,
+    RefusalCode.PLATFORM_UNAVAILABLE,
 )
 
 
@@ -128,14 +130,7 @@ async def _ask_within(
         msgspec.structs.replace(
             sent, buyer_id=refund_request.buyer_id
         ),  # leaving the buyer out and naming it are the same request
-        lambda reply: request_refund(
-            service.store,
-            decision_settings,
-            refund_request,
-            now=service.clock(),
-            by=by,
-            reply=reply,
-        ),
+        lambda reply: request_refund_now(service, decision_settings, refund_request, by=by, reply=reply),
         lambda done: _decided(request, done),
         headers_of_new,
     )
@@ -202,7 +197,8 @@ def _count(request: RequestContext, ticket: Ticket, decision: Decision) -> None:
     "/v1/eligibility",
     tags=TICKET_TAG,
     summary="Ask whether a refund would be given at once",
-    description="A dry run of the same decision: nothing is written and no lock is taken.",
+    description="A dry run of the same decision: no ticket is written and no lock is taken. An order of a connected "
+    "commerce platform is read there first.",
     opt=operation(
         {200: EligibilityAnswer}, Permission.REFUND_REQUESTS_READ, body=RefundRequestSent, refusals=_REFUSALS
     ),
@@ -212,10 +208,7 @@ async def check_if_eligible(request: RequestContext) -> Reply:
     refund_request = _ask(request, await read_body(request, RefundRequestSent))
     if refund_request is None:
         return not_found()
-    service = request.service
-    done = await check_eligibility(
-        service.store, await service.decision_settings(), refund_request, now=service.clock()
-    )
+    done = await check_eligibility_now(request.service, refund_request)
     if isinstance(done, Refusal):
         return done
     decision, whole = done.decision, request.key_scope is PLATFORM

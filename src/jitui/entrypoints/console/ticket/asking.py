@@ -1,20 +1,25 @@
-"""The buyer's form for a refund request: what was chosen, and a dry run of the decision."""
+"""The form for a refund request, of buyers with and without an account: what was chosen, and a dry run of it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from uuid import uuid4
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
 
 import msgspec
 
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
 from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility
 from jitui.aftersales.model.order import FulfillmentStatus, LineUnits, OrderLine
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.ticket import Reason
-from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode
+from jitui.aftersales.model.ticket import Actor, Reason
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.entrypoints.console.page.visit import Visit
+from jitui.entrypoints.console.ticket.why import shop_name
+from jitui.entrypoints.console.words.codes import REVIEW_REASONS
+from jitui.platform_syncing import request_refund_now
 from jitui.policy import Explanation, Outcome, explain
 
 UNITS_FIELD = "units."
@@ -62,9 +67,10 @@ def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundReq
 
 
 async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
-    """The dry run of a request, as in the API."""
+    """The dry run of a request, as in the API, on what is recorded: only the request itself reads at a platform."""
     service = visit.service
-    found = await check_eligibility(service.store, await service.decision_settings(), request, now=service.clock())
+    recorded = replace(await service.decision_settings(), platforms={})
+    found = await check_eligibility(service.store, recorded, request, now=service.clock())
     if isinstance(found, Refusal):
         return found
     return DryRun(
@@ -76,11 +82,64 @@ async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
     )
 
 
-def sent_once(visit: Visit, request: RefundRequest, nonce: str) -> IdempotencyKey:
+def sent_once(sender: str, request: RefundRequest, nonce: str) -> IdempotencyKey:
     """The Idempotency-Key of a form, so that sending it twice (a double click, a reload) makes one request."""
     body_hash = hashlib.sha256(msgspec.json.encode(request)).digest()
     key = nonce if nonce.isprintable() and 0 < len(nonce) <= 64 else new_nonce()
-    return IdempotencyKey(f"console:{visit.reader.name}", "ask", key, body_hash)
+    return IdempotencyKey(f"console:{sender}", "ask", key, body_hash)
+
+
+async def send_ask(
+    visit: Visit, request: RefundRequest, sender: str, nonce: str, *, by: Actor | None = None
+) -> UUID | Refusal:
+    """Open the ticket; the same form sent again is the same ticket."""
+    service = visit.service
+    reply = IdempotentReply(
+        sent_once(sender, request, nonce),
+        lambda done: StoredResponse(303, str(done.ticket_id).encode(), service.clock()),
+    )
+    done = await request_refund_now(service, await service.decision_settings(), request, by=by, reply=reply)
+    if isinstance(done, Refusal):
+        return done
+    ticket_id = done.ticket_id if isinstance(done, Executed) else UUID(done.body.decode())
+    assert ticket_id is not None
+    return ticket_id
+
+
+async def form_values(
+    visit: Visit, snapshot: OrderSnapshot, chosen: RefundRequest, refusal: Refusal | None
+) -> dict[str, Any]:
+    """What the form's template shows."""
+    lines = askable(snapshot)
+    return {
+        "snapshot": snapshot,
+        "shop": await shop_name(visit, snapshot.order.shop_id),
+        "lines": lines,
+        "chosen": {units.line_id: units.quantity for units in chosen.lines},
+        "reason": chosen.reason,
+        "reasons": tuple(Reason),
+        "nonce": new_nonce(),
+        "refusal": refusal,
+        **await check_values(visit, chosen.buyer_id, await check(visit, chosen) if lines else None),
+    }
+
+
+async def check_values(visit: Visit, buyer_id: str, checked: DryRun | Refusal | None) -> dict[str, Any]:
+    """What the part of it shows that depends on what is chosen."""
+    policy = (await visit.service.policy_in_force.deciding()).for_buyer(buyer_id).policy
+    return {
+        "checked": checked,
+        "deadline_seconds": policy.review.deadline_seconds,
+        "on_timeout": policy.review.on_timeout,
+        "review_reasons": REVIEW_REASONS,
+    }
+
+
+def status_of(refusal: Refusal | None) -> int:
+    """The status of a page that shows a refusal."""
+    if refusal is None:
+        return 200
+    return 503 if refusal.code is RefusalCode.PLATFORM_UNAVAILABLE else 409
 
 
 def new_nonce() -> str:

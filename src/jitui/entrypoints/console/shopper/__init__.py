@@ -1,0 +1,1 @@
+"""The pages of a buyer without an account: one order, and its refund."""

@@ -1,0 +1,37 @@
+"""The buyer's page for an order that lives on a commerce platform: sending the form reads it there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jitui.aftersales.model.order import LineUnits, ShipmentStatus
+from jitui.aftersales.platform import PlatformShipment
+from jitui.entrypoints.console.mount import console_app
+from jitui.platform_syncing import take_in_now
+from tests.aftersales.market import NOW
+from tests.aftersales.test_platform_orders import ORDER
+from tests.console.marketplace import PREMIUM, SHOP, Marketplace
+from tests.console.pages import visiting
+from tests.platforms.fake import FakePlatform, with_platform
+
+OURS = replace(ORDER, buyer_id=PREMIUM.subject_id)
+SENT = PlatformShipment("vendure-9", "SF1", "sf", ShipmentStatus.SHIPPED, NOW, (LineUnits("l1", 3),))
+PAGE, FORM = "/buyer/ask?order=V-1", "/buyer/ask"
+
+
+async def test_what_shipped_there_meanwhile_is_not_approved(market: Marketplace) -> None:
+    platform = FakePlatform()
+    platform.orders["V-1"] = OURS
+    service = with_platform(market.service, platform, SHOP.subject_id)
+    assert await take_in_now(service, "V-1") == "agrees"
+    async with visiting(console_app(service, one_click=True), PREMIUM) as visitor:
+        form = (await visitor.see(PAGE)).form(FORM)
+        platform.down = True
+        away = await visitor.post(FORM, form.fields)
+        assert away.status_code == 503
+        assert "does not answer, so nothing was decided" in away.text
+        platform.down = False
+        platform.orders["V-1"] = replace(OURS, shipments=(SENT,))
+        gone = await visitor.post(FORM, form.fields)
+        assert gone.status_code == 409
+        assert 'role="alert"' in gone.text
