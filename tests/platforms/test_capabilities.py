@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hatchling.builders.sdist import SdistBuilder
 
+from jitui.adapters.platforms.shopify.orders import NAME as SHOPIFY
 from jitui.adapters.platforms.vendure.orders import NAME as VENDURE
 from jitui.adapters.platforms.woocommerce.orders import NAME as WOOCOMMERCE
 from jitui.aftersales.platform import PLATFORMS, tried_for_real
@@ -30,7 +31,7 @@ def test_the_page_has_the_table() -> None:
 
 
 def test_only_what_has_an_adapter_was_tried() -> None:
-    assert [one.name for one in PLATFORMS if one.adapter] == [VENDURE, WOOCOMMERCE]
+    assert [one.name for one in PLATFORMS if one.adapter] == [VENDURE, WOOCOMMERCE, SHOPIFY]
     assert [one.name for one in PLATFORMS if one.tried] == [VENDURE]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from jitui.adapters.platforms.reading import Unfit, buyer_of, minor_of, once_each, paid_for_lines
 from jitui.adapters.platforms.woocommerce.answers import Fulfilment, Line, Meta, Order, Refund
 from jitui.aftersales.model.order import LineUnits, ShipmentStatus
 from jitui.aftersales.platform import (
@@ -23,7 +21,7 @@ from jitui.aftersales.platform import (
     attempt_in,
 )
 from jitui.aftersales.provider import RefundResultKind
-from jitui.money import from_decimal_text, is_currency, split_by_weight
+from jitui.money import is_currency
 
 CANCELLED, COMPLETED, REFUNDED, TRASH = "cancelled", "completed", "refunded", "trash"
 CARTS = frozenset({"auto-draft", "checkout-draft"})
@@ -31,18 +29,12 @@ CARTS = frozenset({"auto-draft", "checkout-draft"})
 NOT_TO_SHIP = "_jitui_not_to_ship_"
 """An order's metadata under this and an attempt's id has the units that the attempt takes out, by line."""
 
-_AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,10})?")
-"""Sums of these are exact in `Decimal`."""
 _ENDED = frozenset({CANCELLED, REFUNDED})
 _WAITING = frozenset({"pending", "on-hold", "processing", "failed"})
 _TRACKING = "_wc_shipment_tracking_items"
 """Where the shipment tracking plugins keep what was sent."""
 _DRAFT, _FULFILLED = "unfulfilled", "fulfilled"
 _NOT_PAID = "WooCommerce has the refund, and does not say that the payment's gateway has made it"
-
-
-class _Unfit(ValueError):
-    """An order that cannot be an order here, and why."""
 
 
 def order_of(
@@ -52,7 +44,7 @@ def order_of(
     changed_at = _utc(order.date_modified_gmt)
     try:
         return _order(order, refunds, fulfilments, changed_at)
-    except _Unfit as unfit:
+    except Unfit as unfit:
         return UnreadableOrder(order.number, changed_at, str(unfit))
 
 
@@ -60,15 +52,15 @@ def _order(
     order: Order, refunds: Sequence[Refund], fulfilments: Sequence[Fulfilment] | None, changed_at: datetime
 ) -> PlatformOrder:
     if order.status == TRASH:
-        raise _Unfit("The order is in WooCommerce's trash.")
+        raise Unfit("The order is in WooCommerce's trash.")
     if not is_currency(order.currency):
-        raise _Unfit(f"{order.currency} has no amounts in minor units.")
-    total_minor = _minor([order.total], order.currency)
+        raise Unfit(f"{order.currency} has no amounts in minor units.")
+    total_minor = minor_of([order.total], order.currency)
     lines, freight_minor = _lines(order, refunds, total_minor)
     paid_at = order.date_paid_gmt
     return PlatformOrder(
         order_id=order.number,
-        buyer_id=_buyer_id(order),
+        buyer_id=buyer_of("woocommerce", str(order.customer_id or ""), order.billing.email, str(order.id)),
         currency=order.currency,
         placed_at=_utc(order.date_created_gmt),
         changed_at=changed_at,
@@ -85,26 +77,6 @@ def _utc(told: datetime) -> datetime:
     return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
 
 
-def _minor(texts: Iterable[str], currency: str) -> int:
-    """The sum of decimal texts, exactly; raises _Unfit for what the currency cannot hold."""
-    said = [text or "0" for text in texts]
-    plain = all(_AMOUNT.fullmatch(text) for text in said)
-    amount = from_decimal_text(str(sum(map(Decimal, said))), currency) if plain else None
-    if amount is None:
-        raise _Unfit(f"{' + '.join(said)[:60]} is no amount of {currency}.")
-    return amount
-
-
-def _buyer_id(order: Order) -> str:
-    """A guest is known by the e-mail address alone, of which only a hash is kept."""
-    if order.customer_id:
-        return f"woocommerce-{order.customer_id}"
-    address = (order.billing.email or "").strip().lower()
-    if not address:
-        return f"woocommerce-order-{order.id}"
-    return f"woocommerce-guest-{hashlib.sha256(address.encode()).hexdigest()[:24]}"
-
-
 # Lines ----------------------------------------------------------------------------------------------------------
 
 
@@ -115,14 +87,10 @@ def _lines(order: Order, refunds: Sequence[Refund], total_minor: int) -> tuple[t
     lines in proportion; so is what rounding each line for itself has added.
     """
     sold = [line for line in order.line_items if line.quantity > 0]
-    paid = [_minor([line.total, line.total_tax], order.currency) for line in sold]
-    if not sold or any(amount < 0 for amount in paid):
-        raise _Unfit("The order has no line with units, or a line whose price is below zero.")
-    beside_minor = total_minor - sum(paid)
-    if beside_minor < 0 <= total_minor:
-        paid, beside_minor = list(split_by_weight(total_minor, paid)), 0
-    if beside_minor < 0:
-        raise _Unfit("The order's total is below zero.")
+    paid = [minor_of([line.total, line.total_tax], order.currency) for line in sold]
+    if not sold:
+        raise Unfit("The order has no line with units.")
+    paid, beside_minor = paid_for_lines(paid, total_minor)
     gone = _taken_out(order, sold, refunds)
     lines = (
         PlatformLine(
@@ -178,8 +146,8 @@ def _meta(rows: Iterable[Meta], key: str) -> Any:
 def _payment(order: Order, total_minor: int, paid_at: datetime, refunds: Sequence[Refund]) -> PlatformPayment:
     """WooCommerce has one payment an order; its transaction id may be empty, so the order's own id names it."""
     made = [refund_of(refund, order.currency) for refund in refunds]
-    kept = _once_each([refund for refund in made if refund.amount_minor > 0])
-    return PlatformPayment(str(order.id), total_minor, _utc(paid_at), tuple(kept))
+    kept = once_each([refund for refund in made if refund.amount_minor > 0])
+    return PlatformPayment(str(order.id), total_minor, _utc(paid_at), kept)
 
 
 def refund_of(refund: Refund, currency: str) -> PlatformRefund:
@@ -192,25 +160,12 @@ def refund_of(refund: Refund, currency: str) -> PlatformRefund:
     known = attempt_id is None or refund.refunded_payment
     return PlatformRefund(
         str(refund.id),
-        _minor([refund.amount], currency),
+        minor_of([refund.amount], currency),
         _utc(refund.date_created_gmt),
         attempt_id,
         RefundResultKind.SUCCEEDED if known else RefundResultKind.UNKNOWN,
         "" if known else _NOT_PAID,
     )
-
-
-def _once_each(made: Sequence[PlatformRefund]) -> list[PlatformRefund]:
-    """A second refund with the reference of one attempt is no refund of that attempt: it counts as made elsewhere."""
-    first: dict[object, PlatformRefund] = {}
-    for refund in sorted(made, key=lambda one: one.state is not RefundResultKind.SUCCEEDED):
-        first.setdefault(refund.attempt_id, refund)
-    return [
-        refund
-        if refund.attempt_id is None or first[refund.attempt_id] is refund
-        else PlatformRefund(refund.refund_id, refund.amount_minor, refund.at, None, refund.state, refund.said)
-        for refund in made
-    ]
 
 
 # Shipments --------------------------------------------------------------------------------------------------------
