@@ -5,17 +5,24 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
+from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.adapters.postgres.pool import Pool
+from jitui.aftersales.operations.platform_connections import LostCalls, PlatformConnection, PlatformConnections
+from jitui.aftersales.operations.platform_refunds import Clock, PlatformProvider, PlatformRules
 from jitui.aftersales.operations.platform_sync import PlatformStates
-from jitui.aftersales.platform import Platform, PlatformWriter, read_refunded_units
-from jitui.aftersales.platform_refunds import Clock, PlatformProvider, PlatformRules
+from jitui.aftersales.platform import PLATFORMS, Platform, PlatformWriter, read_refunded_units
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
-from jitui.settings import Settings, YesOrNo, read_secret_file
+from jitui.errors import NotConfigured
+from jitui.logs import get_logger
+from jitui.settings import Settings, read_secret_file
+
+log = get_logger("jitui.platforms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +36,13 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Platforms:
-    """What is connected, and how far each was read."""
+    """What is connected, and how far each was read. `unopened`: by name, why a connection cannot be used."""
 
     connected: tuple[Connected, ...]
+    unopened: dict[str, str]
+    connections: PlatformConnections
     states: PlatformStates
+    calls: LostCalls
 
     @property
     def providers(self) -> dict[str, PaymentProvider]:
@@ -43,26 +53,41 @@ class Platforms:
 async def open_platforms(
     settings: Settings, store: Store, pool: Pool, stack: AsyncExitStack, clock: Clock
 ) -> Platforms:
-    """Every configured platform; each is closed with the service. It calls nobody."""
-    calls, units = PostgresPlatformCalls(pool), partial(read_refunded_units, store)
-    found = await vendure(settings, stack)
-    if found is None:
-        return Platforms((), PostgresPlatformStates(pool))
-    source, writer = found
-    rules = PlatformRules(
-        settles=settings.vendure_settles is YesOrNo.YES, timeout_seconds=settings.provider_timeout_seconds
-    )
-    provider = PlatformProvider(source, writer, units, calls, rules, clock)
-    return Platforms((Connected(source, provider, settings.vendure_shop),), PostgresPlatformStates(pool))
+    """Every connection, opened; each is closed with the service. It calls nobody.
+
+    One that cannot be opened is noted, and keeps nothing else from starting.
+    """
+    connections, calls = PostgresPlatformConnections(pool), PostgresPlatformCalls(pool)
+    units, seconds = partial(read_refunded_units, store), settings.provider_timeout_seconds
+    connected, unopened = [], {}
+    for one in await connections.all():
+        try:
+            source, writer = await open_adapter(one.platform, access_of(one, settings), stack)
+        except NotConfigured as error:
+            log.error("platform_unopened", platform=one.platform, reason=str(error))
+            unopened[one.platform] = str(error)
+            continue
+        rules = PlatformRules(settles=one.settles, timeout_seconds=seconds)
+        connected.append(Connected(source, PlatformProvider(source, writer, units, calls, rules, clock), one.shop_id))
+    return Platforms(tuple(connected), unopened, connections, PostgresPlatformStates(pool), calls)
 
 
-async def vendure(settings: Settings, stack: AsyncExitStack) -> tuple[Platform, PlatformWriter] | None:
-    """Vendure, with the key that is in its file now; None where it is not configured."""
-    if settings.vendure_url is None or settings.vendure_token_file is None:
-        return None
-    from jitui.adapters.platforms.vendure.opening import open_vendure
+def access_of(connection: PlatformConnection, settings: Settings) -> PlatformAccess:
+    """Where the platform is, with the key that its file holds now. Raises NotConfigured where it holds none."""
+    secret = read_secret_file(Path(connection.secret_file))
+    if not secret:
+        raise NotConfigured(
+            f"The file with the key of {connection.platform} cannot be read, or is empty: {connection.secret_file}."
+        )
+    return PlatformAccess(connection.url, secret, settings.provider_timeout_seconds / 2)
 
-    secret = read_secret_file(settings.vendure_token_file)
-    return await open_vendure(
-        PlatformAccess(settings.vendure_url, secret, settings.provider_timeout_seconds / 2), stack
-    )
+
+async def open_adapter(platform: str, access: PlatformAccess, stack: AsyncExitStack) -> tuple[Platform, PlatformWriter]:
+    """Reader and writer of a platform. Raises NotConfigured for a platform without an adapter. It calls nobody."""
+    match platform:
+        case "vendure":
+            from jitui.adapters.platforms.vendure.opening import open_vendure
+
+            return await open_vendure(access, stack)
+    known = ", ".join(one.name for one in PLATFORMS if one.adapter)
+    raise NotConfigured(f"There is no adapter for {platform!r}; there is one for {known}.")

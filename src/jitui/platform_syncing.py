@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jitui.aftersales.operations.platform_sync import Synced, sync_platform
+from jitui.aftersales.operations.platform_sync import Progress, Synced, sync_platform
 from jitui.bootstrap import Service
 from jitui.bootstrap_platforms import Connected
 from jitui.errors import NotConfigured, Unavailable
@@ -28,12 +28,21 @@ async def sync_platforms(service: Service) -> bool:
     return False
 
 
-async def sync_one(service: Service, one: Connected) -> Synced:
+async def sync_one(
+    service: Service, one: Connected, *, whole: bool = False, progress: Progress = lambda done, cursor: None
+) -> Synced:
     """Read one platform. Raises Unavailable when it cannot be read, NotConfigured before the first policy."""
     states, name = service.platforms.states, one.source.name
     try:
         return await sync_platform(
-            service.store, states, one.source, service.decision_settings, one.shop_id, now=service.clock()
+            service.store,
+            states,
+            one.source,
+            service.decision_settings,
+            one.shop_id,
+            now=service.clock(),
+            whole=whole,
+            progress=progress,
         )
     except (NotConfigured, Unavailable) as error:
         await states.note(name, replace(await states.state(name), problem=str(error)))

@@ -18,10 +18,10 @@ from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.order import LineUnits
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Ticket
+from jitui.aftersales.operations.platform_refunds import PlatformProvider, PlatformRules
 from jitui.aftersales.operations.platform_sync import Synced, sync_platform
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.platform import Platform, PlatformWriter, read_refunded_units
-from jitui.aftersales.platform_refunds import PlatformProvider, PlatformRules
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.provider import RefundInstruction
 from jitui.bootstrap import utc_now
@@ -69,7 +69,7 @@ class OpenedMarket:
     async def sync(self) -> Synced:
         """The worker's periodic step."""
         now = datetime.now(UTC)
-        return await sync_platform(self.jitui.store, self.states, self.orders, self.settings, SHOP, now=now)
+        return await sync_platform(self.jitui.store, self.states, self.orders, self.settings, SHOP, now=now, whole=True)
 
     async def order(self, order_id: str) -> OrderSnapshot:
         """The order as it is known here."""

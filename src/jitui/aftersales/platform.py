@@ -1,7 +1,7 @@
 """The port to a commerce platform: orders, payments and shipments that live in somebody else's system.
 
 An adapter implements `Platform`, which reads, and `PlatformWriter`, whose calls change something there. What is done
-when, and what is never done twice, is `jitui.aftersales.platform_refunds`.
+when, and what is never done twice, is `jitui.aftersales.operations.platform_refunds`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         request="Jitui",
         holds="no hold; cancelled units cannot be shipped afterwards",
         looks_up="by the attempt's id in the refund's `reason`",
-        key="none of its own; an order note of ours is written before the refund, and one attempt asks once",
+        key="none of its own; one attempt asks once, by a note of ours",
         cancels="units and shipping costs, without any refund",
         changes="polling by `updatedAt`, which shipments and refunds leave as it is: open orders are read again",
         limits="at most 1000 orders in a list; no webhooks, no request limit of its own",

@@ -85,6 +85,9 @@ class AuditAction(StrEnum):
     BUYER_EXPORTED = "buyer.exported"
     BUYER_ERASED = "buyer.erased"
     SELECTION_SET = "selection.set"
+    PLATFORM_CONNECTED = "platform.connected"
+    PLATFORM_DISCONNECTED = "platform.disconnected"
+    PLATFORM_CALL_RESOLVED = "platform.call_resolved"
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,8 +122,6 @@ def _check_together(settings: Settings) -> None:
     _all_or_none(settings, "simulator", "the simulator")
     _all_or_none(settings, "stripe", "Stripe", optional="stripe_api_base")
     _all_or_none(settings, "wechat_pay", "WeChat Pay", optional="wechat_pay_api_base")
-    if (settings.vendure_url is None) != (settings.vendure_token_file is None):
-        raise NotConfigured("JITUI_VENDURE_URL and JITUI_VENDURE_TOKEN_FILE go together: the shop, and its API key.")
     _check_sign_in(settings)
     if settings.worker_metrics_port is not None and settings.metrics_token is None:
         raise NotConfigured("JITUI_WORKER_METRICS_PORT needs JITUI_METRICS_TOKEN, which opens what is there.")

@@ -8,13 +8,18 @@ from datetime import timedelta
 
 import pytest
 
+from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
 from jitui.aftersales.commands.pay import refund_instruction
 from jitui.aftersales.model.refund import RefundState
-from jitui.aftersales.ports import ClaimedRefund
+from jitui.aftersales.operations.platform_connections import resolve_lost_call
+from jitui.aftersales.operations.platform_refunds import ASKED_BEFORE
+from jitui.aftersales.ports import ClaimedRefund, RefundRef
 from jitui.aftersales.provider import RefundInstruction
+from jitui.bootstrap import utc_now
+from jitui.ids import lane_of_id
 from tests.platforms.vendure.market import LEASE, ShopMarket, open_shop_market
 from tests.platforms.vendure.proxy import Fault, Proxy
-from tests.platforms.vendure.shop import Vendure, admin, books, fulfil, place, refunds_in
+from tests.platforms.vendure.shop import Vendure, books, fulfil, place, refunds_in
 
 LATER = timedelta(hours=1)
 
@@ -75,21 +80,15 @@ async def test_a_refund_that_was_asked_for_and_is_not_there_waits_for_a_person(
     for hours in range(4):
         await behind.pay(after=hours * LATER)
     assert refunds_in(await books(vendure, code)) == []
-    here = await behind.order(code)
-    assert here.refunds[0].state is RefundState.UNKNOWN
-    assert "delete our note" in here.refunds[0].reason
-    await delete_our_note(vendure, code)
+    refund = (await behind.order(code)).refunds[0]
+    assert (refund.state, refund.reason) == (RefundState.UNKNOWN, ASKED_BEFORE)
+    calls, ref = PostgresPlatformCalls(behind.jitui.pool), RefundRef(lane_of_id(refund.refund_id), refund.refund_id)
+    resolved = await resolve_lost_call(
+        behind.jitui.store, calls, ref, made=False, note="the gateway has none", by="wei", now=utc_now() + LATER
+    )
+    assert resolved is None
     await behind.pay(after=5 * LATER)
     assert len(refunds_in(await books(vendure, code))) == 1
-
-
-async def delete_our_note(vendure: Vendure, code: str) -> None:
-    """What a person does in Vendure's admin."""
-    asked = "query ($id: ID!) { order(id: $id) { history(options: { take: 100 }) { items { id type data } } } }"
-    order = await books(vendure, code)
-    found = (await admin(vendure, asked, id=order["id"]))["order"]["history"]["items"]
-    (note,) = [one for one in found if one["type"] == "ORDER_NOTE" and one["data"]["note"].startswith("Jitui asks")]
-    await admin(vendure, "mutation ($id: ID!) { deleteOrderNote(id: $id) { result } }", id=note["id"])
 
 
 @pytest.mark.parametrize("word", ["cancelOrder(", "refundOrder(", "settleRefund("])

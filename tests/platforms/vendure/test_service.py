@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
 from jitui.adapters.postgres.pool import make_pool
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.governance.policies import install
 from jitui.aftersales.model.ticket import TicketState
-from jitui.bootstrap import Service, open_service
+from jitui.aftersales.operations.platform_connections import PlatformConnection
+from jitui.bootstrap import Service, open_service, utc_now
 from jitui.entrypoints.cli.doctor_operations import Level
 from jitui.entrypoints.cli.doctor_platforms import LATE, platforms
 from jitui.platform_syncing import sync_platforms
@@ -29,16 +31,10 @@ async def service_at(url: str, token: str, database_url: str, home: Path) -> Asy
     key = home / "vendure-key"
     key.write_text(token)
     key.chmod(0o600)
-    settings = read_settings(
-        {
-            "JITUI_HOME": str(home),
-            "JITUI_VENDURE_URL": url,
-            "JITUI_VENDURE_TOKEN_FILE": str(key),
-            "JITUI_VENDURE_SHOP": "my-shop",
-            "JITUI_VENDURE_SETTLES": "yes",
-        }
-    )
-    async with open_service(settings, database_url) as service:
+    new = PlatformConnection("vendure", url, str(key), "my-shop", True, utc_now(), "test")
+    async with make_pool(database_url, max_size=1) as pool:
+        await PostgresPlatformConnections(pool).put(new)
+    async with open_service(read_settings({"JITUI_HOME": str(home)}), database_url) as service:
         await install(service.policies, POLICY, by="test", now=service.clock())
         yield service
 
@@ -82,11 +78,11 @@ async def test_what_keeps_it_from_reading_is_kept(
 
 async def test_doctor_says_how_old_what_we_know_is(vendure: Vendure, database_url: str, tmp_path: Path) -> None:
     async with service_at(vendure.url, vendure.token, database_url, tmp_path) as service:
-        now = service.clock()
+        now, connections = service.clock(), await service.platforms.connections.all()
         async with make_pool(database_url, max_size=1) as pool:
-            (never,) = await platforms(service.settings, pool, now)
+            (never,) = await platforms(connections, service.settings, pool, now)
             await sync_platforms(service)
-            (fresh,) = await platforms(service.settings, pool, service.clock())
-            (late,) = await platforms(service.settings, pool, service.clock() + LATE)
+            (fresh,) = await platforms(connections, service.settings, pool, service.clock())
+            (late,) = await platforms(connections, service.settings, pool, service.clock() + LATE)
     assert [never.level, fresh.level, late.level] == [Level.FAILED, Level.OK, Level.FAILED]
     assert "never read" in never.found

@@ -1,12 +1,15 @@
-"""See `jitui.aftersales.platform_refunds.PlatformCalls`."""
+"""See `jitui.aftersales.operations.platform_refunds.PlatformCalls` and `…operations.platform_connections.LostCalls`."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import LiteralString, cast
+from typing import LiteralString
 from uuid import UUID
 
-from jitui.adapters.postgres.pool import Pool, fetch
+from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
+from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.aftersales.operations.platform_refunds import PlatformCall
+from jitui.identity.audit import AuditAction
 
 _LOCK: LiteralString = """
 INSERT INTO platform_lock AS held (platform, order_id, holder, until)
@@ -23,6 +26,21 @@ _BEGIN: LiteralString = """
 INSERT INTO platform_call (attempt_id, platform, order_id, begun_at)
 VALUES (%(attempt_id)s, %(platform)s, %(order_id)s, %(at)s)
 ON CONFLICT (attempt_id) DO NOTHING
+"""
+
+
+_CALL: LiteralString = """
+SELECT json_build_object('begun_at', begun_at, 'made_note', made_note)::text
+FROM platform_call WHERE attempt_id = %(attempt_id)s
+"""
+
+_MADE: LiteralString = """
+UPDATE platform_call SET made_note = %(note)s
+WHERE attempt_id = %(attempt_id)s AND made_note IS NULL RETURNING attempt_id
+"""
+
+_NOT_MADE: LiteralString = """
+DELETE FROM platform_call WHERE attempt_id = %(attempt_id)s AND made_note IS NULL RETURNING attempt_id
 """
 
 
@@ -50,11 +68,17 @@ class PostgresPlatformCalls:
         """Take the note back."""
         await self._changed("DELETE FROM platform_call WHERE attempt_id = %(attempt_id)s", {"attempt_id": attempt_id})
 
-    async def begun_at(self, attempt_id: UUID) -> datetime | None:
-        """When the call was noted."""
-        query: LiteralString = "SELECT begun_at FROM platform_call WHERE attempt_id = %(attempt_id)s"
-        found = await fetch(self._pool, query, {"attempt_id": attempt_id})
-        return cast(datetime, found[0][0]) if found else None
+    async def call(self, attempt_id: UUID) -> PlatformCall | None:
+        """The note about the attempt's call."""
+        found = await read_rows(self._pool, _CALL, {"attempt_id": attempt_id}, PlatformCall)
+        return found[0] if found else None
+
+    async def answer(self, attempt_id: UUID, *, made: bool, note: str, by: str, now: datetime) -> bool:
+        """Mark the call as made, or take its note away; False where it was answered meanwhile."""
+        detail = {"made": made, "note": note}
+        entry = AuditEntry(AuditAction.PLATFORM_CALL_RESOLVED, str(attempt_id), by, now, detail)
+        params = {"attempt_id": attempt_id, "note": note}
+        return bool(await fetch_audited(self._pool, _MADE if made else _NOT_MADE, params, entry))
 
     async def _changed(self, statement: LiteralString, params: dict[str, object]) -> int:
         async with self._pool.connection() as connection:

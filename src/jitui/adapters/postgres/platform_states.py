@@ -9,15 +9,17 @@ from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.aftersales.operations.platform_sync import SyncState
 
 _STATE: LiteralString = """
-SELECT json_build_object('cursor', cursor_at, 'synced_at', synced_at, 'problem', problem)::text
+SELECT json_build_object('cursor', cursor_at, 'synced_at', synced_at, 'problem', problem,
+    'watched_at', watched_at)::text
 FROM platform_state WHERE platform = %(platform)s
 """
 
 _NOTE: LiteralString = """
-INSERT INTO platform_state (platform, cursor_at, synced_at, problem)
-VALUES (%(platform)s, %(cursor_at)s, %(synced_at)s, %(problem)s)
+INSERT INTO platform_state (platform, cursor_at, synced_at, problem, watched_at)
+VALUES (%(platform)s, %(cursor_at)s, %(synced_at)s, %(problem)s, %(watched_at)s)
 ON CONFLICT (platform) DO UPDATE
-SET cursor_at = excluded.cursor_at, synced_at = excluded.synced_at, problem = excluded.problem
+SET cursor_at = excluded.cursor_at, synced_at = excluded.synced_at, problem = excluded.problem,
+    watched_at = excluded.watched_at
 """
 
 _WATCHED: LiteralString = """
@@ -49,6 +51,7 @@ class PostgresPlatformStates:
             "cursor_at": state.cursor,
             "synced_at": state.synced_at,
             "problem": state.problem,
+            "watched_at": state.watched_at,
         }
         async with self._pool.connection() as connection:
             await connection.execute(_NOTE, params)

@@ -23,15 +23,20 @@ OVERLAP = timedelta(minutes=10)
 WATCHED_FOR = timedelta(days=30)
 """How long an order is read again after it was placed, or refunded: platforms do not tell every change by a time."""
 WATCHED_AT_ONCE = 100
+WATCHED_EVERY = timedelta(minutes=5)
+"""How often. What is asked back, and what is about to be refunded, is read at that moment besides."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """How far a platform was read; `synced_at`: when a reading last came to its end."""
+    """How far a platform was read. `synced_at`: when a reading last came to its end. `watched_at`: when the watched
+    orders were last read.
+    """
 
     cursor: datetime | None = None
     synced_at: datetime | None = None
     problem: str = ""
+    watched_at: datetime | None = None
 
 
 class PlatformStates(Protocol):
@@ -59,6 +64,10 @@ class Synced:
             self.refused[order_id] = " ".join(problems)
 
 
+Progress = Callable[[Synced, datetime | None], None]
+"""Is told after each page: what was read so far, and up to which change."""
+
+
 async def sync_platform(
     store: Store,
     states: PlatformStates,
@@ -67,8 +76,10 @@ async def sync_platform(
     shop_id: str,
     *,
     now: datetime,
+    whole: bool = False,
+    progress: Progress = lambda done, cursor: None,
 ) -> Synced:
-    """Read what changed since the cursor, then the orders that are still watched. Raises Unavailable.
+    """Read what changed since the cursor and, where it is time or `whole`, the watched orders. Raises Unavailable.
 
     The cursor moves with each page, so a reading that breaks off goes on where it was.
     """
@@ -79,13 +90,17 @@ async def sync_platform(
         for found in page:
             done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
             cursor = found.changed_at if cursor is None else max(cursor, found.changed_at)
-        await states.note(platform.name, SyncState(cursor, state.synced_at))
-    after = ""
-    while watched := await states.watched(platform.name, now - WATCHED_FOR, after, WATCHED_AT_ONCE):
-        for found in await platform.read_orders(watched):
-            done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
-        after = watched[-1]
-    await states.note(platform.name, SyncState(cursor, now))
+        await states.note(platform.name, replace(state, cursor=cursor, problem=""))
+        progress(done, cursor)
+    watched_at = state.watched_at
+    if whole or watched_at is None or now >= watched_at + WATCHED_EVERY:
+        watched_at, after = now, ""
+        while watched := await states.watched(platform.name, now - WATCHED_FOR, after, WATCHED_AT_ONCE):
+            for found in await platform.read_orders(watched):
+                done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
+            after = watched[-1]
+            progress(done, cursor)
+    await states.note(platform.name, SyncState(cursor, now, watched_at=watched_at))
     return done
 
 

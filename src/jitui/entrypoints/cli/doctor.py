@@ -192,6 +192,7 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
     from jitui.adapters.postgres.keys import PostgresKeys
     from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
+    from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
     from jitui.adapters.postgres.policies import PostgresPolicies
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
@@ -205,10 +206,12 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
         queries, now = PostgresQueries(pool), utc_now()
         health = await queries.health(now)
         payouts = await PostgresPayoutHold(pool, Path()).status()
-        standing = await standing_now(queries, await expected_of(settings), now, ledger_since=now - FIRST_LOOK)
+        connections = await PostgresPlatformConnections(pool).all()
+        expected = await expected_of(settings, [one.platform for one in connections])
+        standing = await standing_now(queries, expected, now, ledger_since=now - FIRST_LOOK)
         state = await queries.operations(now)
         ending = await PostgresKeys(pool).ending_soon(now)
-        connected = await platforms(settings, pool, now)
+        connected = await platforms(connections, settings, pool, now)
     is_stale = any(task.kind == "roll_up_stale" for task in standing)
     rolled_up = () if is_stale else (_roll_up(health, now, settings.usage_max_age),)
     found = (_policy(live), approvals, _payouts(payouts), *rolled_up, _queue(health), _keys(ending, now))

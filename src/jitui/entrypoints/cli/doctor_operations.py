@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -182,26 +182,21 @@ def _age(now: datetime, since: datetime) -> str:
     return f"{seconds} s"
 
 
-async def expected_of(settings: Settings) -> Expected:
-    """What is usual here, by the settings alone; a provider whose secrets cannot be used is left out."""
+async def expected_of(settings: Settings, platforms: Iterable[str]) -> Expected:
+    """What is usual here, by the settings and the connected platforms; who cannot be used is left out."""
     from contextlib import AsyncExitStack, suppress
 
     from jitui.aftersales.operations.conditions import Expected
-    from jitui.aftersales.platform_refunds import CAPABILITIES
-    from jitui.bootstrap_platforms import vendure
+    from jitui.aftersales.operations.platform_refunds import CAPABILITIES
     from jitui.bootstrap_providers import alipay, simulator, stripe, wechat_pay
     from jitui.errors import NotConfigured
 
     async with AsyncExitStack() as stack:
-        found: dict[str, Capabilities] = {}
+        found: dict[str, Capabilities] = dict.fromkeys(platforms, CAPABILITIES)
         for make in (alipay, simulator, stripe, wechat_pay):
             with suppress(NotConfigured):
                 provider = make(settings)
                 if provider is not None:
                     await stack.enter_async_context(provider)
                     found[provider.name] = provider.capabilities
-        with suppress(NotConfigured):
-            connected = await vendure(settings, stack)
-            if connected is not None:
-                found[connected[0].name] = CAPABILITIES
         return Expected(found, settings.usage_max_age)

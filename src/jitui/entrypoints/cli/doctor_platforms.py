@@ -9,42 +9,47 @@ from typing import TYPE_CHECKING
 from jitui.entrypoints.cli.doctor_operations import RUN_A_WORKER, DoctorFinding, Level
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from jitui.adapters.postgres.pool import Pool
+    from jitui.aftersales.operations.platform_connections import PlatformConnection
     from jitui.settings import Settings
 
 LATE = timedelta(minutes=5)
 """A worker reads every quarter of a minute; a shop of many orders takes longer."""
-_PAGE = "docs/how-to/connect-vendure.md says what it needs."
 
 
-async def platforms(settings: Settings, pool: Pool, now: datetime) -> tuple[DoctorFinding, ...]:
-    """One finding for each platform that is configured."""
+async def platforms(
+    connections: Iterable[PlatformConnection], settings: Settings, pool: Pool, now: datetime
+) -> tuple[DoctorFinding, ...]:
+    """One finding for each platform that is connected."""
+    return tuple([await _platform(one, settings, pool, now) for one in connections])
+
+
+async def _platform(connection: PlatformConnection, settings: Settings, pool: Pool, now: datetime) -> DoctorFinding:
     from jitui.adapters.postgres.platform_states import PostgresPlatformStates
-    from jitui.bootstrap_platforms import vendure
+    from jitui.bootstrap_platforms import access_of, open_adapter
     from jitui.errors import NotConfigured
 
+    name, page = connection.platform, f"docs/how-to/connect-{connection.platform}.md says what it needs."
     async with AsyncExitStack() as stack:
         try:
-            one = await vendure(settings, stack)
+            source, _ = await open_adapter(name, access_of(connection, settings), stack)
         except NotConfigured as error:
-            return (DoctorFinding("Vendure", Level.MISSING, str(error), _PAGE),)
-        if one is None:
-            return ()
-        source, _ = one
+            return DoctorFinding(name, Level.MISSING, str(error), page)
         problem = await source.check()
         if problem is not None:
-            return (DoctorFinding("Vendure", Level.FAILED, problem, _PAGE),)
-        state = await PostgresPlatformStates(pool).state(source.name)
-        return (_lag(state.synced_at, state.problem, now),)
+            return DoctorFinding(name, Level.FAILED, problem, page)
+    state = await PostgresPlatformStates(pool).state(name)
+    return _lag(name, state.synced_at, state.problem, now)
 
 
-def _lag(synced_at: datetime | None, problem: str, now: datetime) -> DoctorFinding:
+def _lag(name: str, synced_at: datetime | None, problem: str, now: datetime) -> DoctorFinding:
     if synced_at is None:
-        return DoctorFinding("Vendure", Level.FAILED, problem or "its orders were never read to the end", RUN_A_WORKER)
+        return DoctorFinding(name, Level.FAILED, problem or "its orders were never read to the end", RUN_A_WORKER)
     age = now - synced_at
     found = f"it answers, takes our key, and was read {age.total_seconds():.0f} s ago"
     if age <= LATE:
-        return DoctorFinding("Vendure", Level.OK, found)
-    return DoctorFinding("Vendure", Level.FAILED, f"{found}. {problem}".rstrip(), RUN_A_WORKER)
+        return DoctorFinding(name, Level.OK, found)
+    return DoctorFinding(name, Level.FAILED, f"{found}. {problem}".rstrip(), RUN_A_WORKER)

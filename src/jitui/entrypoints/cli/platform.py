@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+import sys
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +13,10 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.text import visible
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from jitui.aftersales.operations.platform_connections import NotDone, PlatformConnection
     from jitui.aftersales.operations.platform_sync import Synced, SyncState
     from jitui.bootstrap import Service
 
@@ -22,6 +28,104 @@ platform = typer.Typer(
 )
 
 
+Name = Annotated[
+    str, typer.Argument(metavar="PLATFORM", help="Such as vendure: docs/reference/platforms.md lists them.")
+]
+By = Annotated[str, typer.Option(help="Who does this, for the record.")]
+
+
+@platform.command()
+def connect(
+    name: Name,
+    url: Annotated[str, typer.Option(help="Its address, such as https://shop.example.com.")],
+    shop: Annotated[str, typer.Option(help="Id of the shop here that its orders belong to.")],
+    secret_file: Annotated[
+        str, typer.Option(help="File with its key, for this account alone; without it you are asked for the key.")
+    ] = "",
+    settles: Annotated[
+        bool, typer.Option("--settles", help="Settle refunds that it leaves pending. Only where nobody sends money.")
+    ] = False,
+    by: By = "command line",
+) -> None:
+    """Connect a shop's own system, once its key was tried. A failed try changes nothing. Again: a new key."""
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.words import id_of
+
+    id_of(shop, "--shop")
+    address, given = _address(url), _file(secret_file) if secret_file else None
+    secret = _asked_for_key(name) if given is None else given.read_text(encoding="utf-8").strip()
+
+    async def work(service: Service) -> PlatformConnection:
+        from jitui.aftersales.operations.platform_connections import PlatformConnection, why_not_connected
+
+        path = given or service.settings.home / "platforms" / f"{name}.key"
+        new = PlatformConnection(name, address, str(path), shop, settles, service.clock(), by)
+        _refuse(await why_not_connected(service.platforms.connections, new))
+        await _try(service, name, address, secret)
+        if given is None:
+            _keep(secret, path)
+        await service.platforms.connections.put(new)
+        return new
+
+    done = with_app(work)
+    echo(f"{name} is connected: {done.url}, for the shop {done.shop_id}. Its key is in {done.secret_file}.")
+    echo("Read its orders once with `jitui platform sync`, then start the worker and the server, or start them again.")
+
+
+@platform.command()
+def disconnect(
+    name: Name,
+    by: By = "command line",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Forget a connection. Orders and tickets stay; the file with the key, too."""
+    from jitui.entrypoints.cli.running import with_app
+
+    if not yes:
+        typer.confirm(f"Disconnect {name}?", abort=True)
+
+    async def work(service: Service) -> None:
+        from jitui.aftersales.operations.platform_connections import disconnect_platform
+
+        _refuse(await disconnect_platform(service.platforms.connections, name, by=by, now=service.clock()))
+
+    with_app(work)
+    echo(f"{name} is disconnected. Start the worker and the server again: they still have the connection.")
+
+
+@platform.command()
+def resolve(
+    refund: Annotated[str, typer.Argument(metavar="REFUND", help="The refund's id.", show_default=False)],
+    made: Annotated[
+        bool | None,
+        typer.Option("--made/--not-made", help="Whether the payment's gateway has the refund.", show_default=False),
+    ] = None,
+    note: Annotated[str, typer.Option(help="What you have seen at the gateway.")] = "",
+    by: By = "command line",
+) -> None:
+    """Say what became of a refund whose answer was lost, once you have looked at the payment's gateway.
+
+    --not-made: it is asked for once more. --made: it fails, and `jitui refunds settle` closes it with the gateway's
+    reference.
+    """
+    from jitui.entrypoints.cli.refunds import refund_ref
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.errors import BadInput
+
+    if made is None or not note.strip():
+        raise BadInput("Give --made or --not-made, and a --note: what you have seen.", path="--note")
+    ref = refund_ref(refund)
+
+    async def work(service: Service) -> None:
+        from jitui.aftersales.operations.platform_connections import resolve_lost_call
+
+        calls, now = service.platforms.calls, service.clock()
+        _refuse(await resolve_lost_call(service.store, calls, ref, made=bool(made), note=note.strip(), by=by, now=now))
+
+    with_app(work)
+    echo("Noted. The worker takes it up when it looks at the refund next, within a quarter of an hour.")
+
+
 @platform.command()
 def doctor(as_json: Json = False) -> None:
     """Ask each connected platform whether it takes our key."""
@@ -29,7 +133,8 @@ def doctor(as_json: Json = False) -> None:
     from jitui.entrypoints.cli.running import with_app
 
     async def work(service: Service) -> dict[str, str | None]:
-        return {one.source.name: await one.source.check() for one in service.platforms.connected}
+        tried = {one.source.name: await one.source.check() for one in service.platforms.connected}
+        return {**tried, **service.platforms.unopened}
 
     found = _some(with_app(work))
     if as_json:
@@ -46,11 +151,17 @@ def sync(as_json: Json = False) -> None:
     """Read what changed at each connected platform now, as the worker does again and again."""
     from jitui.entrypoints.cli.exits import FAILED
     from jitui.entrypoints.cli.running import with_app
+    from jitui.errors import NotConfigured
 
     async def work(service: Service) -> dict[str, Synced]:
         from jitui.platform_syncing import sync_one
 
-        return {one.source.name: await sync_one(service, one) for one in service.platforms.connected}
+        for name, problem in service.platforms.unopened.items():
+            raise NotConfigured(f"{name}: {problem}")
+        return {
+            one.source.name: await sync_one(service, one, whole=True, progress=partial(_told, one.source.name))
+            for one in service.platforms.connected
+        }
 
     found = _some(with_app(work))
     if as_json:
@@ -66,27 +177,108 @@ def sync(as_json: Json = False) -> None:
 
 @platform.command()
 def status(as_json: Json = False) -> None:
-    """How far each connected platform was read, and why the last reading ended early, if it did."""
+    """What is connected, how far it was read, and why the last reading ended early, if it did."""
     from jitui.entrypoints.cli.running import with_app
 
-    async def work(service: Service) -> dict[str, SyncState]:
-        states = service.platforms.states
-        return {one.source.name: await states.state(one.source.name) for one in service.platforms.connected}
+    async def work(service: Service) -> dict[str, tuple[PlatformConnection, SyncState]]:
+        states, unopened = service.platforms.states, service.platforms.unopened
+        found = {one.platform: (one, await states.state(one.platform)) for one in await _connections(service)}
+        return {
+            name: (one, replace(state, problem=unopened.get(name, state.problem)))
+            for name, (one, state) in found.items()
+        }
 
     found = _some(with_app(work))
     if as_json:
-        print_json({name: asdict(state) for name, state in found.items()})
+        print_json({name: {**asdict(one), **asdict(state)} for name, (one, state) in found.items()})
         return
-    for name, state in found.items():
+    for name, (one, state) in found.items():
         read = "never" if state.synced_at is None else state.synced_at.isoformat(timespec="seconds")
-        echo(f"{name}: last read to the end: {read}")
+        echo(f"{name}: {one.url}, for the shop {one.shop_id}; last read to the end: {read}")
         if state.problem:
             echo(f"  {visible(state.problem)}")
+
+
+def _told(name: str, done: Synced, cursor: datetime | None) -> None:
+    """A line on the terminal while a long reading goes on."""
+    from jitui.entrypoints.cli.output import say
+
+    if done.read:
+        up_to = "" if cursor is None else f", up to {cursor.isoformat(timespec='seconds')}"
+        say(f"{name}: {done.read} orders read{up_to}")
+
+
+async def _connections(service: Service) -> list[PlatformConnection]:
+    return await service.platforms.connections.all()
+
+
+async def _try(service: Service, name: str, url: str, secret: str) -> None:
+    """Ask the platform whether it takes the key. Raises NotConfigured with what to do."""
+    from contextlib import AsyncExitStack
+
+    from jitui.adapters.platforms.access import PlatformAccess
+    from jitui.bootstrap_platforms import open_adapter
+    from jitui.errors import NotConfigured
+
+    access = PlatformAccess(url, secret, service.settings.provider_timeout_seconds / 2)
+    async with AsyncExitStack() as stack:
+        source, _ = await open_adapter(name, access, stack)
+        if problem := await source.check():
+            raise NotConfigured(f"{problem} Nothing is connected.")
+
+
+def _asked_for_key(name: str) -> str:
+    """The key as it is typed, unseen. Raises BadInput where nobody can be asked."""
+    from getpass import getpass
+
+    from jitui.errors import BadInput
+
+    if not sys.stdin.isatty():
+        raise BadInput("Give the file with the key: --secret-file.", path="--secret-file")
+    typed = getpass(f"Key of {name}: ", stream=sys.stderr).strip()
+    if not typed:
+        raise BadInput("No key was given.", path="--secret-file")
+    return typed
+
+
+def _keep(secret: str, path: Path) -> None:
+    """Write a typed key into a file for this account alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(secret + "\n", encoding="utf-8")
+
+
+def _address(text: str) -> str:
+    from jitui.errors import BadInput
+    from jitui.settings.values import ExpectedValue, http_url
+
+    try:
+        return http_url(text)
+    except ExpectedValue as expected:
+        raise BadInput(f"--url must be {expected}, not {text!r}.", path="--url") from None
+
+
+def _file(text: str) -> Path:
+    from jitui.errors import BadInput
+    from jitui.settings.values import ExpectedValue, secret_file
+
+    try:
+        return secret_file(text)
+    except ExpectedValue as expected:
+        raise BadInput(f"--secret-file must be {expected}, not {text!r}.", path="--secret-file") from None
+
+
+def _refuse(done: NotDone | None) -> None:
+    from jitui.errors import BadInput
+
+    if done is not None:
+        raise BadInput(done.reason)
 
 
 def _some(found: dict[str, Any]) -> dict[str, Any]:
     from jitui.errors import NotConfigured
 
     if not found:
-        raise NotConfigured("No platform is connected: docs/how-to/connect-vendure.md says what to set.")
+        raise NotConfigured("No platform is connected: `jitui platform connect` does it.")
     return found

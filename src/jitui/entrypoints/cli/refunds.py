@@ -154,7 +154,7 @@ def show(refund: RefundId, as_json: Json = False) -> None:
     """One refund: its attempts, its ticket's timeline, and what can be done about it now."""
     from jitui.entrypoints.cli.running import on_service
 
-    ref = _ref(refund)
+    ref = refund_ref(refund)
 
     def remote(client: Client) -> RefundDetails:
         from jitui.entrypoints.cli import remote_refunds
@@ -231,7 +231,7 @@ async def _read(service: Service, ref: RefundRef) -> RefundDetails:
     return found
 
 
-def _ref(text: str) -> RefundRef:
+def refund_ref(text: str) -> RefundRef:
     from uuid import UUID
 
     from jitui.aftersales.ports import RefundRef
@@ -360,7 +360,7 @@ def _do(
     """Run a command on a refund, which is returned as it is now; a refusal is told and ends with exit code 1."""
     from jitui.entrypoints.cli.remote import connected, only_by_key, remote_url
 
-    ref = _ref(refund)
+    ref = refund_ref(refund)
     if remote_url() is None:
         return _do_here(ref, by, run)
     only_by_key(by)

@@ -91,11 +91,9 @@ def problem_of(failed: CallFailed) -> str:
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
             return (
-                "Vendure does not take the key, or it lacks rights: it needs ReadOrder, UpdateOrder and ReadCustomer "
-                f"(JITUI_VENDURE_TOKEN_FILE). It says: {failed.reason}"
+                "Vendure does not take the key, or it lacks rights: it needs ReadOrder, UpdateOrder and ReadCustomer. "
+                f"It says: {failed.reason}"
             )
         case CallTrouble.UNREADABLE:
-            return (
-                f"What answers at JITUI_VENDURE_URL is not the admin API of a Vendure of version 3.7: {failed.reason}."
-            )
-    return f"Vendure does not answer at JITUI_VENDURE_URL: {failed.reason}. Check the address, and that it runs."
+            return f"What answers at this address is not the admin API of a Vendure of version 3.7: {failed.reason}."
+    return f"Vendure does not answer at this address: {failed.reason}. Check the address, and that it runs."

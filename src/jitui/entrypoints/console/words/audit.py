@@ -69,4 +69,7 @@ ACTION_WORDS: Mapping[str, str] = {
     AuditAction.BUYER_EXPORTED: _("Buyer's data exported"),
     AuditAction.BUYER_ERASED: _("Buyer's data erased"),
     AuditAction.SELECTION_SET: _("Allow or deny list changed"),
+    AuditAction.PLATFORM_CONNECTED: _("Commerce platform connected"),
+    AuditAction.PLATFORM_DISCONNECTED: _("Commerce platform disconnected"),
+    AuditAction.PLATFORM_CALL_RESOLVED: _("Lost call to a commerce platform resolved"),
 }

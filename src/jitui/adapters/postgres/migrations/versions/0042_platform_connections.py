@@ -1,4 +1,4 @@
-"""Who works on an order at a platform, and which refunds were asked for there."""
+"""Which platforms are connected, who works on an order there, and which refunds were asked for."""
 
 from pathlib import Path
 

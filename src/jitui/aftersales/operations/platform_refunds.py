@@ -43,12 +43,23 @@ ASKED_BEFORE = (
     "the refund was asked for once and the shop's platform shows none: look at the payment's gateway, and say with "
     "`jitui platform resolve` whether the money went back"
 )
+MADE_UNSEEN = (
+    "made by the payment's gateway and not shown by the shop's platform; settle it with the gateway's reference"
+)
 BUSY = "another refund of the order is being sent"
 LOOK_AGAIN_SECONDS = 900.0
 CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=3))
 """`keys`: an attempt that is sent again asks only where no note says that it had asked before."""
 LOCK_FACTOR = 6
 """How many time-outs a lock lasts: more than all calls of a refund take together."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformCall:
+    """A refund that was asked for. `made_note`: a person has seen at the payment's gateway that it was made."""
+
+    begun_at: datetime
+    made_note: str | None = None
 
 
 class PlatformCalls(Protocol):
@@ -70,8 +81,8 @@ class PlatformCalls(Protocol):
         """Take the note back: nothing was asked for after all."""
         ...
 
-    async def begun_at(self, attempt_id: UUID) -> datetime | None:
-        """When the refund was asked for; None: it never was."""
+    async def call(self, attempt_id: UUID) -> PlatformCall | None:
+        """The note about the attempt's refund; None: it was never asked for."""
         ...
 
 
@@ -170,7 +181,10 @@ class PlatformProvider:
         found = read.payment.refund_of(instruction.attempt_id)
         if found is not None:
             return await self._settled(instruction, read.order, found)
-        if await self._calls.begun_at(instruction.attempt_id) is not None:
+        call = await self._calls.call(instruction.attempt_id)
+        if call is not None and call.made_note is not None:
+            return _made_unseen(instruction, call.made_note)
+        if call is not None:
             return _unknown(ASKED_BEFORE, retry_after_seconds=LOOK_AGAIN_SECONDS)
         return RefundResult(RefundResultKind.NOT_FOUND, "no refund with our reference, and none was asked for")
 
@@ -275,6 +289,18 @@ def _result_of(instruction: RefundInstruction, order: PlatformOrder, refund: Pla
         amount_minor=refund.amount_minor,
         currency=order.currency,
         occurred_at=refund.at,
+    )
+
+
+def _made_unseen(instruction: RefundInstruction, note: str) -> RefundResult:
+    """The money is back and the platform does not know: no new attempt, and a person settles it with evidence."""
+    return RefundResult(
+        RefundResultKind.PENDING,
+        f"{MADE_UNSEEN}: {note}",
+        payment_ids=(instruction.payment_id,),
+        amount_minor=instruction.amount_minor,
+        currency=instruction.currency,
+        stuck=True,
     )
 
 

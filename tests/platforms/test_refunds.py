@@ -1,0 +1,329 @@
+"""Whatever happens between us and a platform, an attempt asks for its refund once, and nothing shipped is refunded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import uuid4
+
+import pytest
+
+from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
+from jitui.aftersales.commands.pay import pay_claimed, refund_instruction
+from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.commands.settle_refund import ManualPaymentRules, why_not_retried, why_not_settled
+from jitui.aftersales.deciding import Deciding
+from jitui.aftersales.model.refund import Refund, RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.operations.platform_connections import NotDone, resolve_lost_call
+from jitui.aftersales.operations.platform_refunds import (
+    ASKED_BEFORE,
+    BUSY,
+    REFUNDED_THERE,
+    SHIPPED,
+    PlatformProvider,
+    PlatformRules,
+)
+from jitui.aftersales.operations.platform_sync import take_order
+from jitui.aftersales.platform import PlatformPayment, read_refunded_units
+from jitui.aftersales.ports import ClaimedRefund, RefundRef
+from jitui.aftersales.provider import RefundInstruction, RefundResultKind
+from jitui.ids import lane_of_id
+from tests.aftersales.market import NOW, Market, open_market
+from tests.platforms.shop import ORDER, Fault, MemoryShop
+from tests.platforms.vendure.market import POLICY
+
+HOUR = timedelta(hours=1)
+TIMEOUT_SECONDS = 2.0
+RULES = ManualPaymentRules(frozenset({"memory"}), {"CNY": 100_000})
+
+
+@dataclass
+class Shop:
+    """Jitui beside a shop in memory; `now` is the time."""
+
+    market: Market
+    there: MemoryShop = field(default_factory=MemoryShop)
+    now: datetime = NOW
+    settles: bool = False
+
+    def clock(self) -> datetime:
+        return self.now
+
+    @property
+    def calls(self) -> PostgresPlatformCalls:
+        return PostgresPlatformCalls(self.market.pool)
+
+    @property
+    def provider(self) -> PlatformProvider:
+        """A worker's own: what two of them share is the database."""
+        units = partial(read_refunded_units, self.market.store)
+        rules = PlatformRules(settles=self.settles, timeout_seconds=TIMEOUT_SECONDS)
+        return PlatformProvider(self.there, self.there, units, self.calls, rules, self.clock)
+
+    async def take(self) -> None:
+        settings = self.market.decision_settings
+        deciding = DecisionSettings(Deciding(POLICY), settings.time_zone, frozenset({"memory"}))
+        for order in self.there.orders.values():
+            assert await take_order(self.market.store, deciding, "memory", "shop-1", order, now=NOW) == []
+
+    async def ask(self, *lines: tuple[str, int]) -> None:
+        await self.market.deciding_by(POLICY).asked("shop-1", "S-1", lines=lines)
+
+    async def claim(self) -> list[ClaimedRefund]:
+        until = self.now + timedelta(seconds=60)
+        return await self.market.store.claim_refunds(now=self.now, lease_until=until, limit=9, provider="memory")
+
+    async def pay(self, *, after: timedelta = timedelta(0)) -> Refund:
+        """What a worker does then; the refund after it."""
+        self.now += after
+        for claimed in await self.claim():
+            await pay_claimed(self.market.store, {"memory": self.provider}, claimed, clock=self.clock)
+        return (await self.order()).refunds[0]
+
+    async def order(self) -> OrderSnapshot:
+        ref = await self.market.store.find_order("S-1")
+        assert ref is not None
+        found = await self.market.store.read_order(ref)
+        assert found is not None
+        return found
+
+    async def instruction(self) -> RefundInstruction:
+        (claimed,) = await self.claim()
+        return refund_instruction(claimed.refund, claimed.attempt)
+
+
+@pytest.fixture
+async def market(database_url: str) -> AsyncIterator[Market]:
+    async with open_market(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def shop(market: Market) -> Shop:
+    """A paid order of two cups that the buyer asks for, whole."""
+    opened = Shop(market)
+    await opened.take()
+    await opened.ask()
+    return opened
+
+
+async def test_cancelled_then_refunded(shop: Shop) -> None:
+    paid = await shop.pay()
+    assert paid.state is RefundState.SUCCEEDED
+    assert shop.there.calls == ["find_order", "cancel", "find_order", "refund"]
+    assert shop.there.orders["S-1"].lines[0].cancelled == 2
+    assert [refund.amount_minor for refund in shop.there.refunds] == [2500]
+
+
+async def test_only_the_units_that_were_asked_for_are_cancelled(market: Market) -> None:
+    shop = Shop(market)
+    await shop.take()
+    await shop.ask(("l1", 1))
+    assert (await shop.pay()).amount_minor == 1000
+    assert shop.there.orders["S-1"].lines[0].cancelled == 1
+
+
+# Answers that are lost -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["find_order", "cancel", "refund"])
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.UNREACHED])
+async def test_what_was_done_is_found_and_what_was_not_is_done_again(shop: Shop, call: str, fault: Fault) -> None:
+    shop.there.faults[call] = fault
+    await shop.pay()
+    for _ in range(2):
+        paid = await shop.pay(after=HOUR)
+    assert paid.state is RefundState.SUCCEEDED
+    assert len(shop.there.refunds) == 1
+    assert shop.there.orders["S-1"].lines[0].cancelled == 2
+    assert shop.there.calls.count("refund") == (2 if (call, fault) == ("refund", Fault.UNREACHED) else 1)
+
+
+async def test_a_refusal_fails_the_refund(shop: Shop) -> None:
+    shop.there.faults["refund"] = Fault.REFUSED
+    refund = await shop.pay()
+    assert (refund.state, refund.reason) == (RefundState.FAILED, "the gateway declines")
+
+
+async def test_a_refund_that_nobody_can_see_is_never_asked_for_again(shop: Shop) -> None:
+    shop.there.faults["refund"] = Fault.LOST_BEFORE
+    for hours in range(4):
+        refund = await shop.pay(after=hours * HOUR)
+    assert (refund.state, refund.reason) == (RefundState.UNKNOWN, ASKED_BEFORE)
+    assert shop.there.calls.count("refund") == 1
+
+
+async def test_it_is_asked_for_again_once_a_person_has_seen_that_it_was_not_made(shop: Shop) -> None:
+    shop.there.faults["refund"] = Fault.LOST_BEFORE
+    refund = await shop.pay()
+    assert await resolved(shop, refund, made=False) == NotDone(
+        "The call is only a few minutes old, and may still be answered. Try again in a quarter of an hour."
+    )
+    await shop.pay(after=HOUR)
+    assert await resolved(shop, refund, made=False) is None
+    assert (await shop.pay(after=HOUR)).state is RefundState.SUCCEEDED
+    assert shop.there.calls.count("refund") == 2
+    assert len((await shop.order()).attempts) == 1, "the same attempt asked again"
+    assert isinstance(await resolved(shop, refund, made=False), NotDone)
+
+
+async def test_a_refund_that_a_person_has_seen_at_the_gateway_is_settled_with_evidence(shop: Shop) -> None:
+    """It is never sent again, not even by hand, and closing it takes the steps of every payment by hand."""
+    shop.there.faults["refund"] = Fault.LOST_BEFORE
+    refund = await shop.pay()
+    shop.now += HOUR
+    assert await resolved(shop, refund, made=True) is None
+    assert isinstance(await resolved(shop, refund, made=False), NotDone), "one answer counts"
+    refund = await shop.pay(after=HOUR)
+    assert refund.state is RefundState.FAILED
+    assert "seen at the bank" in refund.reason
+    order = await shop.order()
+    assert why_not_retried(order, refund, RULES) is not None
+    assert why_not_settled(order, refund, RULES) is None
+    assert shop.there.calls.count("refund") == 1
+
+
+async def resolved(shop: Shop, refund: Refund, *, made: bool) -> NotDone | None:
+    ref = RefundRef(lane_of_id(refund.refund_id), refund.refund_id)
+    return await resolve_lost_call(
+        shop.market.store, shop.calls, ref, made=made, note="seen at the bank", by="wei", now=shop.now
+    )
+
+
+async def test_pending_waits_and_is_settled_only_where_the_shop_wants_it(shop: Shop) -> None:
+    shop.there.new_refunds = RefundResultKind.PENDING
+    assert (await shop.pay()).state is RefundState.PENDING
+    assert "settle" not in shop.there.calls
+    shop.settles = True
+    assert (await shop.pay(after=HOUR)).state is RefundState.SUCCEEDED
+    assert len(shop.there.refunds) == 1
+
+
+# Shipped, or refunded by somebody else -------------------------------------------------------------------------------
+
+
+async def test_shipped_before_nothing_is_refunded(shop: Shop) -> None:
+    shop.there.ship(1)
+    refund = await shop.pay()
+    assert (refund.state, refund.reason) == (RefundState.FAILED, SHIPPED)
+    assert shop.there.calls == ["find_order"]
+
+
+async def test_shipped_while_it_is_cancelled_nothing_is_refunded(shop: Shop) -> None:
+    """A platform that holds nothing ships what was cancelled: the order is read once more before the money goes."""
+
+    async def ship() -> None:
+        shop.there.ship()
+
+    shop.there.before["cancel"] = ship
+    refund = await shop.pay()
+    assert (refund.state, refund.reason) == (RefundState.FAILED, SHIPPED)
+    assert shop.there.refunds == []
+    assert await shop.calls.call((await shop.order()).attempts[0].attempt_id) is None, "nothing was asked for"
+
+
+async def test_the_other_unit_may_have_left(market: Market) -> None:
+    shop = Shop(market)
+    await shop.take()
+    await shop.ask(("l1", 1))
+    shop.there.ship(1)
+    assert (await shop.pay()).state is RefundState.SUCCEEDED
+
+
+async def test_refunded_by_hand_meanwhile_nothing_goes_on_top(shop: Shop) -> None:
+    shop.there.refund_by_hand(1)
+    refund = await shop.pay()
+    assert (refund.state, refund.reason) == (RefundState.FAILED, REFUNDED_THERE)
+
+
+# Two workers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["find_order", "cancel", "refund"])
+async def test_two_workers_with_one_attempt(shop: Shop, call: str) -> None:
+    """The second comes while the first is at this call, which lasts longer than the lock: it has gone on regardless."""
+    wanted = await shop.instruction()
+    second: list[RefundResultKind] = []
+
+    async def come() -> None:
+        shop.there.before.clear()
+        second.append((await shop.provider.send(wanted)).kind)
+        shop.now += HOUR  # the first one's lock is over
+        second.append((await shop.provider.send(wanted)).kind)
+
+    shop.there.before[call] = come
+    await shop.provider.send(wanted)
+    assert second[0] is RefundResultKind.UNKNOWN
+    assert shop.there.calls.count("refund") == 1
+    assert len(shop.there.refunds) == 1
+    assert shop.there.orders["S-1"].lines[0].cancelled >= 2
+
+
+async def test_a_lock_is_somebody_elses_until_its_end(shop: Shop) -> None:
+    wanted, dead = await shop.instruction(), uuid4()
+    until = shop.now + timedelta(seconds=30)
+    assert await shop.calls.lock("memory", "S-1", dead, shop.now, until)
+    assert (await shop.provider.send(wanted)).reason == BUSY
+    shop.now = until - timedelta(microseconds=1)
+    assert (await shop.provider.send(wanted)).reason == BUSY
+    await shop.calls.unlock("memory", "S-1", uuid4())  # nobody gives back what another one has
+    assert (await shop.provider.send(wanted)).reason == BUSY
+    assert shop.there.calls == []
+    shop.now = until
+    assert (await shop.provider.send(wanted)).kind is RefundResultKind.SUCCEEDED
+
+
+async def test_the_lock_is_of_one_order_at_one_platform(shop: Shop) -> None:
+    until = shop.now + HOUR
+    assert await shop.calls.lock("memory", "S-2", uuid4(), shop.now, until)
+    assert await shop.calls.lock("another", "S-1", uuid4(), shop.now, until)
+    assert (await shop.pay()).state is RefundState.SUCCEEDED
+
+
+async def test_the_lock_is_given_back_whatever_happens(shop: Shop) -> None:
+    wanted = await shop.instruction()
+
+    async def break_down() -> None:
+        raise RuntimeError("a fault of ours")
+
+    shop.there.before["find_order"] = break_down
+    with pytest.raises(RuntimeError):
+        await shop.provider.send(wanted)
+    shop.there.before.clear()
+    assert (await shop.provider.send(wanted)).kind is RefundResultKind.SUCCEEDED
+
+
+async def test_a_worker_that_was_held_up_does_not_ask(shop: Shop) -> None:
+    """Its lock may be over before the refund's answer is there, and somebody else's turn has come."""
+    wanted = await shop.instruction()
+
+    async def hold_up() -> None:
+        shop.now += timedelta(seconds=5 * TIMEOUT_SECONDS)
+
+    shop.there.before["cancel"] = hold_up
+    assert (await shop.provider.send(wanted)).reason == BUSY
+    assert "refund" not in shop.there.calls
+
+
+async def test_two_refunds_of_one_order_cancel_its_units_once(market: Market) -> None:
+    """An order that was paid by two payments: two workers take a refund each."""
+    shop = Shop(market)
+    payments = (PlatformPayment("p1", 1500, ORDER.placed_at), PlatformPayment("p2", 1000, ORDER.placed_at))
+    shop.there.orders["S-1"] = replace(ORDER, payments=payments)
+    await shop.take()
+    await shop.ask()
+    claimed = await shop.claim()
+    wanted = [refund_instruction(each.refund, each.attempt) for each in claimed]
+    assert len(wanted) == 2
+    done = await asyncio.gather(*(shop.provider.send(one) for one in wanted))
+    assert sorted(one.kind for one in done) == [RefundResultKind.SUCCEEDED, RefundResultKind.UNKNOWN]
+    later = await asyncio.gather(
+        *(shop.provider.send(one) for one, told in zip(wanted, done, strict=True) if told.reason == BUSY)
+    )
+    assert [one.kind for one in later] == [RefundResultKind.SUCCEEDED]
+    assert shop.there.orders["S-1"].lines[0].cancelled == 2
+    assert sorted(one.amount_minor for one in shop.there.refunds) == [1000, 1500]
