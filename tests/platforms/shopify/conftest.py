@@ -16,7 +16,7 @@ from tests.platforms.shopify.server import serving
 from tests.platforms.shopify.shop import TOKEN, Shop
 from tests.platforms.wire_server import WireServer
 
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 10.0
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.platforms.wire_server import WireServer
 from tests.platforms.woocommerce.server import serving
 from tests.platforms.woocommerce.shop import KEY, SECRET, Shop
 
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 10.0
 
 
 @pytest.fixture

@@ -97,6 +97,8 @@ class WooCommerceOrders:
         if isinstance(told, CallFailed):
             return problem_of(told)
         told = await self._client.get("orders/0/fulfillments")
+        if isinstance(told, CallFailed):
+            return problem_of(told)
         return _TELLS_NOTHING if isinstance(told, WooError) and told.code == NO_ROUTE else None
 
     # One order ------------------------------------------------------------------------------------------------------
