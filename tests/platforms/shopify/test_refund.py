@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 
@@ -13,6 +14,7 @@ from jitui.adapters.platforms.shopify.opening import open_shopify
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.platform import PlatformOrder, reference_of
 from jitui.aftersales.provider import RefundResultKind
 from tests.platforms.opened_market import LATER, LEASE, OpenedMarket, incidents_of, instruction_of, open_platform_market
 from tests.platforms.shopify.conftest import access_to
@@ -190,6 +192,20 @@ async def test_a_refund_that_fails_leaves_the_units_on_hold(
     assert (shop.held(number), shop.refunded(number)) == ([1], [])
     assert shop.fulfil(number, [(0, 2)]) is False
     assert shop.fulfil(number, [(0, 1)]) is True
+
+
+async def test_a_refund_takes_out_what_its_own_attempt_holds(market: OpenedMarket, shop: Shop) -> None:
+    number = shop.place([("cup", 3, "39.90")])
+    await market.sync()
+    found = await market.orders.find_order(number)
+    assert isinstance(found, PlatformOrder)
+    other = reference_of(uuid4())
+    assert await market.writer.cancel(found, {found.lines[0].line_id: 1}, freight=False, reference=other) is None
+    assert await market.writer.cancel(found, {found.lines[0].line_id: 9}, freight=False, reference=other) is not None
+    await market.asked(number, (found.lines[0].line_id, 2))
+    await market.pay()
+    assert shop.refunded(number) == ["79.80"]
+    assert (shop.order(number)["rows"][0]["currentQuantity"], shop.held(number)) == (2, [1])
 
 
 @pytest.mark.parametrize("whole", [True, False])

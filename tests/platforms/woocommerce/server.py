@@ -91,7 +91,7 @@ async def _answer(shop: Shop, request: web.Request, body: bytes) -> web.Response
         case "GET", "orders/N/fulfillments" if shop.tells_shipments:
             if numbers[0] not in shop.orders:
                 return failed("woocommerce_rest_order_invalid_id", "Invalid order ID.", 404)
-            return told([one for one in shop.fulfilments[numbers[0]] if one["date_deleted"] is None])
+            return told(shop.fulfilments[numbers[0]])
     if request.method == "GET" and path.startswith("payment_gateways/"):
         return _gateway(shop, path.removeprefix("payment_gateways/"))
     return failed("rest_no_route", "No route was found matching the URL and request method.", 404)

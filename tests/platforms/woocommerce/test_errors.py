@@ -94,6 +94,33 @@ async def test_an_order_that_was_deleted_meanwhile(
     assert isinstance(refused, CallRefused)
 
 
+async def test_words_of_a_plugin_are_no_refusal(
+    shop: Shop, server: WireServer, orders: WooCommerceOrders, writer: WooCommerceWriter
+) -> None:
+    """What is known to come before the gateway is known by code and words together."""
+    order = await placed(shop, orders)
+    body = {"code": "a_plugin_failed", "message": "Invalid refund amount.", "data": {"status": 500}}
+    server.answers["refund"] = web.json_response(body, status=500)
+    answer = await writer.refund(order, wanted(order))
+    assert isinstance(answer, CallFailed) and answer.reached
+
+
+async def test_units_that_are_taken_out_twice_by_one_step_count_once(
+    shop: Shop, orders: WooCommerceOrders, writer: WooCommerceWriter
+) -> None:
+    """A request that was taken for lost may come late; a further step of the same attempt is another one."""
+    found = await orders.find_order(shop.place([("cup", 5, "10")]))
+    assert isinstance(found, PlatformOrder)
+    line, reference = found.lines[0].line_id, reference_of(uuid4())
+    for _ in range(2):
+        assert await writer.cancel(found, {line: 1}, freight=False, reference=reference) is None
+    again = await orders.find_order(found.order_id)
+    assert isinstance(again, PlatformOrder) and again.lines[0].cancelled == 1
+    assert await writer.cancel(again, {line: 1}, freight=False, reference=reference) is None
+    further = await orders.find_order(found.order_id)
+    assert isinstance(further, PlatformOrder) and further.lines[0].cancelled == 2
+
+
 # check() ------------------------------------------------------------------------------------------------------------
 
 

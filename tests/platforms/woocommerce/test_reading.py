@@ -108,6 +108,8 @@ async def test_lines_without_units_and_products_that_are_gone(shop: Shop, orders
     rows[0] |= {"product_id": 0, "sku": None}
     order = await read(orders, number)
     assert (order.lines[0].sku, order.lines[0].item_id) == ("", str(rows[0]["id"]))
+    rows[1]["quantity"] = 0
+    assert [line.quantity for line in (await read(orders, number)).lines] == [1]
     rows[1]["quantity"] = 1.5
     assert "another form" in await unreadable(orders, number)
     shop.order(number)["line_items"] = []
@@ -244,6 +246,12 @@ async def test_a_cancelled_order_keeps_its_money_and_has_nothing_to_ship(shop: S
     sent = shop.place([("cup", 2, "1")], status="completed")
     shop.set_status(sent, "refunded")
     assert list((await read(orders, sent)).shipped_units().values()) == [2], "it had been sent before"
+    row = shop.order(sent)["line_items"][0]["id"]
+    shop.order(sent)["meta_data"] = [{"key": "_jitui_not_to_ship_x", "value": f'{{"{row}": 1}}'}]
+    assert list((await read(orders, sent)).shipped_units().values()) == [1], "what we had taken out was not"
+    for value in ("", "[]", {"x": "y"}, None):
+        shop.order(sent)["meta_data"] = [{"key": "_jitui_not_to_ship_x", "value": value}]
+        assert list((await read(orders, sent)).shipped_units().values()) == [2]
 
 
 # Refunds ----------------------------------------------------------------------------------------------------------
@@ -258,7 +266,7 @@ async def test_refunds_by_hand_and_ours(shop: Shop, orders: WooCommerceOrders) -
     order = await read(orders, number)
     (paid,) = order.payments
     assert [line.cancelled for line in order.lines] == [1, 1]
-    assert paid.elsewhere_minor == 1000
+    assert (paid.elsewhere_minor, len(paid.refunds)) == (1000, 2), "one of nothing but units is no refund of money"
     found = paid.refund_of(attempt)
     assert found is not None and found.amount_minor == 400
     assert found.state is RefundResultKind.UNKNOWN, "the gateway has not answered: neither paid nor unpaid"
@@ -290,6 +298,13 @@ async def test_refunds_that_come_while_they_are_read(shop: Shop, server: WireSer
     for _ in range(99):
         shop.keep_refund(shop.order(number), Decimal("0.01"), "")
     assert "100 refunds" in await unreadable(orders, number)
+
+
+async def test_no_more_units_are_taken_out_than_there_are(shop: Shop, orders: WooCommerceOrders) -> None:
+    number = shop.place([("cup", 2, "10")])
+    for _ in range(2):
+        shop.refund_by_hand(number, "1.00", [(0, 2)])
+    assert [line.cancelled for line in (await read(orders, number)).lines] == [2]
 
 
 # Changes ----------------------------------------------------------------------------------------------------------

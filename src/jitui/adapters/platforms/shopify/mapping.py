@@ -130,7 +130,7 @@ def _order(order: Order, shipping: Shipping, number: str) -> PlatformOrder:
         freight_minor=freight_minor,
         payments=_payments(order, currency),
         shipments=shipments,
-        delivered_at=_delivered_at(shipping, shipments, lines),
+        delivered_at=_delivered_at(shipping, shipments),
         platform_id=order.id,
     )
 
@@ -303,13 +303,8 @@ def _within(shipment: PlatformShipment, known: set[str]) -> PlatformShipment:
     )
 
 
-def _delivered_at(
-    shipping: Shipping, shipments: Sequence[PlatformShipment], lines: Sequence[PlatformLine]
-) -> datetime | None:
-    """When the last shipment was delivered, of an order of which everything was."""
-    if shipping.display_fulfillment_status != "FULFILLED" or not shipments:
-        return None
-    whole = sum(line.quantity - line.cancelled for line in lines)
-    sent = sum(unit.quantity for shipment in shipments for unit in shipment.lines)
-    delivered = all(shipment.status is ShipmentStatus.DELIVERED for shipment in shipments)
-    return max(shipment.at for shipment in shipments) if delivered and sent >= whole else None
+def _delivered_at(shipping: Shipping, shipments: Sequence[PlatformShipment]) -> datetime | None:
+    """When the last shipment was delivered, of an order of which everything was sent."""
+    whole = shipping.display_fulfillment_status == "FULFILLED" and bool(shipments)
+    delivered = whole and all(shipment.status is ShipmentStatus.DELIVERED for shipment in shipments)
+    return max(shipment.at for shipment in shipments) if delivered else None

@@ -19,7 +19,7 @@ from jitui.errors import Unavailable
 NAME = "woocommerce"
 PAGE = 50
 MOST_REFUNDS = 100
-AT_ONCE = 4
+AT_ONCE = 2
 """How many orders' refunds and fulfilments are read at the same time."""
 _A_SECOND = timedelta(seconds=1)
 """Times there have whole seconds."""
