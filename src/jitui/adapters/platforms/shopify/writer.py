@@ -80,7 +80,7 @@ class ShopifyWriter:
         Shopify refuses the whole of it where these units were sent meanwhile. The attempt is the key of the call.
         """
         try:
-            async with asyncio.timeout(self._client.timeout_seconds / 2):
+            async with asyncio.timeout(self._client.timeout_seconds):
                 read = await read_order(self._client, order.platform_id)
                 shipping = await read_shipping(self._client, order.platform_id)
         except TimeoutError:

@@ -119,10 +119,8 @@ class WooCommerceOrders:
         return rows if isinstance(rows, CallFailed) else _placed([_order(row) for row in rows], order_id)
 
     async def _whole(self, order: Order) -> PlatformOrder | UnreadableOrder | CallFailed:
-        """The order with its refunds and fulfilments."""
-        refunds: list[Refund] | CallFailed = []
-        if order.refunds:
-            refunds = await self._read(f"orders/{order.id}/refunds", list[Refund], per_page=MOST_REFUNDS)
+        """The order with its refunds and fulfilments, which are read side by side."""
+        refunds, told = await asyncio.gather(self._refunds(order), self._client.get(f"orders/{order.id}/fulfillments"))
         if isinstance(refunds, CallFailed):
             return refunds
         if len(refunds) >= MOST_REFUNDS:
@@ -130,11 +128,16 @@ class WooCommerceOrders:
             return UnreadableOrder(order.number, changed_at, f"The order has {MOST_REFUNDS} refunds or more.")
         if {one.id for one in order.refunds} - {one.id for one in refunds}:
             return CallFailed("the order's refunds changed while they were read", CallTrouble.FAILING, reached=False)
-        told = await self._client.get(f"orders/{order.id}/fulfillments")
         if isinstance(told, WooError) and told.code == NO_ROUTE:
             return order_of(order, refunds, None)
         fulfilments = _decoded(told, list[Fulfilment])
         return fulfilments if isinstance(fulfilments, CallFailed) else order_of(order, refunds, fulfilments)
+
+    async def _refunds(self, order: Order) -> list[Refund] | CallFailed:
+        """Asked for only where the order names one."""
+        if not order.refunds:
+            return []
+        return _decoded(await self._client.get(f"orders/{order.id}/refunds", per_page=MOST_REFUNDS), list[Refund])
 
     async def _wholes(self, listed: Sequence[Order | UnreadableOrder]) -> list[PlatformOrder | UnreadableOrder]:
         """Those that were placed, with their refunds and fulfilments. Raises Unavailable."""
@@ -163,9 +166,6 @@ class WooCommerceOrders:
         if isinstance(rows, CallFailed) or not isinstance(told, Answer):
             raise Unavailable(problem_of(rows if isinstance(rows, CallFailed) else CallFailed("", CallTrouble.FAILING)))
         return [_order(row) for row in rows], told.pages
-
-    async def _read(self, path: str, form: type[_T], **params: str | int) -> _T | CallFailed:
-        return _decoded(await self._client.get(path, **params), form)
 
 
 def _decoded(told: Answer | WooError | CallFailed, form: type[_T]) -> _T | CallFailed:

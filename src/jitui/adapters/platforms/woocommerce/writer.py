@@ -102,7 +102,7 @@ class WooCommerceWriter:
         WooCommerce would say it too, but in the shop's language, and with the code of every other failure.
         """
         try:
-            async with asyncio.timeout(self._client.timeout_seconds / 2):
+            async with asyncio.timeout(self._client.timeout_seconds):
                 told = await self._client.get(f"orders/{order.platform_id}", _fields="id,payment_method")
                 if not isinstance(told, Answer):
                     return _unsent(told)
