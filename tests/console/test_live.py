@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from jitui.aftersales.operations.platform_connections import LATE, PlatformConnection
+from jitui.aftersales.operations.platform_sync import SyncState
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.queries import OperationsState, ProviderTroubleSeen
 from jitui.entrypoints.console.mount import console_app
@@ -56,6 +58,30 @@ async def test_the_page_shows_the_service_without_scripts(market: Marketplace, v
     links = [given.get("href") for tag, given in page.tags if tag == "a"]
     assert "/operations/refunds?state=failed&provider=simulator" in links
     assert [given["data-live"] for _, given in page.tags if "data-live" in given] == ["/operations/live/events"]
+
+
+async def test_commerce_platforms_are_shown_with_what_keeps_them_from_being_read(
+    market: Marketplace, visit: Visit
+) -> None:
+    service, now = market.service, market.service.clock()
+    before = await (await visit(LI)).see("/operations/live")
+    assert "Commerce platforms" not in before.text
+    connections, states = service.platforms.connections, service.platforms.states
+    for name in ("medusa", "vendure", "woocommerce"):
+        url = f"https://{name}.example.com"
+        await connections.put(PlatformConnection(name, url, "/secret/key", "my-shop", False, now, "wei"))
+    await states.note("medusa", SyncState(None, now - timedelta(seconds=20)))
+    await states.note("vendure", SyncState(None, now - timedelta(seconds=20), "It does not take the key."))
+    await states.note("woocommerce", SyncState(None, now - LATE - timedelta(seconds=1)))
+    async with visiting(console_app(service, one_click=True), LI) as visitor:
+        page = await visitor.see("/operations/live")
+    for said in (
+        "medusa · my-shop No trouble Address https://medusa.example.com Last read to its end 2",
+        "vendure · my-shop It cannot be read It does not take the key.",
+        "woocommerce · my-shop Not read in time",
+    ):
+        assert said in page.text, (said, page.text)
+    assert "/secret" not in page.text
 
 
 async def test_the_same_is_sent_as_events(market: Marketplace) -> None:

@@ -147,7 +147,20 @@ async def test_one_kind_that_cannot_be_read_keeps_nobody_from_the_others(api: Ap
     figures = ServiceFigures()
     await figures.refresh(replace(api.service, webhooks=replace(api.service.webhooks, endpoints=broken)))
     kinds = {s.labels["figures"] for metric in figures.collect() for s in metric.samples if "figures" in s.labels}
-    assert kinds == {"health", "operations", "payouts", "notices", "keys", "refund_times", "arms", "caps", "cap_alerts"}
+    assert kinds == {
+        *(
+            "health",
+            "operations",
+            "payouts",
+            "notices",
+            "keys",
+            "refund_times",
+            "arms",
+            "caps",
+            "cap_alerts",
+            "platforms",
+        )
+    }
 
 
 async def test_the_usage_of_caps_is_told_as_a_share(api: Api) -> None:

@@ -62,6 +62,7 @@ CASES = {
         alerts=2,
     ),
     "JituiPayoutsHeld": level("jitui_payouts_held", "1+0", "0+0"),
+    "JituiPlatformUnread": level('jitui_platform_unread_seconds{platform="vendure"}', "901+0", "900+0"),
     "JituiRefundFailed": Case(
         ('jitui_refunds{provider="stripe",state="failed"} 1+0x60',),
         ('jitui_refunds{provider="stripe",state="queued"} 9+0x60',),

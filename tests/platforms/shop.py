@@ -57,6 +57,7 @@ class MemoryShop:
     faults: dict[str, Fault] = field(default_factory=dict)
     before: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    freight: list[bool] = field(default_factory=list)
     new_refunds: RefundResultKind = RefundResultKind.SUCCEEDED
     problem: str | None = None
 
@@ -87,6 +88,7 @@ class MemoryShop:
             now = self.orders[order.order_id]
             lines = tuple(replace(one, cancelled=one.cancelled + units.get(one.line_id, 0)) for one in now.lines)
             self.orders[order.order_id] = replace(now, lines=lines)
+            self.freight.append(freight)
 
         return await self._call("cancel", act)
 

@@ -18,7 +18,7 @@ from jitui.aftersales.commands.settle_refund import ManualPaymentRules, why_not_
 from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.operations.platform_connections import NotDone, resolve_lost_call
+from jitui.aftersales.operations.platform_connections import LOST_AFTER, NotDone, resolve_lost_call
 from jitui.aftersales.operations.platform_refunds import (
     ASKED_BEFORE,
     BUSY,
@@ -115,7 +115,7 @@ async def test_cancelled_then_refunded(shop: Shop) -> None:
     paid = await shop.pay()
     assert paid.state is RefundState.SUCCEEDED
     assert shop.there.calls == ["find_order", "cancel", "find_order", "refund"]
-    assert shop.there.orders["S-1"].lines[0].cancelled == 2
+    assert (shop.there.orders["S-1"].lines[0].cancelled, shop.there.freight) == (2, [True])
     assert [refund.amount_minor for refund in shop.there.refunds] == [2500]
 
 
@@ -124,7 +124,7 @@ async def test_only_the_units_that_were_asked_for_are_cancelled(market: Market) 
     await shop.take()
     await shop.ask(("l1", 1))
     assert (await shop.pay()).amount_minor == 1000
-    assert shop.there.orders["S-1"].lines[0].cancelled == 1
+    assert (shop.there.orders["S-1"].lines[0].cancelled, shop.there.freight) == (1, [False])
 
 
 # Answers that are lost -----------------------------------------------------------------------------------------------
@@ -141,6 +141,32 @@ async def test_what_was_done_is_found_and_what_was_not_is_done_again(shop: Shop,
     assert len(shop.there.refunds) == 1
     assert shop.there.orders["S-1"].lines[0].cancelled == 2
     assert shop.there.calls.count("refund") == (2 if (call, fault) == ("refund", Fault.UNREACHED) else 1)
+
+
+async def test_a_lost_answer_is_looked_up_at_once(shop: Shop) -> None:
+    shop.there.faults["refund"] = Fault.LOST_AFTER
+    assert (await shop.pay()).state is RefundState.SUCCEEDED
+
+
+async def test_who_sends_again_what_was_made_is_told_so(shop: Shop) -> None:
+    wanted = await shop.instruction()
+    assert (await shop.provider.send(wanted)).kind is RefundResultKind.SUCCEEDED
+    shop.there.calls.clear()
+    assert (await shop.provider.send(wanted)).kind is RefundResultKind.SUCCEEDED
+    assert shop.there.calls == ["find_order"]
+
+
+async def test_of_two_people_the_first_ones_answer_counts(shop: Shop) -> None:
+    attempt_id = (await shop.instruction()).attempt_id
+    await shop.calls.begin("memory", "S-1", attempt_id, shop.now)
+    said = [
+        await shop.calls.answer(attempt_id, made=made, note=note, by=note, now=shop.now)
+        for made, note in ((True, "first"), (True, "second"), (False, "third"))
+    ]
+    assert said == [True, False, False]
+    call = await shop.calls.call(attempt_id)
+    assert call is not None
+    assert call.made_note == "first"
 
 
 async def test_a_refusal_fails_the_refund(shop: Shop) -> None:
@@ -163,11 +189,14 @@ async def test_it_is_asked_for_again_once_a_person_has_seen_that_it_was_not_made
     assert await resolved(shop, refund, made=False) == NotDone(
         "The call is only a few minutes old, and may still be answered. Try again in a quarter of an hour."
     )
-    await shop.pay(after=HOUR)
+    shop.now += LOST_AFTER - timedelta(microseconds=1)
+    assert isinstance(await resolved(shop, refund, made=False), NotDone)
+    shop.now += timedelta(microseconds=1)
     assert await resolved(shop, refund, made=False) is None
     assert (await shop.pay(after=HOUR)).state is RefundState.SUCCEEDED
     assert shop.there.calls.count("refund") == 2
     assert len((await shop.order()).attempts) == 1, "the same attempt asked again"
+    shop.now += HOUR
     assert isinstance(await resolved(shop, refund, made=False), NotDone)
 
 

@@ -13,6 +13,7 @@ from jitui.aftersales.governance.cap_usage import StandingAlerts
 from jitui.aftersales.model.task import TaskKind
 from jitui.aftersales.model.ticket import Arm
 from jitui.aftersales.operations.conditions import is_alive
+from jitui.aftersales.operations.platform_connections import PlatformSeen
 from jitui.aftersales.queries import ArmFigures, Benefit, CapsUsed, Health, OperationsState
 from jitui.aftersales.reconciliation.restore import PayoutStatus
 from jitui.identity.keys import ApiKey
@@ -169,6 +170,13 @@ def of_cap_alerts(standing: Sequence[StandingAlerts], now: datetime) -> Iterator
     yield by_labels("jitui_cap_alerts", "Caps whose usage passed this share.", ["scope", "percent"], rows)
 
 
+def of_platforms(seen: Sequence[PlatformSeen], now: datetime) -> Iterator[Metric]:
+    """How old what is known of each connected commerce platform is."""
+    rows = [((one.platform,), one.unread_seconds(now)) for one in seen]
+    meaning = "Since when a platform was not read to its end."
+    yield by_labels("jitui_platform_unread_seconds", meaning, ["platform"], rows)
+
+
 SHOWN: Mapping[str, Callable[[Any, datetime], Iterator[Metric]]] = {
     "health": of_health,
     "operations": of_operations,
@@ -178,6 +186,7 @@ SHOWN: Mapping[str, Callable[[Any, datetime], Iterator[Metric]]] = {
     "keys": of_keys,
     "refund_times": of_refund_times,
     "arms": of_arms,
+    "platforms": of_platforms,
     "cap_alerts": of_cap_alerts,
     "caps": lambda known, now: of_caps(known.policy, known.used),
 }

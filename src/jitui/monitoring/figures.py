@@ -128,6 +128,7 @@ def _reads(service: Service) -> Mapping[str, Callable[[], Awaitable[object]]]:
         "keys": lambda: service.keys.ending_soon(now),
         "refund_times": lambda: service.queries.benefit(shop_id=None, since=now - REFUND_TIMES_OVER),
         "arms": lambda: service.queries.arms(now - REFUND_TIMES_OVER),
+        "platforms": service.platforms.connections.seen,
         "cap_alerts": service.cap_usages.standing,
         "caps": lambda: _caps(service, now),
     }

@@ -14,10 +14,10 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.governance.policies import install
 from jitui.aftersales.model.ticket import TicketState
-from jitui.aftersales.operations.platform_connections import PlatformConnection
+from jitui.aftersales.operations.platform_connections import LATE, PlatformConnection
 from jitui.bootstrap import Service, open_service, utc_now
 from jitui.entrypoints.cli.doctor_operations import Level
-from jitui.entrypoints.cli.doctor_platforms import LATE, platforms
+from jitui.entrypoints.cli.doctor_platforms import platforms
 from jitui.platform_syncing import sync_platforms
 from jitui.settings import read_settings
 from jitui.worker import pay_due

@@ -8,10 +8,16 @@ from typing import LiteralString
 
 from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
 from jitui.adapters.postgres.pool import Pool, fetch, read_rows
-from jitui.aftersales.operations.platform_connections import PlatformConnection
+from jitui.aftersales.operations.platform_connections import PlatformConnection, PlatformSeen
 from jitui.identity.audit import AuditAction
 
 _ALL: LiteralString = "SELECT to_json(c)::text FROM platform_connection c ORDER BY platform"
+
+_SEEN: LiteralString = """
+SELECT json_build_object('platform', c.platform, 'url', c.url, 'shop_id', c.shop_id, 'connected_at', c.connected_at,
+    'read_at', s.synced_at, 'problem', coalesce(s.problem, ''))::text
+FROM platform_connection c LEFT JOIN platform_state s ON s.platform = c.platform ORDER BY c.platform
+"""
 
 _PUT: LiteralString = """
 INSERT INTO platform_connection (platform, url, secret_file, shop_id, settles, connected_at, connected_by)
@@ -37,6 +43,10 @@ class PostgresPlatformConnections:
     async def all(self) -> list[PlatformConnection]:
         """Every connection."""
         return await read_rows(self._pool, _ALL, {}, PlatformConnection)
+
+    async def seen(self) -> list[PlatformSeen]:
+        """Every connection, with how far it was read."""
+        return await read_rows(self._pool, _SEEN, {}, PlatformSeen)
 
     async def put(self, connection: PlatformConnection) -> None:
         """Keep it, with a row in the audit log."""

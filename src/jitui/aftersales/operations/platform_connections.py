@@ -12,6 +12,8 @@ from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.operations.platform_refunds import PlatformCall
 from jitui.aftersales.ports import RefundRef, Store
 
+LATE = timedelta(minutes=5)
+"""From when on a platform counts as not read in time: a worker reads every quarter of a minute, a large shop longer."""
 LOST_AFTER = timedelta(minutes=15)
 """From when on a call without an answer is a person's matter: no call takes that long."""
 
@@ -38,11 +40,31 @@ class NotDone:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PlatformSeen:
+    """A connected platform as it stands. `read_at`: when it was last read to its end; `problem`: why not since."""
+
+    platform: str
+    url: str
+    shop_id: str
+    connected_at: datetime
+    read_at: datetime | None
+    problem: str
+
+    def unread_seconds(self, now: datetime) -> float:
+        """For how long it was not read; since it was connected, where it never was."""
+        return max(0.0, (now - (self.read_at or self.connected_at)).total_seconds())
+
+
 class PlatformConnections(Protocol):
     """Where connections are kept. Each change is in the audit log."""
 
     async def all(self) -> list[PlatformConnection]:
         """Every connection, by the platform's name."""
+        ...
+
+    async def seen(self) -> list[PlatformSeen]:
+        """Every connection, with how far it was read."""
         ...
 
     async def put(self, connection: PlatformConnection) -> None:

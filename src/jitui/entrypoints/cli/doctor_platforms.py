@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jitui.entrypoints.cli.doctor_operations import RUN_A_WORKER, DoctorFinding, Level
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from jitui.adapters.postgres.pool import Pool
     from jitui.aftersales.operations.platform_connections import PlatformConnection
     from jitui.settings import Settings
-
-LATE = timedelta(minutes=5)
-"""A worker reads every quarter of a minute; a shop of many orders takes longer."""
 
 
 async def platforms(
@@ -46,6 +42,8 @@ async def _platform(connection: PlatformConnection, settings: Settings, pool: Po
 
 
 def _lag(name: str, synced_at: datetime | None, problem: str, now: datetime) -> DoctorFinding:
+    from jitui.aftersales.operations.platform_connections import LATE
+
     if synced_at is None:
         return DoctorFinding(name, Level.FAILED, problem or "its orders were never read to the end", RUN_A_WORKER)
     age = now - synced_at

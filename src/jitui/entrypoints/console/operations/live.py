@@ -13,6 +13,7 @@ from datetime import timedelta
 from litestar import get
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
+from jitui.aftersales.operations.platform_connections import LATE
 from jitui.bootstrap import Service
 from jitui.entrypoints.console.operations.live_figures import EVERY_SECONDS, LiveFigures, LiveReader
 from jitui.entrypoints.console.page.access import needs
@@ -118,6 +119,7 @@ def _show(visit: Visit, template: str, figures: LiveFigures) -> Page:
         figures=figures,
         troubles=TROUBLES,
         cap_scopes=CAP_SCOPES,
+        late_seconds=LATE.total_seconds(),
         now=figures.read_at or visit.service.clock(),
     )
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask
 from jitui.aftersales.operations.conditions import is_alive, standing_tasks
+from jitui.aftersales.operations.platform_connections import PlatformSeen
 from jitui.aftersales.queries import ArmFigures, Benefit, Health, OpenRefunds, OperationsState, ProviderTroubleSeen
 from jitui.aftersales.reconciliation.restore import PayoutStatus
 from jitui.bootstrap import Service
@@ -54,6 +55,7 @@ class LiveFigures:
     usage_as_of: datetime | None = None
     open_tasks: int | None = None
     standing: Sequence[NewTask] = ()
+    platforms: Sequence[PlatformSeen] = ()
 
 
 class LiveReader:
@@ -99,16 +101,21 @@ def _figures_of(service: Service, answers: bool, known: Callable[[str], Kept | N
         workers=sum(map(is_alive, state.workers)) if state else None,
         usage_as_of=health.usage_as_of if health else None,
         open_tasks=sum(state.open_tasks.values()) if state else None,
+        platforms=_platforms(found.get("platforms")),
         standing=standing_tasks(state, (), service.expected, read.now) if state and read else (),
     )
 
 
-_KINDS = ("operations", "health", "arms", "caps", "cap_alerts", "refund_times", "payouts")
+_KINDS = ("operations", "health", "arms", "caps", "cap_alerts", "refund_times", "payouts", "platforms")
 
 
 def _of(found: Mapping[str, object], name: str, kind: type[_Value]) -> _Value | None:
     value = found.get(name)
     return value if isinstance(value, kind) else None
+
+
+def _platforms(found: object) -> Sequence[PlatformSeen]:
+    return [one for one in found if isinstance(one, PlatformSeen)] if isinstance(found, Sequence) else ()
 
 
 def _providers(service: Service, state: OperationsState | None) -> Sequence[ProviderSeen]:
