@@ -112,5 +112,13 @@ async def open_adapter(platform: str, access: PlatformAccess, stack: AsyncExitSt
             from jitui.adapters.platforms.vendure.opening import open_vendure
 
             return await open_vendure(access, stack)
+        case "woocommerce":
+            from jitui.adapters.platforms.woocommerce.opening import open_woocommerce
+
+            return await open_woocommerce(access, stack)
+        case "shopify":
+            from jitui.adapters.platforms.shopify.opening import open_shopify
+
+            return await open_shopify(access, stack)
     known = ", ".join(one.name for one in PLATFORMS if one.adapter)
     raise NotConfigured(f"There is no adapter for {platform!r}; there is one for {known}.")

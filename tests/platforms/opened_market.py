@@ -1,0 +1,145 @@
+"""Jitui beside a shop on a platform: the store, both ports of its adapter, and the steps of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from jitui.adapters.platforms.access import PlatformAccess
+from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
+from jitui.adapters.postgres.platform_states import PostgresPlatformStates
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.pay import pay_claimed, refund_instruction
+from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
+from jitui.aftersales.deciding import Deciding
+from jitui.aftersales.model.order import LineUnits
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Ticket
+from jitui.aftersales.operations.platform_refunds import PlatformProvider, PlatformRules
+from jitui.aftersales.operations.platform_sync import Synced, sync_platform
+from jitui.aftersales.outcomes import Refusal, StoredResponse
+from jitui.aftersales.platform import Platform, PlatformWriter, read_refunded_units
+from jitui.aftersales.ports import ClaimedRefund
+from jitui.aftersales.provider import RefundInstruction
+from jitui.bootstrap import utc_now
+from jitui.policy import Policy
+from tests.aftersales.market import Market, open_market
+
+SHOP = "shop-elsewhere"
+LEASE = timedelta(seconds=60)
+LATER = timedelta(hours=1)
+POLICY = """
+policy: everything-unshipped
+version: "1"
+effective_from: 2025-01-01T00:00:00+08:00
+currency: CURRENCY
+title: {zh: 未发货即退款, en: Refund of what has not shipped}
+conditions:
+  - id: unshipped
+    when: "order.shipment in ['unshipped', 'label_printed']"
+    public: true
+    text: {zh: 未发货, en: It has not shipped}
+review: {deadline: 48h, on_timeout: approve}
+notice: {zh: 已自动退款, en: It was refunded at once}
+"""
+
+Opening = Callable[[PlatformAccess, AsyncExitStack], Awaitable[tuple[Platform, PlatformWriter]]]
+
+
+@dataclass(frozen=True)
+class OpenedMarket:
+    """Everything in place."""
+
+    jitui: Market
+    orders: Platform
+    writer: PlatformWriter
+    provider: PlatformProvider
+    states: PostgresPlatformStates
+    policy: Policy
+
+    async def settings(self) -> DecisionSettings:
+        """As a service reads them."""
+        return DecisionSettings(
+            Deciding(self.policy), self.jitui.decision_settings.time_zone, frozenset({self.orders.name})
+        )
+
+    async def sync(self) -> Synced:
+        """The worker's periodic step."""
+        now = datetime.now(UTC)
+        return await sync_platform(self.jitui.store, self.states, self.orders, self.settings, SHOP, now=now, whole=True)
+
+    async def order(self, order_id: str) -> OrderSnapshot:
+        """The order as it is known here."""
+        ref = await self.jitui.store.find_order(order_id)
+        assert ref is not None, f"{order_id} was not taken in"
+        found = await self.jitui.store.read_order(ref)
+        assert found is not None
+        return found
+
+    async def ask(
+        self, order_id: str, *lines: tuple[str, int], after: timedelta = timedelta(0)
+    ) -> Executed | Refusal | StoredResponse:
+        """The buyer asks."""
+        buyer = (await self.order(order_id)).order.buyer_id
+        request = RefundRequest(buyer, order_id, lines=tuple(LineUnits(*line) for line in lines))
+        settings = await self.settings()
+        return await request_refund(self.jitui.store, settings, request, now=datetime.now(UTC) + after)
+
+    async def asked(self, order_id: str, *lines: tuple[str, int], after: timedelta = timedelta(0)) -> Ticket:
+        """The buyer asks and gets a ticket."""
+        done = await self.ask(order_id, *lines, after=after)
+        assert isinstance(done, Executed), done
+        return done.ticket
+
+    async def claim(self, *, after: timedelta = timedelta(0)) -> list[ClaimedRefund]:
+        """A worker's claim, at once or later."""
+        now = datetime.now(UTC) + after
+        name = self.orders.name
+        return await self.jitui.store.claim_refunds(now=now, lease_until=now + LEASE, limit=100, provider=name)
+
+    async def pay(self, *, after: timedelta = timedelta(0)) -> int:
+        """Claim what is due then and pay it; how many."""
+        claimed = await self.claim(after=after)
+        for refund in claimed:
+            providers = {self.orders.name: self.provider}
+            await pay_claimed(self.jitui.store, providers, refund, clock=partial(_later, after))
+        return len(claimed)
+
+
+def _later(after: timedelta) -> datetime:
+    return datetime.now(UTC) + after
+
+
+def instruction_of(claimed: ClaimedRefund) -> RefundInstruction:
+    """What a worker asks for the claimed refund."""
+    return refund_instruction(claimed.refund, claimed.attempt)
+
+
+async def incidents_of(market: OpenedMarket, order_id: str) -> int:
+    """The incidents of the order's tickets."""
+    async with market.jitui.pool.connection() as connection:
+        asked = "SELECT count(*) FROM incident i JOIN ticket t USING (lane, ticket_id) WHERE t.order_id = %s"
+        row = await (await connection.execute(asked, [order_id])).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+@asynccontextmanager
+async def open_platform_market(
+    database_url: str, opening: Opening, access: PlatformAccess, *, settles: bool = False, currency: str = "CNY"
+) -> AsyncIterator[OpenedMarket]:
+    """A market whose one provider is the shop's platform."""
+    async with (
+        open_market(database_url, now=datetime.now(UTC), watched=True) as jitui,
+        AsyncExitStack() as stack,
+    ):
+        orders, writer = await opening(access, stack)
+        units, calls = partial(read_refunded_units, jitui.store), PostgresPlatformCalls(jitui.pool)
+        rules = PlatformRules(settles=settles, timeout_seconds=access.timeout_seconds)
+        provider = PlatformProvider(orders, writer, units, calls, rules, utc_now)
+        policy = Policy.from_text(POLICY.replace("CURRENCY", currency))
+        states = PostgresPlatformStates(jitui.pool)
+        yield OpenedMarket(jitui, orders, writer, provider, states, policy)
