@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct, field
 
 END_OF_LIST = "nomore"
@@ -24,7 +26,7 @@ class RefundRow(Struct, frozen=True, rename="camel"):
 
 class RefundPage(Struct, frozen=True, rename="camel"):
     pcursor: str
-    refund_order_info_list: list[RefundRow] | None = None
+    refund_order_info_list: list[dict[str, Any]] | None = None  # each row is read by itself
 
 
 class OrderBase(Struct, frozen=True, rename="camel"):

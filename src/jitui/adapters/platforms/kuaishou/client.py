@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,9 @@ RIGHTS = "merchant_order and merchant_refund"
 
 _REVOKED = "the authorisation has ended or the token has expired: let the merchant authorise the app again, or renew it"
 _LACKS_RIGHTS = f"the token lacks rights: let the merchant authorise the app again with {RIGHTS}"
-_WRONG_SIGNATURE = "it does not take our signature: compare `app key` and `sign secret` with the app's page"
+_WRONG_SIGNATURE = (
+    "it does not take our signature: compare `app key` and `sign secret` with the app's page, and set this clock"
+)
 UNAUTHORISED: Mapping[int, str] = {
     21: "the token is not of the shop that this order or request belongs to, or is no token",
     22: _LACKS_RIGHTS,
@@ -71,7 +73,7 @@ class KuaishouClient:
         base_url: str,
         credentials: Credentials,
         timeout_seconds: float,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime],
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._credentials = credentials
@@ -88,6 +90,10 @@ class KuaishouClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def now(self) -> datetime:
+        """The time by which calls are signed."""
+        return self._clock()
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -137,7 +143,7 @@ class KuaishouClient:
                 status, body = await self._send(verb, url, query, form)
         except TimeoutError:
             return CallFailed("no answer in time", CallTrouble.TIMED_OUT)
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, ValueError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             return CallFailed(f"no connection: {type(error).__name__}", CallTrouble.UNREACHABLE, reached=False)
         except (aiohttp.ClientError, OSError) as error:
             return CallFailed(f"connection broken: {type(error).__name__}", CallTrouble.UNREACHABLE)

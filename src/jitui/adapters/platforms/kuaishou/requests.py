@@ -69,7 +69,7 @@ class KuaishouRequests:
 
     async def check(self) -> str | None:
         """Why the shop cannot be read; it reads a request and an order, so both rights are tried."""
-        now = milliseconds(datetime.now().astimezone())
+        now = milliseconds(self._client.now())
         span = {"beginTime": now - 3_600_000, "endTime": now, "pageSize": 1}
         lists = {
             LIST: _listing(span["beginTime"], span["endTime"], 1, "", 1),
@@ -94,7 +94,7 @@ class KuaishouRequests:
             if isinstance(page, CallFailed | CallRefused):
                 raise Unavailable(problem_of(page))
             if page.refund_order_info_list:
-                yield [request_of(row) for row in page.refund_order_info_list]
+                yield [self._listed(row) for row in page.refund_order_info_list]
             if page.pcursor == END_OF_LIST:
                 return
             if page.pcursor in ("", cursor):
@@ -106,22 +106,24 @@ class KuaishouRequests:
         """The request now."""
         if not request_id.isdecimal():
             return None
-        row = _read(await self._client.read(DETAIL, {"refundId": int(request_id)}), RefundRow)
-        if isinstance(row, CallFailed):
-            return row
-        if isinstance(row, CallRefused):
-            return CallFailed(row.reason, CallTrouble.FAILING)
+        answer = await self._client.read(DETAIL, {"refundId": int(request_id)})
+        row = _read(answer, RefundRow)
+        if isinstance(answer, CallFailed):
+            return answer
+        if isinstance(row, CallFailed | CallRefused):
+            return UnreadableRequest(request_id, self._client.now(), row.reason)
         return request_of(row) if str(row.refund_id) == request_id else _other("request")
 
     async def find_order(self, order_id: str) -> PlatformOrder | UnreadableOrder | CallFailed | None:
         """The order now."""
         if not order_id.isdecimal():
             return None
-        order = _read(await self._client.read(ORDER, {"oid": int(order_id)}), Order)
-        if isinstance(order, CallFailed):
-            return order
-        if isinstance(order, CallRefused):
-            return CallFailed(order.reason, CallTrouble.FAILING)
+        answer = await self._client.read(ORDER, {"oid": int(order_id)})
+        order = _read(answer, Order)
+        if isinstance(answer, CallFailed):
+            return answer
+        if isinstance(order, CallFailed | CallRefused):
+            return UnreadableOrder(order_id, self._client.now(), order.reason)
         return order_of(order) if str(order.order_base_info.oid) == order_id else _other("order")
 
     async def contact_address(self, order_id: str) -> str | None:
@@ -165,6 +167,12 @@ class KuaishouRequests:
             },
         )
         return done if isinstance(done, CallFailed | CallRefused) else None
+
+    def _listed(self, told: dict[str, Any]) -> PlatformRequest | UnreadableRequest:
+        row = _read(told, RefundRow)
+        if isinstance(row, RefundRow):
+            return request_of(row)
+        return UnreadableRequest(str(told.get("refundId", "")), self._client.now(), row.reason)
 
     def read_hint(
         self, headers: Mapping[str, str], body: bytes, now: datetime
