@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hatchling.builders.sdist import SdistBuilder
 
+from jitui.adapters.platforms.kuaishou.requests import NAME as KUAISHOU
 from jitui.adapters.platforms.vendure.orders import NAME
 from jitui.aftersales.platform import PLATFORMS, tried_for_real
 
@@ -28,8 +29,8 @@ def test_the_page_has_the_table() -> None:
     assert table() in PAGE.read_text(), f"{PAGE.name} must have this table:\n{table()}"
 
 
-def test_only_what_has_an_adapter_was_tried() -> None:
-    assert [one.name for one in PLATFORMS if one.adapter] == [NAME]
+def test_what_has_an_adapter_and_what_was_tried() -> None:
+    assert [one.name for one in PLATFORMS if one.adapter] == [NAME, KUAISHOU]
     assert [one.name for one in PLATFORMS if one.tried] == [NAME]
 
 

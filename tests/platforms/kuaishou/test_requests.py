@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from jitui.adapters.platforms.kuaishou.requests import NAME
 from jitui.aftersales.commands.on_ticket import Acting
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.review import approve, reject
@@ -18,7 +19,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import RefundRef, TicketRef
 from jitui.policy import Policy
 from tests.aftersales.market import rejection
-from tests.platforms.kuaishou.market import NAME, PROVIDERS, KuaishouMarket, open_kuaishou_market
+from tests.platforms.kuaishou.market import PROVIDERS, KuaishouMarket, open_kuaishou_market
 from tests.platforms.kuaishou.server import APPROVE, DETAIL, ORDER, REFUSE, Fault, KuaishouServer, Refused
 from tests.platforms.vendure.market import POLICY
 

@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import pytest
 
+from jitui.adapters.platforms.kuaishou.requests import NAME
 from jitui.aftersales.operations.platform_sync import SyncState
 from jitui.aftersales.operations.request_sync import FIRST_READING, OVERLAP
 from jitui.aftersales.platform_requests import Gap, ListRules, Window, windows_of
 from jitui.errors import Unavailable
-from tests.platforms.kuaishou.market import NAME, KuaishouMarket, open_kuaishou_market
+from tests.platforms.kuaishou.market import KuaishouMarket, open_kuaishou_market
 from tests.platforms.kuaishou.server import DETAIL, LIST, ORDER, Fault, KuaishouServer
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -74,7 +75,7 @@ async def test_a_shop_that_was_away_for_days_reads_every_window(database_url: st
         cursor = cursor.replace(microsecond=cursor.microsecond // 1000 * 1000)
         await market.parts.states.note(NAME, SyncState(cursor))
         begins_at = cursor - OVERLAP
-        orders = []
+        orders: list[int] = []
         for after in (timedelta(), 6 * HOUR, 12 * HOUR, 12 * HOUR + timedelta(milliseconds=1), 45 * HOUR):
             oid = there.place(buyer=f"buyer-{len(orders)}")
             refund_id = there.ask(oid)
