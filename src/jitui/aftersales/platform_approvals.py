@@ -32,6 +32,9 @@ from jitui.aftersales.provider import (
 
 CHANGED = "the request changed at the shop's platform after it was decided; it was not approved"
 SHIPPED = "shipped at the shop's platform before the request was approved there; it was not approved"
+ANOTHER_AMOUNT = (
+    "the shop's platform would refund another amount than the ticket has; it was not approved: decide the request there"
+)
 NO_REQUEST = "the ticket stands for no request of the shop's platform"
 CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=3))
 """`keys`: a request that was approved cannot be approved a second time."""
@@ -163,11 +166,10 @@ def _why_not(
     order: PlatformOrder | UnreadableOrder | CallFailed | None,
 ) -> RefundResult | None:
     """Why a request that waits is not approved; None where nothing stands against it."""
-    amount = (request.amount_minor, request.currency)
-    if request.version != asked.version or amount != (instruction.amount_minor, instruction.currency):
+    if request.version != asked.version or not request.refund_only:
         return RefundResult(RefundResultKind.DECLINED, CHANGED)
-    if not request.refund_only:
-        return RefundResult(RefundResultKind.DECLINED, _ENDED[RequestState.RETURNING])
+    if (request.amount_minor, request.currency) != (instruction.amount_minor, instruction.currency):
+        return RefundResult(RefundResultKind.DECLINED, ANOTHER_AMOUNT)
     if isinstance(order, CallFailed):
         return _failed(order)
     if order is None or isinstance(order, UnreadableOrder):

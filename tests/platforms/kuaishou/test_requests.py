@@ -114,6 +114,33 @@ async def test_the_merchant_approves_here(market: KuaishouMarket, there: Kuaisho
     assert there.approvals == [refund_id]
 
 
+@pytest.mark.parametrize("fen", [12_899, 12_901])
+async def test_the_merchant_cannot_approve_another_amount_here(
+    market: KuaishouMarket, there: KuaishouServer, fen: int
+) -> None:
+    oid = there.place()
+    there.ask(oid, fen=fen)
+    await market.sync()
+    ticket = await market.ticket(oid)
+    await approve(market.jitui.store, TicketRef(ticket.lane, ticket.ticket_id), Acting(MERCHANT, market.clock()))
+    await market.pay()
+    assert there.calls(APPROVE) == []
+    assert "another amount" in (await market.order(oid)).refunds[0].reason
+
+
+async def test_a_request_that_turned_into_a_return_is_not_approved(
+    market: KuaishouMarket, there: KuaishouServer
+) -> None:
+    oid = there.place()
+    refund_id = there.ask(oid)
+    await market.sync()
+    there.requests[refund_id]["handlingWay"] = 1
+    await market.pay()
+    assert there.calls(APPROVE) == []
+    await market.sync()
+    assert (await market.ticket(oid)).state is TicketState.CLOSED
+
+
 async def test_the_merchant_rejects_here_and_kuaishou_is_told_once(
     market: KuaishouMarket, there: KuaishouServer
 ) -> None:

@@ -60,6 +60,10 @@ def plan_end(snapshot: OrderSnapshot, ticket: Ticket, ending: Ending, acting: Ac
     refunds = snapshot.refunds_of(ticket.ticket_id)
     if any(refund.state is not RefundState.FAILED or may_still_be_paid(snapshot, refund) for refund in refunds):
         return Refusal(RefusalCode.TICKET_ALREADY_APPROVED, "The approval is being carried out, and may be paid.")
+    if any(refund.proposal is not None for refund in refunds):
+        return Refusal(
+            RefusalCode.SETTLEMENT_PROPOSED, "A payment by hand waits to be confirmed, and may have been made."
+        )
     if refunds and ticket.funding_returns:  # orders of platforms have no funders here, and no command undoes a return
         return Refusal(RefusalCode.TICKET_ALREADY_APPROVED, "Funders had their shares back with this approval.")
     back = _taken_back(refunds, acting.now)
