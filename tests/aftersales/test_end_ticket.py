@@ -23,7 +23,17 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import TicketRef
 from tests.aftersales.market import NOW, RULES, Market, on_both_stores, ticket_of
 from tests.aftersales.test_failed_refunds import states
-from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, Paying, claim_all, start_paying
+from tests.aftersales.test_pay import (
+    DECLINED,
+    OPERATOR,
+    PENDING,
+    STUCK,
+    SUCCEEDED,
+    UNKNOWN,
+    Paying,
+    claim_all,
+    start_paying,
+)
 from tests.aftersales.test_settlement import PAID_BY_HAND, ref_of
 
 LATER = NOW + timedelta(minutes=5)
@@ -87,7 +97,9 @@ async def test_the_units_may_be_asked_for_again(market: Market) -> None:
     assert again.amount_minor == 10_000
 
 
-@pytest.mark.parametrize("news", [None, PENDING, UNKNOWN, SUCCEEDED], ids=["sent", "pending", "unknown", "paid"])
+@pytest.mark.parametrize(
+    "news", [None, PENDING, UNKNOWN, STUCK, SUCCEEDED], ids=["sent", "pending", "unknown", "stuck", "paid"]
+)
 @on_both_stores
 async def test_money_that_may_move_keeps_its_approval(market: Market, news: object) -> None:
     paying = await start_paying(market)

@@ -66,10 +66,11 @@ class KuaishouServer:
     refresh_tokens: set[str] = field(default_factory=lambda: {REFRESH_TOKEN})
     faults: dict[str, list[Fault | Refused]] = field(default_factory=dict)
     before: dict[str, list[Callable[[], object]]] = field(default_factory=dict)
-    after: dict[str, list[Callable[[], object]]] = field(default_factory=dict)
     seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     approvals: list[int] = field(default_factory=list)
     longest_window: timedelta = DAY
+    slow: dict[str, float] = field(default_factory=dict)  # by method: seconds between what is done and its answer
+    stuck: bool = False  # the list gives the same cursor again and again
     ahead: timedelta = timedelta()
     reasons: list[dict[str, Any]] = field(default_factory=lambda: [{"reasonCode": 7, "requiredRejectDesc": True}])
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -182,7 +183,7 @@ class KuaishouServer:
             told: dict[str, Any] = {"result": 1, "error_msg": "SUCCESS", "data": data, "requestId": "r-1"}
         except Refused as refused:
             told = {"result": refused.result, "error_msg": str(refused), "requestId": "r-1"}
-        _run(self.after, method)
+        await asyncio.sleep(self.slow.get(method, 0))
         if fault is Fault.HANG:
             await self.released.wait()
         if fault in (Fault.DROPPED_AFTER, Fault.HANG):
@@ -253,6 +254,8 @@ class KuaishouServer:
         page = rows[skip : skip + param["pageSize"]]
         more = skip + len(page) < len(rows)
         totals = {"totalSize": len(rows), "currentPage": 1} if not param["pcursor"] else {}
+        if self.stuck:
+            return {"pcursor": "7", "refundOrderInfoList": []}
         return {"pcursor": str(skip + len(page)) if more else "nomore", "refundOrderInfoList": page, **totals}
 
     def _approved(self, param: dict[str, Any]) -> None:

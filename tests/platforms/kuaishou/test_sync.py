@@ -112,6 +112,13 @@ async def test_a_window_is_read_page_by_page(market: KuaishouMarket, there: Kuai
     assert len((await market.order(oid)).tickets) == 1
 
 
+async def test_a_list_that_does_not_go_on_is_said(market: KuaishouMarket, there: KuaishouServer) -> None:
+    there.stuck = True
+    with pytest.raises(Unavailable, match="does not go on"):
+        await market.sync()
+    assert len(there.calls(LIST)) == 2
+
+
 @pytest.mark.parametrize(("before", "found"), [(OVERLAP - timedelta(minutes=1), 1), (OVERLAP + HOUR, 0)])
 async def test_a_change_that_is_listed_late_is_found_within_the_overlap(
     market: KuaishouMarket, there: KuaishouServer, before: timedelta, found: int

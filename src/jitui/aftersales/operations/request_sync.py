@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.model.platform_request import request_of
+from jitui.aftersales.model.ticket import OPEN_STATES, Ticket, TicketState
 from jitui.aftersales.operations.platform_sync import PlatformStates, SyncState
 from jitui.aftersales.operations.request_tickets import Taking, follow_request, ticket_for
 from jitui.aftersales.platform_requests import (
@@ -126,7 +127,15 @@ async def _take_listed(
     else:
         assert snapshot is not None
         asked = request_of(snapshot, ticket.ticket_id)
-        if asked is not None and asked.version == listed.version:
+        if asked is None or asked.version == listed.version or _is_followed(ticket, listed.state):
             return
     taking = await take_request(parts, deciding, listed.request_id, now=now)
     done.add(listed.request_id, listed.changed_at, taking)
+
+
+def _is_followed(ticket: Ticket, state: RequestState) -> bool:
+    """Whether the ticket is where the request is, so that reading the request would change nothing."""
+    if state is RequestState.WAITING:
+        return False
+    approved = state in (RequestState.APPROVED, RequestState.REFUNDED)
+    return ticket.state not in OPEN_STATES or (approved and ticket.state is TicketState.REFUNDING)
