@@ -8,6 +8,7 @@ from pathlib import Path
 from hatchling.builders.sdist import SdistBuilder
 
 from jitui.adapters.platforms.kuaishou.requests import NAME as KUAISHOU
+from jitui.adapters.platforms.saleor.orders import NAME as SALEOR
 from jitui.adapters.platforms.vendure.orders import NAME
 from jitui.aftersales.platform import PLATFORMS, tried_for_real
 
@@ -30,7 +31,7 @@ def test_the_page_has_the_table() -> None:
 
 
 def test_what_has_an_adapter_and_what_was_tried() -> None:
-    assert [one.name for one in PLATFORMS if one.adapter] == [NAME, KUAISHOU]
+    assert [one.name for one in PLATFORMS if one.adapter] == [NAME, SALEOR, KUAISHOU]
     assert [one.name for one in PLATFORMS if one.tried] == [NAME]
 
 
