@@ -18,6 +18,7 @@ from jitui.adapters.platforms.saleor.mapping import NOT_ASKED
 from jitui.adapters.platforms.saleor.opening import open_saleor
 from jitui.adapters.platforms.saleor.orders import SaleorOrders
 from jitui.adapters.platforms.saleor.writer import SaleorWriter
+from jitui.aftersales.model.order import ShipmentStatus
 from jitui.aftersales.platform import (
     CallFailed,
     CallRefused,
@@ -162,6 +163,48 @@ async def test_amounts_are_exact_or_none(
         assert found.lines[0].paid_minor == minor
 
 
+async def test_an_amount_in_another_currency_is_none(there: SaleorServer, shop: Shop) -> None:
+    number = there.place()
+    there.orders[number]["lines"][0]["totalPrice"]["gross"]["currency"] = "EUR"
+    assert isinstance(await shop[0].find_order(number), UnreadableOrder)
+
+
+async def test_a_grant_that_nobody_requested_hides_no_refund_by_hand(there: SaleorServer, shop: Shop) -> None:
+    number = there.place()
+    order = await read(shop, number)
+    there.has_payment_app = False
+    await shop[1].refund(order, wanted(order, 3_990))
+    there.refund_by_hand(number, "10.00")
+    (paid,) = (await read(shop, number)).payments
+    assert (paid.amount_minor, paid.elsewhere_minor) == (4_490, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("status", "degree"),
+    [
+        ("WAITING_FOR_APPROVAL", ShipmentStatus.LABEL_PRINTED),
+        ("FULFILLED", ShipmentStatus.SHIPPED),
+        ("RETURNED", ShipmentStatus.DELIVERED),
+        ("REFUNDED", ShipmentStatus.PICKED_UP),
+        ("MADE_UP", ShipmentStatus.PICKED_UP),
+        ("CANCELED", None),
+    ],
+)
+async def test_a_fulfilment_is_a_shipment(
+    there: SaleorServer, shop: Shop, status: str, degree: ShipmentStatus | None
+) -> None:
+    number = there.place()
+    there.ship(number, status)
+    assert [sent.status for sent in (await read(shop, number)).shipments] == ([] if degree is None else [degree])
+
+
+async def test_a_cancelled_order_has_its_units_cancelled(there: SaleorServer, shop: Shop) -> None:
+    number = there.place(("39.90", 3))
+    there.orders[number] |= {"status": "CANCELED"}
+    there.orders[number]["lines"][0]["quantityFulfilled"] = 1
+    assert [line.cancelled for line in (await read(shop, number)).lines] == [2]
+
+
 async def test_a_guest_is_a_buyer_and_nobody_is_none(there: SaleorServer, shop: Shop) -> None:
     guest = there.place(user=None)
     assert (await read(shop, guest)).buyer_id == "saleor-ann@example.com"
@@ -185,6 +228,8 @@ async def test_changes_come_page_by_page_from_the_cursor_less_the_overlap(there:
     cursor = pages[1][1].changed_at
     again = [found.order_id async for page in shop[0].changed_since(cursor, timedelta()) for found in page]
     assert again == numbers[3:]
+    earlier = [found.order_id async for page in shop[0].changed_since(cursor, timedelta(hours=1)) for found in page]
+    assert earlier == numbers
     there.page = 50
     assert len(await shop[0].read_orders([*numbers, "99"])) == 5
 
