@@ -10,13 +10,17 @@ from pathlib import Path
 from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
 from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
+from jitui.adapters.postgres.platform_requests import PostgresKnownRequests
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.adapters.postgres.pool import Pool
 from jitui.adapters.postgres.shopper_codes import PostgresShopperCodes
+from jitui.aftersales.operations.platform_approvals import ApprovalProvider, read_asked
 from jitui.aftersales.operations.platform_connections import LostCalls, PlatformConnection, PlatformConnections
 from jitui.aftersales.operations.platform_refunds import Clock, PlatformProvider, PlatformRules
 from jitui.aftersales.operations.platform_sync import PlatformStates
+from jitui.aftersales.operations.request_sync import RequestParts
 from jitui.aftersales.platform import PLATFORMS, Platform, PlatformWriter, read_refunded_units
+from jitui.aftersales.platform_requests import RequestSource
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
 from jitui.bootstrap_mail import open_mailer
@@ -39,6 +43,19 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectedRequests:
+    """A shop's platform whose buyers ask there; its approvals go through the provider."""
+
+    parts: RequestParts
+    provider: PaymentProvider
+
+    @property
+    def source(self) -> RequestSource:
+        """Where requests are read and answered."""
+        return self.parts.source
+
+
+@dataclass(frozen=True, slots=True)
 class Platforms:
     """What is connected, and how far each was read. `unopened`: by name, why a connection cannot be used.
 
@@ -47,6 +64,7 @@ class Platforms:
     """
 
     connected: tuple[Connected, ...]
+    asked_there: tuple[ConnectedRequests, ...]
     unopened: dict[str, str]
     connections: PlatformConnections
     states: PlatformStates
@@ -55,9 +73,14 @@ class Platforms:
     mailer: Mailer | None
 
     @property
+    def opened(self) -> tuple[Connected | ConnectedRequests, ...]:
+        """Those of either kind."""
+        return (*self.connected, *self.asked_there)
+
+    @property
     def providers(self) -> dict[str, PaymentProvider]:
         """The platforms as payment providers, by name."""
-        return {one.provider.name: one.provider for one in self.connected}
+        return {one.provider.name: one.provider for one in self.opened}
 
     @property
     def shops(self) -> dict[str, str]:
@@ -72,23 +95,31 @@ async def open_platforms(
 
     One that cannot be opened is noted, and keeps nothing else from starting.
     """
-    connections, calls = PostgresPlatformConnections(pool), PostgresPlatformCalls(pool)
-    units, seconds = partial(read_refunded_units, store), settings.provider_timeout_seconds
-    connected, unopened = [], {}
+    connections, states = PostgresPlatformConnections(pool), PostgresPlatformStates(pool)
+    calls, units = PostgresPlatformCalls(pool), partial(read_refunded_units, store)
+    seconds, asked = settings.provider_timeout_seconds, partial(read_asked, store)
+    connected, asked_there, unopened = list[Connected](), list[ConnectedRequests](), dict[str, str]()
     for one in await connections.all():
         try:
-            source, writer = await open_adapter(one.platform, access_of(one, settings), stack)
+            opened = await open_adapter(one.platform, access_of(one, settings), stack)
         except NotConfigured as error:
             log.error("platform_unopened", platform=one.platform, reason=str(error))
             unopened[one.platform] = str(error)
             continue
-        rules = PlatformRules(settles=one.settles, timeout_seconds=seconds)
-        connected.append(Connected(source, PlatformProvider(source, writer, units, calls, rules, clock), one.shop_id))
+        if isinstance(opened, tuple):
+            rules = PlatformRules(settles=one.settles or one.platform in _SETTLED_BY_US, timeout_seconds=seconds)
+            provider = PlatformProvider(*opened, units, calls, rules, clock)
+            connected.append(Connected(opened[0], provider, one.shop_id))
+        else:
+            parts = RequestParts(store, states, PostgresKnownRequests(pool), opened, one.shop_id)
+            approving = ApprovalProvider(opened, asked, calls, seconds / 2, clock)
+            asked_there.append(ConnectedRequests(parts, approving))
     return Platforms(
         tuple(connected),
+        tuple(asked_there),
         unopened,
         connections,
-        PostgresPlatformStates(pool),
+        states,
         calls,
         PostgresShopperCodes(pool),
         await open_mailer(settings, clock, stack),
@@ -105,8 +136,20 @@ def access_of(connection: PlatformConnection, settings: Settings) -> PlatformAcc
     return PlatformAccess(connection.url, secret, settings.provider_timeout_seconds / 2)
 
 
-async def open_adapter(platform: str, access: PlatformAccess, stack: AsyncExitStack) -> tuple[Platform, PlatformWriter]:
-    """Reader and writer of a platform. Raises NotConfigured for a platform without an adapter. It calls nobody."""
+async def check_access(platform: str, access: PlatformAccess) -> str | None:
+    """Why a platform cannot be worked with, and what to do; None when it can. Raises NotConfigured."""
+    async with AsyncExitStack() as stack:
+        opened = await open_adapter(platform, access, stack)
+        return await (opened[0] if isinstance(opened, tuple) else opened).check()
+
+
+async def open_adapter(
+    platform: str, access: PlatformAccess, stack: AsyncExitStack
+) -> tuple[Platform, PlatformWriter] | RequestSource:
+    """Reader and writer of a platform, or its requests where buyers ask there. It calls nobody.
+
+    Raises NotConfigured for a platform without an adapter, or a secret that lacks something.
+    """
     match platform:
         case "vendure":
             from jitui.adapters.platforms.vendure.opening import open_vendure
@@ -116,9 +159,21 @@ async def open_adapter(platform: str, access: PlatformAccess, stack: AsyncExitSt
             from jitui.adapters.platforms.woocommerce.opening import open_woocommerce
 
             return await open_woocommerce(access, stack)
+        case "saleor":
+            from jitui.adapters.platforms.saleor.opening import open_saleor
+
+            return await open_saleor(access, stack)
         case "shopify":
             from jitui.adapters.platforms.shopify.opening import open_shopify
 
             return await open_shopify(access, stack)
+        case "kuaishou":
+            from jitui.adapters.platforms.kuaishou.opening import open_kuaishou
+
+            return await open_kuaishou(access, stack)
     known = ", ".join(one.name for one in PLATFORMS if one.adapter)
     raise NotConfigured(f"There is no adapter for {platform!r}; there is one for {known}.")
+
+
+_SETTLED_BY_US = frozenset({"saleor"})
+"""To settle is to request a grant there whose request was lost: no person has a part in it."""

@@ -16,9 +16,10 @@ from jitui.aftersales.operations.platform_requests import (
     request_refund_read_first,
 )
 from jitui.aftersales.operations.platform_sync import Progress, Synced, sync_platform
+from jitui.aftersales.operations.request_sync import sync_requests
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.bootstrap import Service
-from jitui.bootstrap_platforms import Connected
+from jitui.bootstrap_platforms import Connected, ConnectedRequests
 from jitui.errors import NotConfigured, Unavailable
 from jitui.logs import get_logger
 
@@ -29,15 +30,27 @@ log = get_logger("jitui.platforms")
 
 async def sync_platforms(service: Service) -> bool:
     """A platform that cannot be read is noted with the reason, and does not keep the others from being read."""
-    for one in service.platforms.connected:
+    for one in service.platforms.opened:
         try:
-            done = await sync_one(service, one)
+            reading = sync_one(service, one) if isinstance(one, Connected) else sync_requests_of(service, one)
+            done = await reading
         except (NotConfigured, Unavailable) as error:
             log.warning("platform_unread", platform=one.source.name, reason=str(error))
             continue
         for order_id, reason in list(done.refused.items())[:MOST_NAMED]:
             log.warning("platform_order_refused", platform=one.source.name, order=order_id, reason=reason)
     return False
+
+
+async def sync_requests_of(service: Service, one: ConnectedRequests) -> Synced:
+    """Read the requests of a platform where buyers ask there, and answer them. Raises as `sync_one`."""
+    states, name = service.platforms.states, one.source.name
+    try:
+        done = await sync_requests(one.parts, service.decision_settings, now=service.clock())
+    except (NotConfigured, Unavailable) as error:
+        await states.note(name, replace(await states.state(name), problem=str(error)))
+        raise
+    return Synced(done.taken + len(done.left), dict(done.left))
 
 
 async def sync_one(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hatchling.builders.sdist import SdistBuilder
 
+from jitui.adapters.platforms.kuaishou.requests import NAME as KUAISHOU
+from jitui.adapters.platforms.saleor.orders import NAME as SALEOR
 from jitui.adapters.platforms.shopify.orders import NAME as SHOPIFY
 from jitui.adapters.platforms.vendure.orders import NAME as VENDURE
 from jitui.adapters.platforms.woocommerce.orders import NAME as WOOCOMMERCE
@@ -30,8 +32,8 @@ def test_the_page_has_the_table() -> None:
     assert table() in PAGE.read_text(), f"{PAGE.name} must have this table:\n{table()}"
 
 
-def test_only_what_has_an_adapter_was_tried() -> None:
-    assert [one.name for one in PLATFORMS if one.adapter] == [VENDURE, WOOCOMMERCE, SHOPIFY]
+def test_what_has_an_adapter_and_what_was_tried() -> None:
+    assert [one.name for one in PLATFORMS if one.adapter] == [VENDURE, WOOCOMMERCE, SALEOR, SHOPIFY, KUAISHOU]
     assert [one.name for one in PLATFORMS if one.tried] == [VENDURE]
 
 

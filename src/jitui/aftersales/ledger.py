@@ -64,6 +64,7 @@ class Cause(StrEnum):
     FUNDED_LESS = "funded_less"
     GRANTED = "granted"
     RETURNED = "returned"
+    TAKEN_BACK = "taken_back"
     PAID = "paid"
     UNPAID = "unpaid"
     SETTLED = "settled"
@@ -106,6 +107,9 @@ FLOWS: Mapping[Cause, Flow] = {
     Cause.FUNDED_LESS: Flow(Account.ESCROW, Account.SUBSIDY, "The order was replaced: a funder puts in less"),
     Cause.GRANTED: Flow(Account.ESCROW, Account.BUYER_PAYABLE, "A refund was approved"),
     Cause.RETURNED: Flow(Account.ESCROW, Account.SUBSIDY, "A funder gets its share back"),
+    Cause.TAKEN_BACK: Flow(
+        Account.BUYER_PAYABLE, Account.ESCROW, "An approval was taken back: the request ended at the shop's platform"
+    ),
     Cause.PAID: Flow(Account.BUYER_PAYABLE, Account.PROVIDER_CLEARING, "The provider paid the refund"),
     Cause.UNPAID: Flow(Account.PROVIDER_CLEARING, Account.BUYER_PAYABLE, "The provider took the refund back"),
     Cause.SETTLED: Flow(Account.BUYER_PAYABLE, Account.MANUAL_PAYOUT, "An operator settled it by hand"),
@@ -206,6 +210,11 @@ def returned(ticket_id: object, funder: Funder, amount_minor: int, currency: str
     return _entry((Cause.RETURNED, ticket_id, funder.value), amount_minor, currency, now, funder=funder)
 
 
+def taken_back(refund: Refund, now: datetime) -> LedgerEntry:
+    """The posting of an approval that was never carried out: nothing is owed to the buyer for it."""
+    return _entry((Cause.TAKEN_BACK, refund.refund_id), refund.amount_minor, refund.currency, now)
+
+
 def at_provider(cause: Cause, refund: Refund, attempt: Attempt, now: datetime) -> LedgerEntry:
     """The posting of money that moved at the provider for an attempt.
 
@@ -223,6 +232,12 @@ def settled(refund: Refund, now: datetime) -> LedgerEntry:
 def refunded_elsewhere(tender: Tender, said_minor: int, amount_minor: int, now: datetime) -> LedgerEntry:
     """The posting of what was refunded past this service; it is named after the sum that its platform says."""
     name = (Cause.REFUNDED_ELSEWHERE, said_minor, tender.tender_id)
+    return _entry(name, amount_minor, tender.currency, now, provider=tender.provider)
+
+
+def refunded_for(tender: Tender, ticket_id: object, amount_minor: int, now: datetime) -> LedgerEntry:
+    """The posting of what a platform paid for a ticket's request past this service."""
+    name = (Cause.REFUNDED_ELSEWHERE, ticket_id, tender.tender_id)
     return _entry(name, amount_minor, tender.currency, now, provider=tender.provider)
 
 

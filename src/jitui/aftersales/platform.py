@@ -86,13 +86,13 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         name="saleor",
         title="Saleor",
         tried="",
-        adapter=False,
+        adapter=True,
         request="Jitui",
         holds="none",
-        looks_up="by the granted refund's id",
-        key="a granted refund that is pending or paid is refused a second time",
-        cancels="releases stock and sets the status, without any refund",
-        changes="webhooks, signed by JWS, up to five retries",
+        looks_up="by the attempt's id in the granted refund's `reason`",
+        key="a granted refund is requested once: Saleor refuses it while it is pending or paid",
+        cancels="whole orders, without any refund; a part cannot be cancelled",
+        changes="polling by `updatedAt`; webhooks, signed by JWS, are hints",
         limits="a limit on the cost of a query",
     ),
     PlatformCapabilities(
@@ -112,14 +112,15 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         name="kuaishou",
         title="Kuaishou",
         tried="",
-        adapter=False,
+        adapter=True,
         request="the platform",
-        holds="not told in the sources",
-        looks_up="by the platform's refund request",
-        key="the request's state guards it",
-        cancels="the platform pays after an approval",
-        changes="messages, and lists of requests in windows of a day at most, over 90 days",
-        limits="100 requests in a page",
+        holds="an order is not shipped there while a request waits",
+        looks_up="by the state of the platform's refund request",
+        key="the request's state: one that was approved is not approved again",
+        cancels="nothing is cancelled: the platform pays, and ends the order, after an approval",
+        changes="lists of requests by the time of their change, in windows of a day at most, over 90 days; messages "
+        "are hints",
+        limits="100 requests in a page; a token lasts two days",
     ),
 )
 """Every platform that is known here; `vendure` alone was met for real."""
@@ -182,6 +183,7 @@ class PlatformLine:
     quantity: int
     paid_minor: int
     cancelled: int = 0
+    category_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from jitui.aftersales.commands.execute import Plan
 from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import NewTask, TaskKind, task_of_condition
+from jitui.aftersales.model.ticket import APPROVED_STATES
 
 _ENDED_BY = {
     RefundState.QUEUED: "sent again",
@@ -113,3 +114,8 @@ def may_still_be_paid(snapshot: OrderSnapshot, refund: Refund) -> bool:
         attempt.refund_id == refund.refund_id and attempt.state is not AttemptState.DECLINED
         for attempt in snapshot.attempts
     )
+
+
+def is_taken_back(snapshot: OrderSnapshot, refund: Refund) -> bool:
+    """Whether the approval that the refund carries out was taken back: nothing is owed for it any more."""
+    return snapshot.ticket(refund.ticket_id).state not in APPROVED_STATES

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from jitui.aftersales.changes import BuyerEventKind, Change, RecordLaterDecision
 from jitui.aftersales.commands.approval import amount_now
+from jitui.aftersales.commands.decision_record import record_decision
 from jitui.aftersales.commands.facts import gather_facts, history_read
 from jitui.aftersales.commands.later_money import inputs_of
-from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of, record_decision
+from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of
 from jitui.aftersales.commands.restriction_rules import decide_under_rules
 from jitui.aftersales.commands.review import plan_approval
 from jitui.aftersales.commands.ship import goods_with_carrier

@@ -33,8 +33,9 @@ from jitui.aftersales.changes import (
 from jitui.aftersales.commands.allocation import net_paid, refundable_minor
 from jitui.aftersales.commands.approval import queue_refunds
 from jitui.aftersales.commands.cap_usage import told_categories
+from jitui.aftersales.commands.decision_record import record_decision
 from jitui.aftersales.commands.facts import arm_of, decision_query, gather_facts, history_read, inputs_beside
-from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of, record_decision, requested_body
+from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of, requested_body
 from jitui.aftersales.commands.restriction_rules import decide_under_rules
 from jitui.aftersales.commands.ticket_state import state_from, ticket_changes
 from jitui.aftersales.commands.withdrawal import answer_by, withdrawal_policy

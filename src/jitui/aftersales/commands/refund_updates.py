@@ -17,7 +17,7 @@ from jitui.aftersales.changes import (
 )
 from jitui.aftersales.commands.advance import open_advance, take_advance_back
 from jitui.aftersales.commands.execute import Executed, Plan, execute, not_found
-from jitui.aftersales.commands.failed_refund import paid_twice_name, with_failure_tasks
+from jitui.aftersales.commands.failed_refund import is_taken_back, paid_twice_name, with_failure_tasks
 from jitui.aftersales.commands.mismatch import as_unknown, find_mismatch, task_about, with_mismatch_task
 from jitui.aftersales.commands.ticket_state import with_ticket_following
 from jitui.aftersales.ledger import Cause
@@ -86,6 +86,8 @@ def plan_refund_update(
     refund = next(refund for refund in snapshot.refunds if refund.refund_id == attempt.refund_id)
     if update.provider not in (None, refund.provider):
         return not_found()
+    if is_taken_back(snapshot, refund):  # what its platform pays now is counted with the ticket that follows it
+        return Plan(ticket_id=refund.ticket_id)
     found = find_mismatch(update.result, refund)
     if found is None:
         plan = _plan_result(snapshot, refund, attempt, update.result, update, now)

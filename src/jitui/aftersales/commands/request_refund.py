@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.apply import apply_all
@@ -20,10 +19,10 @@ from jitui.aftersales.changes import (
     OpenTicket,
     OutgoingEventKind,
     RecordBuyerEvent,
-    RecordDecision,
 )
 from jitui.aftersales.commands.approval import approve_ticket
 from jitui.aftersales.commands.cap_usage import USAGE_MAX_AGE
+from jitui.aftersales.commands.decision_record import record_decision
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.commands.facts import (
     arm_of,
@@ -43,6 +42,7 @@ from jitui.aftersales.commands.warehouse_question import ask_warehouse
 from jitui.aftersales.commands.withdrawal import answer_by, decide_withdrawal, withdrawal_policy
 from jitui.aftersales.deciding import BuyersPolicy, Deciding
 from jitui.aftersales.model.order import FulfillmentStatus, LineUnits
+from jitui.aftersales.model.platform_request import REQUESTED, PlatformRequestRef
 from jitui.aftersales.model.review import next_reminder
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import (
@@ -68,17 +68,19 @@ from jitui.policy import (
     Policy,
     Verdict,
     decide,
-    decision_to_json,
     verdicts_beside,
     waits_for_warehouse,
 )
+
+PLATFORM_AMOUNT_DIFFERS = "platform_amount_differs"
 
 
 @dataclass(frozen=True, slots=True)
 class RefundRequest:
     """A buyer's request: the order, the units (none: all that can be refunded) and the reason; no amount (T30).
 
-    `basis`: whether the buyer asks for the platform's favour or withdraws from the contract by right.
+    `basis`: whether the buyer asks for the platform's favour or withdraws from the contract by right. `there`: the
+    request that a commerce platform owns; its deadline is the platform's, so silence here decides nothing.
     """
 
     buyer_id: str
@@ -86,6 +88,7 @@ class RefundRequest:
     reason: Reason = Reason.OTHER
     lines: tuple[LineUnits, ...] = ()
     basis: Basis = Basis.GOODWILL
+    there: PlatformRequestRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ def plan_request(
     decides = decision_settings.deciding.for_buyer(snapshot.order.buyer_id)
     ruled = _decide(decides.policy, snapshot, inputs, decision_settings, requested, request.basis, now)
     shadow = _shadow(_shadowed(decides, request.basis), ruled, snapshot, inputs, decision_settings, requested, now)
-    guard = guard_of(snapshot, inputs, decision_settings)
+    guard = guard_of(snapshot, inputs, decision_settings) or _differs_there(request, requested)
     instant = ruled.decision.outcome is Outcome.INSTANT and guard is None
     ticket = _new_ticket(snapshot, decides, inputs, request, requested, now, instant=instant, review_reason=guard)
     lines = tuple(
@@ -334,6 +337,12 @@ def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings:
     return None
 
 
+def _differs_there(request: RefundRequest, requested: RequestedLines) -> str | None:
+    """The platform pays what its request says: where that is another amount than ours, a person decides."""
+    same = request.there is None or request.there.amount_minor == requested.amount_minor
+    return None if same else PLATFORM_AMOUNT_DIFFERS
+
+
 # The new ticket ------------------------------------------------------------------------------------------------
 
 
@@ -352,7 +361,8 @@ def _new_ticket(
     by_right = request.basis is Basis.WITHDRAWAL
     notice = withdrawal_policy().notice if by_right else decides.policy.notice
     deadline = now + timedelta(seconds=review.deadline_seconds)
-    expires_at = None if instant else answer_by(deadline, now) if by_right else deadline
+    no_deadline = instant or request.there is not None
+    expires_at = None if no_deadline else answer_by(deadline, now) if by_right else deadline
     return Ticket(
         lane=order.lane,
         ticket_id=new_id(order.lane),
@@ -393,8 +403,12 @@ def _requested_event(ticket: Ticket, by: Actor, request: RefundRequest, now: dat
         actor_id=by.id,
         from_state=None,
         to_state=TicketState.AWAITING_MERCHANT,
-        why="requested",
-        detail={"reason": request.reason.value, "amount_minor": ticket.amount_minor},
+        why=REQUESTED,
+        detail={
+            "reason": request.reason.value,
+            "amount_minor": ticket.amount_minor,
+            **({} if request.there is None else request.there.detail),
+        },
     )
 
 
@@ -407,30 +421,6 @@ def requested_body(ticket: Ticket) -> dict[str, object]:
         "arm": ticket.arm.value,
         "basis": ticket.basis.value,
     }
-
-
-def record_decision(
-    ticket_id: UUID,
-    decision: Decision,
-    facts: dict[str, FactValue],
-    read_from: dict[str, object],
-    now: datetime,
-    *,
-    shadow: ShadowResult | None = None,
-) -> RecordDecision:
-    """The decision as it is stored with its ticket."""
-    return RecordDecision(
-        ticket_id=ticket_id,
-        policy_id=decision.policy_id,
-        policy_version=decision.policy_version,
-        policy_sha256=decision.policy_sha256,
-        outcome=decision.outcome.value,
-        decided_at=now,
-        facts=facts,
-        decision=decision_to_json(decision),
-        read_from=read_from,
-        shadow=None if shadow is None else {**asdict(shadow), "differs": list(shadow.differs)},
-    )
 
 
 def _history_event(ticket: Ticket, now: datetime) -> RecordBuyerEvent:

@@ -86,7 +86,7 @@ async def withdraw(store: Store, ref: TicketRef, acting: Acting) -> Done:
     """Withdraw the request as the buyer, while it is in review."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
-        return _plan_closing(
+        return plan_closing(
             snapshot,
             ticket,
             TicketState.WITHDRAWN,
@@ -150,20 +150,20 @@ def plan_approval(
 def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
     """Plan the end of the deadline; a shipment that has left, or is with the carrier, is never refunded by it."""
     if snapshot.is_completed or goods_with_carrier(snapshot, ticket.ticket_id):
-        return _plan_closing(
+        return plan_closing(
             snapshot, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     if snapshot.is_disputed:  # the bank may return the money too: a person decides, or the buyer asks again
-        return _plan_closing(
+        return plan_closing(
             snapshot, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     if ticket.on_timeout == "reject":
-        return _plan_closing(
+        return plan_closing(
             snapshot, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     approved = plan_approval(snapshot, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)
     if isinstance(approved, Refusal):  # there is no caller who could be told, so the ticket is closed with the reason
-        return _plan_closing(
+        return plan_closing(
             snapshot, ticket, TicketState.CLOSED, approved.code.value, SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     return approved
@@ -176,7 +176,7 @@ def plan_rejection(
     refused = rejection.refusal() or rejection_refused(snapshot, ticket, with_shipment=rejection.shipment is not None)
     if refused is not None:
         return refused
-    closed = _plan_closing(
+    closed = plan_closing(
         snapshot,
         ticket,
         TicketState.REJECTED,
@@ -195,7 +195,7 @@ def plan_rejection(
     return Plan((*closed.changes, *shipped.changes), ticket.ticket_id)
 
 
-def _plan_closing(
+def plan_closing(
     snapshot: OrderSnapshot,
     ticket: Ticket,
     state: TicketState,

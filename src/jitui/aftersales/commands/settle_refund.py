@@ -14,7 +14,7 @@ from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.changes import AddTimeline, Change, HoldTender, ProposeSettlement, SettleRefund
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute
-from jitui.aftersales.commands.failed_refund import may_still_be_paid, with_failure_tasks
+from jitui.aftersales.commands.failed_refund import is_taken_back, may_still_be_paid, with_failure_tasks
 from jitui.aftersales.commands.refund_updates import move_refund
 from jitui.aftersales.commands.ticket_state import with_ticket_following
 from jitui.aftersales.model.refund import Refund, RefundState, Settlement, SettlementProposal, same_person
@@ -128,6 +128,8 @@ def why_not_retried(snapshot: OrderSnapshot, refund: Refund, rules: ManualPaymen
             RefusalCode.REFUND_NOT_FAILED,
             f"The refund is {refund.state.value}; only a failed one is retried.",
         )
+    if is_taken_back(snapshot, refund):
+        return _nothing_owed()
     if may_still_be_paid(snapshot, refund):
         return Refusal(
             RefusalCode.REFUND_NOT_FAILED,
@@ -250,6 +252,8 @@ async def reject_settlement(
 
 def why_not_settled(snapshot: OrderSnapshot, refund: Refund, rules: ManualPaymentRules) -> Refusal | None:
     """Only where the provider neither pays nor has paid: FAILED, or waiting for a provider that is not configured."""
+    if is_taken_back(snapshot, refund):
+        return _nothing_owed()
     if refund.state is RefundState.FAILED:
         return None
     stranded = refund.state is RefundState.QUEUED and refund.provider not in rules.providers
@@ -260,6 +264,10 @@ def why_not_settled(snapshot: OrderSnapshot, refund: Refund, rules: ManualPaymen
         f"The refund is {refund.state.value}; only a failed one is settled by hand, or one that waits for a provider "
         "that is not configured here.",
     )
+
+
+def _nothing_owed() -> Refusal:
+    return Refusal(RefusalCode.TICKET_ALREADY_CLOSED, "The ticket's approval was taken back: nothing is owed for it.")
 
 
 def _stale(refund: Refund) -> Refusal:

@@ -25,6 +25,26 @@ _WHY = {
         "zh": "原因：同一笔款项正由您的银行处理拒付，请等待银行的结果。",
         "en": "The reason: your bank is asked for the same money; please wait for its decision.",
     },
+    "refused_at_platform": {
+        "zh": "原因：商家已在您下单的平台上拒绝该申请。",
+        "en": "The reason: the shop refused the request on the platform where you asked.",
+    },
+    "disputed_at_platform": {
+        "zh": "原因：该申请正由您下单的平台处理。",
+        "en": "The reason: the platform where you asked decides about the request.",
+    },
+    "changed_at_platform": {
+        "zh": "原因：该申请已在您下单的平台上修改，将按修改后的申请重新审核。",
+        "en": "The reason: the request was changed on the platform where you asked, and is decided anew.",
+    },
+    "returning_at_platform": {
+        "zh": "原因：该申请已改为退货或换货。",
+        "en": "The reason: the request became one about a return of the goods.",
+    },
+    "refunded_at_platform": {
+        "zh": "您下单的平台已另行退款。",
+        "en": "The platform where you asked has paid a refund of its own.",
+    },
 }
 _CODES = {
     RejectionCode.ALREADY_SHIPPED: {"zh": "商品已发出；", "en": "the goods have left. "},

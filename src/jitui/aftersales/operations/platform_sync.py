@@ -161,7 +161,9 @@ def _why(done: object) -> list[str]:
 
 def _new_order(found: PlatformOrder, shop_id: str) -> NewOrder:
     lines = (
-        OrderLine(line.line_id, line.sku, line.item_id, line.quantity, line.paid_minor, title=line.title)
+        OrderLine(
+            line.line_id, line.sku, line.item_id, line.quantity, line.paid_minor, line.category_id, title=line.title
+        )
         for line in found.lines
     )
     return NewOrder(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from jitui.entrypoints.cli.doctor_operations import RUN_A_WORKER, DoctorFinding, Level
@@ -25,18 +24,16 @@ async def platforms(
 
 async def _platform(connection: PlatformConnection, settings: Settings, pool: Pool, now: datetime) -> DoctorFinding:
     from jitui.adapters.postgres.platform_states import PostgresPlatformStates
-    from jitui.bootstrap_platforms import access_of, open_adapter
+    from jitui.bootstrap_platforms import access_of, check_access
     from jitui.errors import NotConfigured
 
     name, page = connection.platform, f"docs/how-to/connect-{connection.platform}.md says what it needs."
-    async with AsyncExitStack() as stack:
-        try:
-            source, _ = await open_adapter(name, access_of(connection, settings), stack)
-        except NotConfigured as error:
-            return DoctorFinding(name, Level.MISSING, str(error), page)
-        problem = await source.check()
-        if problem is not None:
-            return DoctorFinding(name, Level.FAILED, problem, page)
+    try:
+        problem = await check_access(name, access_of(connection, settings))
+    except NotConfigured as error:
+        return DoctorFinding(name, Level.MISSING, str(error), page)
+    if problem is not None:
+        return DoctorFinding(name, Level.FAILED, problem, page)
     state = await PostgresPlatformStates(pool).state(name)
     return _lag(name, state.synced_at, state.problem, now)
 

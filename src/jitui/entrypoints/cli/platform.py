@@ -133,7 +133,7 @@ def doctor(as_json: Json = False) -> None:
     from jitui.entrypoints.cli.running import with_app
 
     async def work(service: Service) -> dict[str, str | None]:
-        tried = {one.source.name: await one.source.check() for one in service.platforms.connected}
+        tried = {one.source.name: await one.source.check() for one in service.platforms.opened}
         return {**tried, **service.platforms.unopened}
 
     found = _some(with_app(work))
@@ -154,21 +154,22 @@ def sync(as_json: Json = False) -> None:
     from jitui.errors import NotConfigured
 
     async def work(service: Service) -> dict[str, Synced]:
-        from jitui.platform_syncing import sync_one
+        from jitui.platform_syncing import sync_one, sync_requests_of
 
         for name, problem in service.platforms.unopened.items():
             raise NotConfigured(f"{name}: {problem}")
-        return {
+        done = {
             one.source.name: await sync_one(service, one, whole=True, progress=partial(_told, one.source.name))
             for one in service.platforms.connected
         }
+        return done | {one.source.name: await sync_requests_of(service, one) for one in service.platforms.asked_there}
 
     found = _some(with_app(work))
     if as_json:
         print_json({name: asdict(done) for name, done in found.items()})
     else:
         for name, done in found.items():
-            echo(f"{name}: {done.read} orders read, {len(done.refused)} of them not taken in or only in part")
+            echo(f"{name}: {done.read} read, {len(done.refused)} of them not taken in or only in part")
             for order_id, reason in done.refused.items():
                 echo(f"  {visible(order_id)}: {visible(reason)}")
     if any(done.refused for done in found.values()):
@@ -247,17 +248,13 @@ async def _connections(service: Service) -> list[PlatformConnection]:
 
 async def _try(service: Service, name: str, url: str, secret: str) -> None:
     """Ask the platform whether it takes the key. Raises NotConfigured with what to do."""
-    from contextlib import AsyncExitStack
-
     from jitui.adapters.platforms.access import PlatformAccess
-    from jitui.bootstrap_platforms import open_adapter
+    from jitui.bootstrap_platforms import check_access
     from jitui.errors import NotConfigured
 
     access = PlatformAccess(url, secret, service.settings.provider_timeout_seconds / 2)
-    async with AsyncExitStack() as stack:
-        source, _ = await open_adapter(name, access, stack)
-        if problem := await source.check():
-            raise NotConfigured(f"{problem} Nothing is connected.")
+    if problem := await check_access(name, access):
+        raise NotConfigured(f"{problem} Nothing is connected.")
 
 
 def _asked_for_key(name: str) -> str:

@@ -165,6 +165,7 @@ CAUSES: Mapping[Cause, str] = {
     Cause.FUNDED_LESS: _("The order was replaced: a funder puts in less"),
     Cause.GRANTED: _("A refund was approved"),
     Cause.RETURNED: _("A funder gets its share back"),
+    Cause.TAKEN_BACK: _("An approval was taken back: the request ended at the shop's platform"),
     Cause.PAID: _("The provider paid the refund"),
     Cause.UNPAID: _("The provider took the refund back"),
     Cause.SETTLED: _("An operator settled it by hand"),

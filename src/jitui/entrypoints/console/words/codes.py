@@ -257,6 +257,14 @@ WHY: Mapping[str, str] = {
     "goods_left": _("Closed, because the goods have left"),
     "dispute_open": _("Closed, because the buyer's bank is asked for the same money"),
     "withdrawn": _("Withdrawn by the buyer"),
+    "withdrawn_at_platform": _("Withdrawn by the buyer at the shop's platform"),
+    "refused_at_platform": _("Refused by the shop at its platform"),
+    "disputed_at_platform": _("The shop's platform decides about it"),
+    "changed_at_platform": _("Changed at the shop's platform, and decided anew"),
+    "returning_at_platform": _("It became a return at the shop's platform"),
+    "refunded_at_platform": _("The shop's platform paid another refund for it"),
+    "told_platform": _("The shop's platform was told of the rejection"),
+    "platform_refused_answer": _("The shop's platform did not take the rejection"),
     "assigned": _("Somebody at the shop works on it"),
     "review_due": _("The deadline is near"),
     "offered": _("The shop offers to refund a part"),
@@ -291,5 +299,6 @@ REVIEW_REASONS: Mapping[str, str] = {
     "captured_later": _("This was paid after the goods were refunded, so the shop decides"),
     "deadline_passed": _("The platform could not decide in time, so the shop decides"),
     "platform_differs": _("The shop's system and ours do not say the same of this order, so the shop decides"),
+    "platform_amount_differs": _("The shop's platform would refund another amount, so the shop decides"),
 }
 """The guards that a reader may know; any other reason for a review is one of the platform's other factors (R16)."""
