@@ -243,13 +243,13 @@ async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
 
 
 async def _without_bounds(site: _Site, watcher: Watcher) -> None:
-    """The simulator's books keep a bound of `PUT /balance` over a restart; under it the refunds of the day would wait."""
+    """The simulator's books keep a bound of `PUT /balance` over a restart; the refunds of the day would wait for it."""
     bounded = await lift_balances(site.simulator_url, site.state.simulator_key)
     if bounded:
         ask_again(site.database_url)
         watcher.say(
-            f"The simulator still bounded the merchant's balance in {', '.join(bounded)} (PUT /balance of an earlier run)."
-            " The demo has taken the bound away, so that its refunds are paid."
+            f"The simulator still bounded the merchant's balance in {', '.join(bounded)}, by a PUT /balance of an earlier"
+            " run. The demo has taken the bound away, so that its refunds are paid."
         )
 
 

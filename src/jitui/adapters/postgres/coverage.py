@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import LiteralString
 
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
-from jitui.adapters.postgres.confirmations import ask_confirmation
+from jitui.adapters.postgres.confirmations import ask_confirmation, drop_confirmations
 from jitui.adapters.postgres.gates import append_history, lock_place, write_gates_row
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.governance.gates import GATED, CoverageEntry, Place
@@ -85,7 +85,8 @@ async def cover_as_approved(
     }
     if not (await connection.execute(_COVER_AS_APPROVED, params)).rowcount:
         return False
-    await _was_set(connection, row, told)
+    entry = await _was_set(connection, row, told)
+    await drop_confirmations(connection, AuditAction.COVERAGE_SET, entry.subject)
     return True
 
 
@@ -124,4 +125,5 @@ async def unset_coverage(
     if scope in GATED:
         await write_gates_row(connection, place, now)
     await write_audit(connection, AuditEntry(AuditAction.COVERAGE_UNSET, place_name(scope, ref), by, now, told or {}))
+    await drop_confirmations(connection, AuditAction.COVERAGE_SET, place_name(scope, ref))
     return True
