@@ -248,8 +248,8 @@ async def _without_bounds(site: _Site, watcher: Watcher) -> None:
     if bounded:
         ask_again(site.database_url)
         watcher.say(
-            f"The simulator still bounded the merchant's balance in {', '.join(bounded)}, by a PUT /balance of an earlier"
-            " run. The demo has taken the bound away, so that its refunds are paid."
+            f"The simulator still bounded the merchant's balance in {', '.join(bounded)}, by a PUT /balance of an"
+            " earlier run. The demo has taken the bound away, so that its refunds are paid."
         )
 
 
