@@ -44,7 +44,8 @@ def test_what_waits_for_a_balance_is_asked_for_at_once_and_nothing_else(database
             connection.execute(
                 "INSERT INTO refund (lane, refund_id, ticket_id, order_id, tender_id, provider, payment_id,"
                 " amount_minor, captured_minor, currency, state, due_at, reason, queued_at)"
-                " VALUES (1, %s, %s, 'o', 't', 'simulator', 'p', 1, 1, 'CNY', %s, now() + make_interval(mins => %s), %s, now())",
+                " VALUES (1, %s, %s, 'o', 't', 'simulator', 'p', 1, 1, 'CNY', %s,"
+                " now() + make_interval(mins => %s), %s, now())",
                 (uuid4(), uuid4(), state, minutes, reason),
             )
         assert why_not_final(database_url) == "2 unknown: insufficient_balance, 1 pending, 1 unknown: upstream_timeout"
