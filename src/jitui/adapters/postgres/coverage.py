@@ -44,6 +44,17 @@ DELETE FROM coverage c WHERE c.scope = %(scope)s AND c.ref = %(ref)s AND NOT is_
 RETURNING c.covered
 """
 
+# Items are described nowhere but on orders, of which those of one shop can be searched.
+KNOWS_PLACE: LiteralString = """
+SELECT EXISTS (SELECT 1 FROM coverage WHERE scope = %(scope)s AND ref = %(ref)s)
+    OR (%(scope)s = 'shop' AND (EXISTS (SELECT 1 FROM shop WHERE shop_id = %(ref)s)
+                                OR EXISTS (SELECT 1 FROM orders WHERE shop_id = %(ref)s)))
+    OR (%(scope)s = 'category' AND EXISTS (SELECT 1 FROM category WHERE category_id = %(ref)s))
+    OR (%(scope)s IN ('category', 'item') AND EXISTS (
+        SELECT 1 FROM orders o JOIN order_line l ON l.lane = o.lane AND l.order_id = o.order_id
+        WHERE o.shop_id = %(seller)s AND %(ref)s = CASE %(scope)s WHEN 'item' THEN l.item_id ELSE l.category_id END))
+"""
+
 # What a merchant sees: the rows of the platform, of the shop, and of the categories and items that it sells (R13).
 COVERAGE_OF: LiteralString = """
 SELECT to_json(c)::text FROM coverage c

@@ -12,7 +12,14 @@ import msgspec
 from jitui.adapters.postgres import restrictions, selections
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.confirmations import ask_confirmation, drop_confirmations
-from jitui.adapters.postgres.coverage import COVERAGE_OF, COVERAGE_ROWS, FIND_COVERAGE, set_coverage, unset_coverage
+from jitui.adapters.postgres.coverage import (
+    COVERAGE_OF,
+    COVERAGE_ROWS,
+    FIND_COVERAGE,
+    KNOWS_PLACE,
+    set_coverage,
+    unset_coverage,
+)
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
@@ -192,6 +199,13 @@ class PostgresRegistry:
     async def find_coverage(self, scope: Scope, ref: str) -> Coverage | None:
         """The row of a place itself."""
         return await self._one(FIND_COVERAGE, {"scope": scope.value, "ref": ref}, Coverage)
+
+    async def knows_place(self, scope: Scope, ref: str, *, seller: str = "") -> bool:
+        """Whether there is a row that names it."""
+        params = {"scope": scope.value, "ref": ref, "seller": seller}
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(KNOWS_PLACE, params)).fetchall()
+        return bool(rows[0][0])
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]:
         """Every coverage row that applies to the shop."""
