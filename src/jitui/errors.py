@@ -14,16 +14,22 @@ Outcomes that a caller expects (an order that has shipped, a ticket that is stal
 
 from __future__ import annotations
 
+from jitui.text import Sentence
+
 
 class JituiError(Exception):
     """The root of the exceptions; the message is one sentence for a person and says what to do."""
 
 
 class BadInput(JituiError):
-    """Input that cannot be read or does not fit; `path` names the field, the row or the file."""
+    """Input that cannot be read or does not fit; `path` names the field, the row or the file.
 
-    def __init__(self, message: str, *, path: str = "") -> None:
-        super().__init__(message)
+    `said`: the message in the form in which a page can say it in another language, where there is one.
+    """
+
+    def __init__(self, message: str | Sentence, *, path: str = "") -> None:
+        super().__init__(str(message))
+        self.said = message if isinstance(message, Sentence) else None
         self.path = path
 
 

@@ -145,6 +145,31 @@ async def test_a_file_that_is_no_statement_is_refused_in_words(
     assert not await market.service.tasks.list(TaskFilter())
 
 
+@pytest.mark.parametrize(
+    ("content", "provider", "said"),
+    [
+        ("a,b\n1,2\n", "simulator", "day.csv 不是模拟支付机构的对账单：没有 'amount' 列。"),
+        (b"\xff\xfe\x00", "simulator", "day.csv 不是 UTF-8 编码的文本：第 0 字节有误"),
+        (HEAD, "paypal", "支付机构须为 simulator, wechat_pay, alipay, stripe 之一，而不是 'paypal'。"),
+        ("交易时间,交易状态\n", "wechat_pay", "day.csv 不完整：缺少合计（总交易单数）。请重新下载。"),
+        (HEAD + "x,y,z,,,,,\n" * 1_001, "simulator", "超过 1000 行无法读取，首个在第 2 行：'y' 不是资金变动的种类。"),
+    ],
+    ids=str,
+)
+async def test_why_a_file_is_refused_is_said_in_chinese_on_a_chinese_page(
+    market: Marketplace, visit: Visit, content: str | bytes, provider: str, said: str
+) -> None:
+    got = await compared(await visit(LI, "zh-CN"), content, provider)
+    assert (got.status, said in got.page.text) == (422, True), got.page.text
+
+
+async def test_why_a_row_cannot_be_read_is_said_in_chinese_on_a_chinese_page(visit: Visit) -> None:
+    rows = "".join(f"2026-11-23T08:00:00Z,refund,rf-98,p,x,,{amount},CNY\n" for amount in ("-1.00", "much"))
+    got = await compared(await visit(LI, "zh-CN"), HEAD + rows)
+    assert "第 3 行" in got.page.text
+    assert "应为由数字和一个小数点写成的 CNY 金额，不带分隔符和货币符号，而不是 'much'" in got.page.text
+
+
 async def test_rows_that_cannot_be_read_at_all_name_the_first_line(market: Marketplace, visit: Visit) -> None:
     got = await compared(await visit(LI), HEAD + "x,y,z,,,,,\n" * 1_001)
     assert got.status == 422

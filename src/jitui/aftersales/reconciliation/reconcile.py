@@ -38,6 +38,7 @@ from jitui.aftersales.reconciliation.statement import (
     UnreadableRow,
 )
 from jitui.ids import lane_of_id
+from jitui.text import Sentence
 
 
 class StatementStaging(Protocol):
@@ -84,6 +85,8 @@ class OpenDifference:
 
     task: NewTask
     state: TaskState
+    said: str | Sentence = ""
+    """Of a row that cannot be read: why, as a page can say it."""
 
 
 @dataclass(slots=True)
@@ -132,29 +135,32 @@ async def reconcile(
         summary = statement.summary
         window = window_of(summary)
         report = ReconciliationReport(provider, window, summary.rows, summary.others, len(summary.unreadable))
-        await _take_in(parts, report, [_unreadable(provider, row, parts.clock()) for row in summary.unreadable])
+        rows = summary.unreadable
+        await _take_in(parts, report, [(_unreadable(provider, row, parts.clock()), row.said) for row in rows])
         async for group in statement.groups(window):
             findings = judge(group, window)
             if any(finding.verdict is MovementVerdict.NEWS for finding in findings):
                 findings = await _take_news(parts, report, group, window)
             for finding in findings:
                 report.add(finding)
-            found = [_task(provider, group, f, parts.clock()) for f in findings if f.verdict in DIFFERENCES]
+            found = [(_task(provider, group, f, parts.clock()), "") for f in findings if f.verdict in DIFFERENCES]
             await _take_in(parts, report, found)
     return report
 
 
-async def _take_in(parts: Reconciling, report: ReconciliationReport, found: Sequence[NewTask]) -> None:
+async def _take_in(
+    parts: Reconciling, report: ReconciliationReport, found: Sequence[tuple[NewTask, str | Sentence]]
+) -> None:
     if not found:
         return
-    states = await parts.tasks.open(found)
-    for task, state in zip(found, states, strict=True):
+    states = await parts.tasks.open([task for task, _ in found])
+    for (task, said), state in zip(found, states, strict=True):
         if state is TaskState.RESOLVED:
             report.resolved_before += 1
             continue
         report.open += 1
         if len(report.first) < parts.most_shown:
-            report.first.append(OpenDifference(task, state))
+            report.first.append(OpenDifference(task, state, said))
 
 
 async def _take_news(

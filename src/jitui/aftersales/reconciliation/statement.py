@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jitui.errors import BadInput
+from jitui.text import Sentence, sentence
 
 MOST_UNREADABLE = 1_000
 """With more unreadable rows than this, the file is not a statement of this provider."""
@@ -53,8 +54,13 @@ class UnreadableRow:
     """A row that should be a payment or a refund, and cannot be read."""
 
     line: int
-    reason: str
+    said: str | Sentence
     text: str
+
+    @property
+    def reason(self) -> str:
+        """The reason in English."""
+        return str(self.said)
 
 
 AnyRow = StatementRow | OtherRow | UnreadableRow
@@ -106,9 +112,15 @@ def window_of(
     first = since if since is not None else _day_of(summary.first_at, whole_days_in, timedelta())
     last = until if until is not None else _day_of(summary.last_at, whole_days_in, timedelta(days=1))
     if first is None or last is None:
-        raise BadInput("The statement has no rows, so nothing says what it covers: give --from and --until.")
+        raise BadInput(
+            sentence(
+                "The statement has no rows, so nothing says what it covers:"
+                " say from when (--from) until when (--until)."
+            )
+        )
     if first >= last:
-        raise BadInput(f"The statement would cover nothing: {first.isoformat()} is not before {last.isoformat()}.")
+        ends = {"first": first.isoformat(), "last": last.isoformat()}
+        raise BadInput(sentence("The statement would cover nothing: %(first)s is not before %(last)s.", **ends))
     return StatementWindow(first, last)
 
 

@@ -50,7 +50,7 @@ async def compare_statement(visit: Visiting, request: ConsoleRequest) -> Page:
     try:
         report = await _compared(visit, provider, name, content)
     except BadInput as error:
-        return _refused(visit, provider, NO_STATEMENT, str(error))
+        return _refused(visit, provider, NO_STATEMENT, visit.speech.tell(error.said or str(error)))
     return _page(visit, provider, report=report)
 
 
@@ -81,14 +81,17 @@ def _page(
     detail: str = "",
     status_code: int = 200,
 ) -> Page:
-    first = () if report is None else [one.task for one in report.first]
+    first = () if report is None else report.first
     return show(
         visit,
         "operations/statement.html",
         status_code=status_code,
         report=report,
         counts=() if report is None else sorted(report.counts.items(), key=lambda one: (one[0][0], _ORDER[one[0][1]])),
-        first=[(task, side_of(task, "ours"), side_of(task, "theirs")) for task in first],
+        first=[
+            (one.task, side_of(one.task, "ours"), side_of(one.task, "theirs"), visit.speech.tell(one.said))
+            for one in first
+        ],
         differences=tuple(DIFFERENCES),
         formats=tuple(statement_formats()),
         provider=provider,
