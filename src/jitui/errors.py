@@ -14,8 +14,6 @@ Outcomes that a caller expects (an order that has shipped, a ticket that is stal
 
 from __future__ import annotations
 
-from jitui.text import Sentence
-
 
 class JituiError(Exception):
     """The root of the exceptions; the message is one sentence for a person and says what to do."""
@@ -24,12 +22,12 @@ class JituiError(Exception):
 class BadInput(JituiError):
     """Input that cannot be read or does not fit; `path` names the field, the row or the file.
 
-    `said`: the message in the form in which a page can say it in another language, where there is one.
+    `said`: the message as it was given: a text, or a `jitui.text.Sentence`, which a page can say in its language.
     """
 
-    def __init__(self, message: str | Sentence, *, path: str = "") -> None:
+    def __init__(self, message: object, *, path: str = "") -> None:
         super().__init__(str(message))
-        self.said = message if isinstance(message, Sentence) else None
+        self.said = message
         self.path = path
 
 

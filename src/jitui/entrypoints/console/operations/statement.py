@@ -50,7 +50,7 @@ async def compare_statement(visit: Visiting, request: ConsoleRequest) -> Page:
     try:
         report = await _compared(visit, provider, name, content)
     except BadInput as error:
-        return _refused(visit, provider, NO_STATEMENT, visit.speech.tell(error.said or str(error)))
+        return _refused(visit, provider, NO_STATEMENT, visit.speech.tell(error.said))
     return _page(visit, provider, report=report)
 
 

@@ -56,10 +56,10 @@ class Speech:
         """The translation of a message."""
         return catalogue(self.language).gettext(message)
 
-    def tell(self, said: str | Sentence) -> str:
+    def tell(self, said: object) -> str:
         """A sentence of the core in this language; a plain text stays as it is."""
-        if isinstance(said, str):
-            return said
+        if not isinstance(said, Sentence):
+            return str(said)
         return self.say(said.template) % {name: self.tell(value) for name, value in said.values.items()}
 
     def word(self, value: StrEnum) -> str:
