@@ -38,5 +38,11 @@ async def reconcile_file(
         raise NotConfigured("Reconciling needs two connections: set JITUI_POOL_SIZE to 2 or more.")
     layout = statement_format(provider)
     parts = Reconciling(service.store, service.staging, service.tasks, service.clock, service.providers.get(provider))
-    covers = partial(window_of, whole_days_in=layout.whole_days_in, since=since, until=until)
+    covers = partial(
+        window_of,
+        whole_days_in=layout.whole_days_in,
+        since=since,
+        until=until,
+        tells_its_end=layout.tells_its_end,
+    )
     return await reconcile(parts, provider, layout.read(statement), covers)

@@ -74,6 +74,11 @@ class StatementFormat(Protocol):
         """The time zone of the days that a statement covers; None when it may begin and end at any time."""
         ...
 
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether a file that was read says itself that no row of its days is missing, as by its totals."""
+        ...
+
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The rows of a file, one by one. Raises BadInput when the file is not such a statement."""
         ...
@@ -81,10 +86,14 @@ class StatementFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StatementWindow:
-    """The time that a statement covers: `since` is included, `until` is not."""
+    """The time that a statement covers: `since` is included, `until` is not.
+
+    `is_told` False: nothing but its rows says so, and the file may have a part of them alone.
+    """
 
     since: datetime
     until: datetime
+    is_told: bool = True
 
     def covers(self, at: datetime) -> bool:
         """Whether a time is inside."""
@@ -103,7 +112,12 @@ class StatementSummary:
 
 
 def window_of(
-    summary: StatementSummary, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None
+    summary: StatementSummary,
+    whole_days_in: tzinfo | None,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    tells_its_end: bool = False,
 ) -> StatementWindow:
     """The time that a statement covers: as given, or from its first row to its last, in whole days if it has those.
 
@@ -121,7 +135,7 @@ def window_of(
     if first >= last:
         ends = {"first": first.isoformat(), "last": last.isoformat()}
         raise BadInput(sentence("The statement would cover nothing: %(first)s is not before %(last)s.", **ends))
-    return StatementWindow(first, last)
+    return StatementWindow(first, last, is_told=tells_its_end or (since is not None and until is not None))
 
 
 def _day_of(at: datetime | None, zone: tzinfo | None, later: timedelta) -> datetime | None:

@@ -31,6 +31,7 @@ class AlipayStatements:
     """A `jitui.aftersales.reconciliation.statement.StatementFormat` for Alipay."""
 
     whole_days_in: tzinfo | None = tables.BEIJING
+    tells_its_end = True
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The payments and refunds: each line that is not a comment is one."""

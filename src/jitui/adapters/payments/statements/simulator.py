@@ -20,6 +20,7 @@ class SimulatorStatements:
     """A `jitui.aftersales.reconciliation.statement.StatementFormat` for the simulator."""
 
     whole_days_in: tzinfo | None = UTC
+    tells_its_end = False
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The movements, one per line."""

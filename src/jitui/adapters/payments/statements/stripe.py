@@ -70,6 +70,7 @@ class StripeStatements:
     """A `jitui.aftersales.reconciliation.statement.StatementFormat` for Stripe."""
 
     whole_days_in: tzinfo | None = None
+    tells_its_end = False
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The rows. A JSON document is read into memory as a whole; CSV and JSON lines are not."""

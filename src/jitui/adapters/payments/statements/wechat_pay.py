@@ -30,6 +30,7 @@ class WeChatPayStatements:
     """A `jitui.aftersales.reconciliation.statement.StatementFormat` for WeChat Pay."""
 
     whole_days_in: tzinfo | None = tables.BEIJING
+    tells_its_end = True
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The payments and refunds: each line up to the totals is one."""
