@@ -35,7 +35,7 @@ VALUES (%(name)s, %(role)s, %(subject_id)s, %(display_name)s, %(about)s::jsonb, 
 _PUT: LiteralString = f"""
 {_ADD}
 ON CONFLICT (name) DO UPDATE
-SET created_at = CASE WHEN p.sample AND excluded.sample THEN excluded.created_at ELSE p.created_at END,
+SET created_at = CASE WHEN excluded.sample THEN excluded.created_at ELSE p.created_at END,
     role = excluded.role, subject_id = excluded.subject_id, display_name = excluded.display_name,
     about = excluded.about, sample = excluded.sample, password_hash = excluded.password_hash
 """
