@@ -51,7 +51,9 @@ def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
         if _is_comment(line):
             ended = ended or _END in line
             if ended and (stated := _STATED.search(line)) is not None:
-                tables.check_count(path, sentence("payments (交易合计)"), stated[1], paid, paid + unreadable)
+                tables.check_count(
+                    path, sentence("payments (%(name)s)", name="交易合计"), stated[1], paid, paid + unreadable
+                )
             continue
         if ended:
             continue
@@ -73,7 +75,7 @@ def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
 
 
 def _no_bill(path: Path, missing: Sentence) -> BadInput:
-    return tables.not_this(path, sentence("a business bill of Alipay (业务明细)"), missing)
+    return tables.not_this(path, sentence("a business bill of Alipay (%(name)s)", name="业务明细"), missing)
 
 
 def _is_comment(line: str) -> bool:

@@ -45,7 +45,7 @@ def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
     if not {_TIME, _STATE} <= set(names):
         raise tables.not_this(
             path,
-            sentence("a trade bill of WeChat Pay (交易账单)"),
+            sentence("a trade bill of WeChat Pay (%(name)s)", name="交易账单"),
             sentence("its first line has no %(name)s", name=_TIME),
         )
     for count, (number, line, values) in enumerate(lines):
