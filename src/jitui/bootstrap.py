@@ -71,8 +71,10 @@ from jitui.aftersales.governance.registry import Registry
 from jitui.aftersales.governance.review_templates import ReviewTemplates
 from jitui.aftersales.governance.shipped_policy import DEFAULT_POLICY as DEFAULT_POLICY
 from jitui.aftersales.governance.shipped_policy import default_policy as default_policy
+from jitui.aftersales.model.failure_reason import FailureReason
 from jitui.aftersales.model.task import Tasks
 from jitui.aftersales.operations.conditions import Expected
+from jitui.aftersales.operations.failure_reasons import reason_of
 from jitui.aftersales.operations.workers import Workers
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
@@ -175,6 +177,10 @@ class Service:
         """What webhook endpoints are created and changed with."""
         return Keeping(self.webhooks.endpoints, self.encryption, address_rules(self.settings))
 
+    def failure_reason(self, provider: str, text: str) -> FailureReason | None:
+        """What the text that a refund or an attempt has as its reason means; None where nobody has said."""
+        return reason_of(text, _reasons_of(provider))
+
     async def decision_settings(self, deadline_passed: Callable[[], bool] = lambda: False) -> DecisionSettings:
         """The policies in force and the settings by which a request is decided now."""
         return DecisionSettings(
@@ -208,6 +214,16 @@ class Service:
         """What may be paid by hand here, and up to which amounts by one person."""
         limits = {limit.currency: limit.amount_minor for limit in self.settings.settle_alone_up_to}
         return ManualPaymentRules(frozenset(self.providers), limits)
+
+
+def _reasons_of(provider: str) -> Mapping[str, FailureReason]:
+    """What a provider's words mean, also of one that is not configured any more."""
+    from jitui.adapters.payments.reasons import REASONS
+    from jitui.adapters.platforms.reasons import REASONS as OF_PLATFORMS
+    from jitui.aftersales.platform import PLATFORMS
+
+    is_platform = any(one.name == provider for one in PLATFORMS)
+    return OF_PLATFORMS if is_platform else REASONS.get(provider, {})
 
 
 @contextmanager

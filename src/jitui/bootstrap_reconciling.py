@@ -11,6 +11,7 @@ from jitui.aftersales.reconciliation.statement import StatementFormat, window_of
 from jitui.bootstrap import Service
 from jitui.bootstrap_providers import statement_formats
 from jitui.errors import BadInput, NotConfigured
+from jitui.text import sentence
 
 
 def statement_format(provider: str) -> StatementFormat:
@@ -18,7 +19,10 @@ def statement_format(provider: str) -> StatementFormat:
     formats = statement_formats()
     layout = formats.get(provider)
     if layout is None:
-        raise BadInput(f"The provider is one of {', '.join(formats)}, not {provider!r}.", path="provider")
+        said = sentence(
+            "The provider is one of %(names)s, not %(name)s.", names=", ".join(formats), name=repr(provider)
+        )
+        raise BadInput(said, path="provider")
     return layout
 
 
@@ -34,5 +38,11 @@ async def reconcile_file(
         raise NotConfigured("Reconciling needs two connections: set JITUI_POOL_SIZE to 2 or more.")
     layout = statement_format(provider)
     parts = Reconciling(service.store, service.staging, service.tasks, service.clock, service.providers.get(provider))
-    covers = partial(window_of, whole_days_in=layout.whole_days_in, since=since, until=until)
+    covers = partial(
+        window_of,
+        whole_days_in=layout.whole_days_in,
+        since=since,
+        until=until,
+        tells_its_end=layout.tells_its_end,
+    )
     return await reconcile(parts, provider, layout.read(statement), covers)

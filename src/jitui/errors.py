@@ -20,10 +20,14 @@ class JituiError(Exception):
 
 
 class BadInput(JituiError):
-    """Input that cannot be read or does not fit; `path` names the field, the row or the file."""
+    """Input that cannot be read or does not fit; `path` names the field, the row or the file.
 
-    def __init__(self, message: str, *, path: str = "") -> None:
-        super().__init__(message)
+    `said`: the message as it was given: a text, or a `jitui.text.Sentence`, which a page can say in its language.
+    """
+
+    def __init__(self, message: object, *, path: str = "") -> None:
+        super().__init__(str(message))
+        self.said = message
         self.path = path
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 
@@ -49,6 +51,23 @@ SENTENCES = {
 _UNSEEN_IN_ID = re.compile(f"[/{UNSEEN}\\ud800-\\udfff]")
 _UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}\\ud800-\\udfff]")
 """With surrogates, which can come only from the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """An English sentence, and the values in it, so that a page can say it in its own language."""
+
+    template: str
+    values: Mapping[str, str | Sentence]
+
+    def __str__(self) -> str:
+        return self.template % {name: str(value) for name, value in self.values.items()}
+
+
+def sentence(template: str, **values: object) -> Sentence:
+    """A sentence of the core, written as `%(name)s` where a value stands. The catalogues find it by this call."""
+    told = {name: value if isinstance(value, Sentence) else str(value) for name, value in values.items()}
+    return Sentence(template, told)
 
 
 def spelled_alike(one: str, other: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -198,10 +199,13 @@ def staged(first: datetime | None, last: datetime | None) -> StatementSummary:
 
 def test_what_a_statement_covers() -> None:
     rows = staged(FIRST, LAST)  # 20:00 of the 23rd to 01:00 of the 24th in Beijing
-    assert window_of(rows, None, None, None) == StatementWindow(FIRST, LAST + timedelta(microseconds=1))
-    assert window_of(rows, UTC, None, None) == WINDOW
-    days = StatementWindow(datetime(2026, 11, 23, tzinfo=SHANGHAI), datetime(2026, 11, 25, tzinfo=SHANGHAI))
+    untold = partial(StatementWindow, is_told=False)
+    assert window_of(rows, None, None, None) == untold(FIRST, LAST + timedelta(microseconds=1))
+    assert window_of(rows, UTC, None, None) == replace(WINDOW, is_told=False)
+    assert window_of(rows, UTC, None, None, tells_its_end=True) == WINDOW
+    days = untold(datetime(2026, 11, 23, tzinfo=SHANGHAI), datetime(2026, 11, 25, tzinfo=SHANGHAI))
     assert window_of(rows, SHANGHAI, None, None) == days
+    assert window_of(rows, UTC, DAY, None).is_told is window_of(rows, UTC, None, LAST).is_told is False
     told = window_of(staged(None, None), SHANGHAI, DAY, NOON)
     assert told == StatementWindow(DAY, NOON)
     for empty, since, until in ((staged(None, None), None, NOON), (rows, NOON, NOON), (rows, LAST, FIRST)):

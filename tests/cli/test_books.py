@@ -97,7 +97,7 @@ def test_differences_are_shown_listed_resolved_and_leave_with_1(jitui: Jitui, pa
         (("paypal", "FILE"), "one of simulator, wechat_pay, alipay, stripe"),
         (("simulator", "none.csv"), "cannot be read"),
         (("stripe", "FILE"), "is not an itemised balance report of Stripe"),
-        (("simulator", "FILE"), "give --from and --until"),
+        (("simulator", "FILE"), "say from when (--from) until when (--until)"),
         (("simulator", "FILE", "--from", "soon", "--until", "2026-01-02"), "--from takes a day or a time"),
         (("simulator", "FILE", "--from", "2026-01-01T00:00", "--until", "2026-01-02"), "--from needs its zone"),
         (("simulator", "FILE", "--from", "2026-01-02", "--until", "2026-01-02"), "is not before"),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +52,35 @@ def test_every_command_is_there_and_explains_itself(name: str, jitui: Jitui) -> 
     assert shown.code == 0
     assert shown.out.startswith(f"Usage: jitui {name}")
     assert max(map(len, shown.out.splitlines())) <= 80
+
+
+def commands_of(command: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A command and, at any depth, what is below it, each by its words."""
+    yield names, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands_of(below, *names, name)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_text_of_the_help_is_cut_at_80_columns(name: str, jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words, command in commands_of(load(name), name):
+        shown = jitui(*words, "--help").out
+        whole = "".join(shown.split())  # a line also ends at a hyphen of a word
+        texts = [inspect.cleandoc(command.help or "")]
+        texts += [one.get_short_help_str(10_000) for one in getattr(command, "commands", {}).values()]
+        texts += [given.help for given in command.params if given.help and not getattr(given, "hidden", False)]
+        for text in texts:
+            assert "".join(text.split()) in whole, (words, text)
+        assert max(map(len, shown.splitlines())) <= 80, words
+        assert "..." not in re.sub(r"\S+\.\.\.", "", shown.partition("\n\n")[2]), words
+
+
+def test_the_list_of_all_commands_is_whole(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    whole = " ".join(jitui("--help").out.split())
+    for name, slot in COMMANDS.items():
+        assert f"{name} {slot.help}" in whole
 
 
 def test_a_misspelt_command_is_recognised(jitui: Jitui) -> None:

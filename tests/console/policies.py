@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
+
+from msgspec import to_builtins
 
 from jitui.aftersales.governance.announcing import Announcement, Opinion, OpinionOf
 from jitui.aftersales.governance.proposals import PolicyWish, Proposal, propose
@@ -20,6 +22,7 @@ from jitui.backtest.report_parts import DrawnChart, Figure, ReportParts, ReportT
 from jitui.backtest.words import WORDS
 from jitui.bootstrap import default_policy
 from jitui.entrypoints.console.risk.back_test import path_of_run
+from jitui.entrypoints.console.risk.back_test_list import Headline, HeadlineFigure, HeadlineSaid
 from jitui.entrypoints.console.risk.back_test_runs import (
     Against,
     End,
@@ -56,7 +59,7 @@ async def policies_at_work(market: Marketplace) -> list[str]:
     numbered = {number: Policy.from_text(NEXT.replace('"3"', f'"{number}"')) for number in (3, 4, 5)}
     await put(service.policies, numbered[3], now=now, stage=Stage.CANARY, percent=5, seed="a")
     await put(service.policies, numbered[4], now=now, stage=Stage.SHADOW)
-    wish = PolicyWish(Candidate(numbered[5].text, "p.yaml"), "The limit is lower.", 5)
+    wish = PolicyWish(Candidate(numbered[5].text, "p.yaml"), "The limit is lower.", 5, _headline(now))
     done = await propose(service.policies, service.proposals, wish, by=ADA.name, now=now)
     assert isinstance(done, Proposal), done
     await agreed(market)
@@ -68,6 +71,17 @@ async def policies_at_work(market: Marketplace) -> list[str]:
         f"/risk/policies/texts/{LIVE.id}/3",
         f"/risk/policies/proposals/{done.proposal_id}",
     ]
+
+
+def _headline(now: datetime) -> dict[str, object]:
+    """A back-test as a proposal has it whose page is not kept any more."""
+    said: dict[str, HeadlineSaid] = {}
+    for language, words in WORDS.items():
+        parts = _parts(words)
+        figures = tuple(HeadlineFigure(one.name, one.value, one.detail) for one in parts.figures)
+        said[language] = HeadlineSaid(parts.answer, parts.period, figures)
+    made: dict[str, object] = to_builtins(Headline(uuid4(), "0" * 64, ADA.name, now, 30, Against.LIVE, "2", said))
+    return made
 
 
 def left_run(market: Marketplace, ended: Ended | None, document: str = NEXT) -> UUID:

@@ -7,11 +7,14 @@ import fcntl
 import re
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
+from jitui.aftersales.governance.proposals import PolicyWish, Proposal, propose
+from jitui.aftersales.governance.publishing import Candidate
 from jitui.backtest.words import WORDS
 from jitui.entrypoints.console.risk import back_test_runs
 from jitui.entrypoints.console.risk.back_test import path_of_run, step_of
@@ -24,13 +27,14 @@ from jitui.entrypoints.console.risk.back_test_runs import (
     Run,
     find,
     folder_of,
+    write,
 )
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, PREMIUM, Marketplace
 from tests.console.operators import AUDITOR, staffed
 from tests.console.pages import Page, Visitor
-from tests.console.policies import ADA, LIVE, back_tests_kept, enrolled, left_run
-from tests.console.test_policies import EDITOR, TEXT, kept
+from tests.console.policies import ADA, LIVE, NEXT, back_tests_kept, enrolled, left_run
+from tests.console.test_policies import EDITOR, TEXT, kept, proposed
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +114,42 @@ async def test_a_text_is_tested_over_the_services_own_history(market: Marketplac
     page = await chinese.see(path)
     assert "与生效版本 2 比较" in page.text, "who may read policies reads it too"
     assert not [form for form in page.forms if form.action.endswith("/stop")]
+
+
+async def test_a_proposal_keeps_the_headline_of_the_back_test_of_its_text(market: Marketplace, visit: Visit) -> None:
+    """Also when the back-test itself is not kept any more; one that found nothing, or did not end well, is none."""
+    shapes, ada = back_tests_kept(market), await visit(ADA)
+    path = await proposed(ada)
+    page = await ada.see(path)
+    assert "12.3 % → 14.5 %" in page.text and "123 → 145 / 1,000" in page.text
+    assert "The last 30 days of this service's history" in page.text
+    assert "compared with the live version 2" in page.text
+    links = [given.get("href", "") for tag, given in page.tags if tag == "a"]
+    assert [link for link in links if "/back-tests/" in link] == [shapes["done"]]
+    chinese = await (await visit(AUDITOR, "zh-CN")).see(path)
+    assert WORDS["zh"]["share_at_once"] in chinese.text and "与生效版本 2 比较" in chinese.text
+    shutil.rmtree((await run_at(market, shapes["done"])).folder)
+    page = await ada.see(path)
+    assert "12.3 % → 14.5 %" in page.text and "Its page is not kept any more." in page.text
+
+
+async def test_a_back_test_of_another_text_is_attached_to_no_proposal(market: Marketplace, visit: Visit) -> None:
+    shapes, ada = back_tests_kept(market), await visit(ADA)
+    run = await run_at(market, shapes["done"])
+    write(run.folder / "wish.json", replace(run.wish, sha256="0" * 64))
+    assert "No back-test is attached." in (await ada.see(await proposed(ada))).text
+
+
+@pytest.mark.parametrize("report", [{"said": {}}, {"said": {"en": {}}, "run_id": "x"}, {"share": 0.5}], ids=str)
+async def test_a_report_that_came_otherwise_is_said_to_be_attached(
+    market: Marketplace, visit: Visit, report: dict[str, object]
+) -> None:
+    service = market.service
+    wish = PolicyWish(Candidate(NEXT, "p.yaml"), "Lower.", 0, report)
+    done = await propose(service.policies, service.proposals, wish, by=ADA.name, now=service.clock())
+    assert isinstance(done, Proposal), done
+    page = await (await visit(ADA)).see(f"/risk/policies/proposals/{done.proposal_id}")
+    assert "A back-test's report is attached" in page.text
 
 
 async def test_without_requests_it_says_so_and_the_days_are_kept_to(market: Marketplace, visit: Visit) -> None:

@@ -338,9 +338,14 @@ async def test_a_place_is_paused_and_goes_on_by_two_people(market: Marketplace, 
     for scope, ref in (("shop", ""), ("platform", "s-1"), ("shop", "a b")):
         wrong = await operator.send(POLICIES, path, scope=scope, ref=ref, reason="A strike.")
         assert (wrong.status_code, "A strike." in Page(wrong.text).text) == (422, True), (scope, ref)
-    assert (
-        await operator.send(POLICIES, path, scope="shop", ref="s-1", hours="4", reason="A strike.")
-    ).status_code == 303
+    strike = {"scope": "shop", "ref": "s-1", "hours": "4", "reason": "A strike."}
+    for scope in ("shop", "category"):
+        unknown = await operator.send(POLICIES, path, **{**strike, "scope": scope})
+        page = Page(unknown.text)
+        assert (unknown.status_code, "Nothing here has this number." in page.text) == (422, True)
+        assert {**strike, "scope": scope}.items() <= page.form(path).fields.items(), "what was typed is kept"
+    assert list(await market.service.registry.pauses(market.service.clock())) == []
+    assert (await operator.send(POLICIES, path, **strike, anyway="yes")).status_code == 303
     (pause,) = await market.service.registry.pauses(market.service.clock())
     assert (pause.scope, pause.ref, pause.set_by) == (Scope.SHOP, "s-1", "li.na")
     assert pause.ends_at == pause.set_at + timedelta(hours=4)

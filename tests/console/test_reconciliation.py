@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from jitui.aftersales.model.task import TaskFilter
+from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.reconciliation.reconcile import Reconciling, reconcile
 from jitui.aftersales.reconciliation.statement import RowKind, StatementRow, StatementWindow
 from jitui.entrypoints.console.operations.reconciliation import KINDS
+from jitui.entrypoints.console.operations.statement import Wish
 from tests.console.conftest import Visit
 from tests.console.marketplace import Marketplace
 from tests.console.operators import AUDITOR, LI, SUCCEEDED, hears, refunding, staffed
@@ -89,12 +91,14 @@ async def test_what_was_booked_at_a_provider_by_days(market: Marketplace, visit:
 HEAD = "time,kind,provider_id,payment_id,reference,order_id,amount,currency\n"
 
 
-async def compared(visitor: Visitor, content: str | bytes, provider: str = "simulator", name: str = "day.csv") -> Sent:
+async def compared(
+    visitor: Visitor, content: str | bytes, provider: str = "simulator", name: str = "day.csv", **days: str
+) -> Sent:
     """The page that answers a file."""
     token = (await visitor.see(PAGE)).form(f"{PAGE}/statement").fields["_csrf_token"]
     sent = content.encode() if isinstance(content, str) else content
     got = await visitor.http.post(
-        f"{PAGE}/statement", data={"_csrf_token": token, "provider": provider}, files={"file": (name, sent)}
+        f"{PAGE}/statement", data={"_csrf_token": token, "provider": provider, **days}, files={"file": (name, sent)}
     )
     return Sent(got.status_code, Page(got.text))
 
@@ -125,6 +129,65 @@ async def test_a_statement_is_compared_and_sent_again_opens_nothing_twice(market
     assert (again.status, len(await market.service.tasks.list(TaskFilter()))) == (200, len(tasks))
 
 
+async def test_what_a_part_of_a_statement_does_not_have_is_one_task_until_its_days_are_told(
+    market: Marketplace, visit: Visit
+) -> None:
+    for order_id in ("A-1", "A-2", "A-3"):
+        paid = RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id=f"rf-{order_id}")
+        await hears(market, await refunding(market, order_id), paid)
+    at = market.service.clock()
+    part = f"{HEAD}{at.isoformat()},refund,rf-A-1,pay-A-1,{await attempt_of(market, 'A-1')},A-1,-129.00,CNY\n"
+    visitor = await visit(LI)
+
+    async def missing() -> list[OperatorTask]:
+        return list(await market.service.tasks.list(TaskFilter(kind=TaskKind.OURS_ONLY)))
+
+    got = await compared(visitor, part)
+    assert "1 differences are open." in got.page.text
+    assert "one task: 2 movements of ours" in got.page.text and "CN¥258.00" in got.page.text
+    (task,) = await missing()
+    assert (task.evidence["count"], task.evidence["sums_minor"]) == (2, {"CNY": 25800})
+    first = task.evidence["first"]
+    assert isinstance(first, list) and sorted(one["order_id"] for one in first) == ["A-2", "A-3"]
+    assert "2 movements of ours" in (await visitor.see(PAGE)).text and "CN¥258.00" in (await visitor.see(PAGE)).text
+    await compared(visitor, part)
+    assert len(await missing()) == 1
+
+    day = at.date()
+    earlier = {"since": str(day - timedelta(days=9)), "until": str(day - timedelta(days=8))}
+    assert "No difference is open." in (await compared(visitor, part, **earlier)).page.text
+    assert len(await missing()) == 1, "what lies outside of the days that were told is not missing"
+    told = {"since": str(day - timedelta(days=1)), "until": str(day + timedelta(days=1))}
+    got = await compared(visitor, part, **told)
+    assert "2 differences are open." in got.page.text and "Nothing says which days" not in got.page.text
+    assert sorted(one.order_id or "" for one in await missing()) == ["", "A-2", "A-3"]
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        {"since": "2026-11-23"},
+        {"until": "2026-11-23"},
+        {"since": "2026-11-23", "until": "2026-11-22"},
+        {"since": "x", "until": "2026-11-23"},
+        {"since": "0001-01-01", "until": "2026-11-23"},
+    ],
+    ids=str,
+)
+async def test_days_that_are_none_are_refused_and_kept(market: Marketplace, visit: Visit, days: dict[str, str]) -> None:
+    got = await compared(await visit(LI), HEAD, **days)
+    assert (got.status, "both the first and the last day" in got.page.text) == (422, True)
+    fields = got.page.form(f"{PAGE}/statement").fields
+    assert {name: fields[name] for name in ("since", "until")} == {"since": "", "until": "", **days}
+
+
+def test_the_days_of_the_form_are_whole_and_in_the_zone_of_the_provider() -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    first, last = datetime(2026, 11, 23, tzinfo=zone), datetime(2026, 11, 24, tzinfo=zone)
+    assert Wish("alipay", "2026-11-23", "2026-11-23").covers_in(zone) == (first, last)
+    assert Wish("alipay").covers_in(zone) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("content", "provider", "said"),
     [
@@ -143,6 +206,31 @@ async def test_a_file_that_is_no_statement_is_refused_in_words(
     assert got.status == 422
     assert said in got.page.text
     assert not await market.service.tasks.list(TaskFilter())
+
+
+@pytest.mark.parametrize(
+    ("content", "provider", "said"),
+    [
+        ("a,b\n1,2\n", "simulator", "day.csv 不是模拟支付机构的对账单：没有 'amount' 列。"),
+        (b"\xff\xfe\x00", "simulator", "day.csv 不是 UTF-8 编码的文本：第 0 字节有误"),
+        (HEAD, "paypal", "支付机构须为 simulator, wechat_pay, alipay, stripe 之一，而不是 'paypal'。"),
+        ("交易时间,交易状态\n", "wechat_pay", "day.csv 不完整：缺少合计（总交易单数）。请重新下载。"),
+        (HEAD + "x,y,z,,,,,\n" * 1_001, "simulator", "超过 1000 行无法读取，首个在第 2 行：'y' 不是资金变动的种类。"),
+    ],
+    ids=str,
+)
+async def test_why_a_file_is_refused_is_said_in_chinese_on_a_chinese_page(
+    market: Marketplace, visit: Visit, content: str | bytes, provider: str, said: str
+) -> None:
+    got = await compared(await visit(LI, "zh-CN"), content, provider)
+    assert (got.status, said in got.page.text) == (422, True), got.page.text
+
+
+async def test_why_a_row_cannot_be_read_is_said_in_chinese_on_a_chinese_page(visit: Visit) -> None:
+    rows = "".join(f"2026-11-23T08:00:00Z,refund,rf-98,p,x,,{amount},CNY\n" for amount in ("-1.00", "much"))
+    got = await compared(await visit(LI, "zh-CN"), HEAD + rows)
+    assert "第 3 行" in got.page.text
+    assert "应为由数字和一个小数点写成的 CNY 金额，不带分隔符和货币符号，而不是 'much'" in got.page.text
 
 
 async def test_rows_that_cannot_be_read_at_all_name_the_first_line(market: Marketplace, visit: Visit) -> None:

@@ -12,6 +12,7 @@ import pytest
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.model.order import Tender
 from jitui.aftersales.model.refund import Refund, RefundState
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund_list import RefundFilter
 from jitui.entrypoints.console.mount import console_app
 from jitui.entrypoints.console.operations.refund_list import REFUNDS_PER_PAGE
@@ -148,6 +149,23 @@ async def test_a_failed_refund_is_read_and_sent_again(market: Marketplace, visit
     await hears(market, refund_id, SUCCEEDED)
     page = await visitor.see(page_of(refund_id))
     assert "It is paid." in page.text and "The provider paid the refund" in page.text and "rf-7" in page.text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "account or card for this payment is closed"), ("zh-CN", "买家付款时所用的账户或银行卡已注销")],
+)
+async def test_the_providers_code_is_said_in_words_with_the_code_beside(
+    market: Marketplace, visit: Visit, language: str, words: str
+) -> None:
+    refund_id = await refunding(market, "A-1")
+    await hears(market, refund_id, RefundResult(RefundResultKind.DECLINED, "payment_method_closed"))
+    ref = await market.service.queries.refunds(RefundFilter(order_id="A-1"))
+    ticket = ref.refunds[0].refund.ticket_id
+    visitor, support = await visit(LI, language), await visit(SUPPORT, language)
+    refund, listed = await visitor.see(page_of(refund_id)), await visitor.see("/operations/refunds")
+    for page, times in ((refund, 2), (listed, 1), (await support.see(f"/support/tickets/{ticket}"), 2)):
+        assert page.text.count(words) == page.text.count("payment_method_closed") == times
 
 
 async def test_a_refund_is_settled_with_evidence_and_typing_errors_keep_what_was_typed(

@@ -80,6 +80,8 @@ async def test_an_unknown_buyer_is_not_found_and_the_field_opens_a_known_one(vis
 async def test_a_buyer_is_restricted_once_and_a_stale_form_keeps_what_was_typed(
     market: Marketplace, visit: Visit
 ) -> None:
+    await market.order(PREMIUM, "A-1", [("水壶", 1, 8900)])
+    await market.order(NEWCOMER, "A-2", [("水壶", 1, 8900)])
     ada, bo = await visit(ADA), await visit(BO)
     registry = market.service.registry
     early = (await bo.see(ON)).form(RESTRICT).fields
@@ -93,6 +95,10 @@ async def test_a_buyer_is_restricted_once_and_a_stale_form_keeps_what_was_typed(
         refused = await ada.post(RESTRICT, {**form, **wrong})
         assert refused.status_code == 422, wrong
         assert Page(refused.text).form(RESTRICT).fields["note"] == "Eleven."
+    unknown = await ada.post(RESTRICT, {**form, "orders": "A-1\nA-3\nA-4"})
+    assert unknown.status_code == 422
+    assert "No order has this id: A-3, A-4." in Page(unknown.text).text
+    assert Page(unknown.text).form(RESTRICT).fields["orders"] == "A-1\nA-3\nA-4", "what was typed is kept"
     assert await registry.restrictions_of(BUYER) == []
     for _ in range(2):  # sent twice it is one restriction
         done = await ada.post(RESTRICT, form)

@@ -37,7 +37,7 @@ def form_of(page: Page, step: str, ref: str = OWN) -> Form:
 
 
 def steps(page: Page) -> list[str]:
-    return [form.fields["step"] for form in page.forms if form.fields.get("step") and form.fields["ref"]]
+    return [form.fields["step"] for form in page.forms if form.fields.get("step") and "form" not in form.fields]
 
 
 async def sent(visitor: Visitor, form: Form, reason: str, **changed: str) -> tuple[int, str]:
@@ -124,6 +124,17 @@ async def test_a_category_or_item_is_taken_out_but_not_over_what_somebody_set(
     another = next(form for form in (await visitor.see(ON)).forms if form.fields.get("ref") == "")
     assert (await sent(visitor, another, "Under review.", ref="a b"))[0] == 422
     assert (await sent(visitor, another, "Under review.", scope="platform"))[0] == 400
+    for scope, ref, said in (("category", "cars", "No category has this id."), ("item", "item-9", "has sold no item")):
+        status, text = await sent(visitor, another, "Under review.", scope=scope, ref=ref)
+        page = Page(text)
+        assert (status, said in page.text) == (422, True), scope
+        kept = next(form.fields for form in page.forms if form.fields.get("form") == "another")
+        assert {"scope": scope, "ref": ref, "reason": "Under review."}.items() <= kept.items(), "it can be corrected"
+        assert steps(page) == ["out"], "an unknown place is none of the shop's"
+    assert {row.scope for row in await registry.coverage_rows(CoverageFilter())} == {Scope.SHOP}
+    anyway = await sent(visitor, another, "Recalled.", scope="item", ref="item-9", anyway="yes")
+    assert anyway[0] == 303 and await registry.find_coverage(Scope.ITEM, "item-9") is not None
+    assert (await sent(visitor, another, "Recalled.", scope="item", ref="item-1"))[0] == 303
     assert (await sent(visitor, another, "Under review.", scope="category", ref="outdoor"))[0] == 303
     page = await visitor.see(ON)
     assert "Category outdoor" in page.text and "Under review." in page.text and "The shop is covered" in page.text

@@ -18,8 +18,10 @@ import pytest
 from jitui.adapters.embedded_postgres import with_database
 from jitui.demo.audit import audit
 from jitui.demo.home import DemoProcesses, Home, State, free_port, opened_home, own_database
+from jitui.demo.stock import STAFF
 from jitui.errors import NotConfigured, Unavailable
 from jitui.identity.access import Role
+from jitui.provider_simulator.books import open_books
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -81,19 +83,42 @@ LISTS: dict[str, LiteralString] = {
 """What a visitor of the demo finds in the lists of the console, by the sample shops."""
 
 
-def test_a_second_run_goes_on_and_finds_what_was_bent_meanwhile(settings: dict[str, str]) -> None:
+async def _bound_the_balance(books_file: Path) -> None:
+    """As `PUT /balance` does, while the simulator is stopped."""
+    books = open_books(books_file)
+    books.set_balance("CNY", 0, 0)
+    await books.journal.close()
+
+
+def staff(url: str) -> list[str]:
+    """The platform's own people as the start page lists them: by role, and within it by the times of their rows."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT name FROM console_person WHERE sample AND subject_id = '' ORDER BY role, created_at, name"
+        )
+        return [str(name) for (name,) in rows.fetchall()]
+
+
+def test_a_second_run_goes_on_and_finds_what_was_bent_meanwhile(settings: dict[str, str], tmp_path: Path) -> None:
     document_of(demo(settings, "--orders", "60"))
+    listed = [person.name for person in sorted(STAFF, key=lambda person: person.role.value)]
     url = with_database(settings["JITUI_DATABASE_URL"], _demo_name(settings["JITUI_DATABASE_URL"]))
+    assert staff(url) == listed
     with psycopg.connect(url) as connection:
         bent = connection.execute(
             "UPDATE ticket SET amount_minor = amount_minor + 1 WHERE (lane, ticket_id) IN"
             " (SELECT lane, ticket_id FROM ticket WHERE state = 'refunded' LIMIT 1)"
         )
         assert bent.rowcount == 1
+        connection.execute("UPDATE console_person SET created_at = now() WHERE name = 'wei'")
+    assert staff(url) != listed, "it is not the names that sort them"
+    asyncio.run(_bound_the_balance(tmp_path / "demo" / "simulator.books"))
     done = demo(settings, "--orders", "20")
     day = json.loads(done.stdout)
     assert (done.returncode, day["approved_but_unpaid"], day["day"]) == (1, 1, 2)
+    assert staff(url) == listed
     assert b"paid" in done.stderr
+    assert b"bounded the merchant's balance in CNY" in done.stderr, "else the refunds of the day would wait for it"
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM orders").fetchone() == (80,)
 

@@ -16,6 +16,8 @@ from jitui.demo.marketplace import (
     MerchantVerdict,
     generate,
 )
+from jitui.demo.stock import STAFF
+from jitui.identity.access import Role
 
 ENDS_AT = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 
@@ -114,3 +116,9 @@ def test_the_next_day_has_the_same_buyers_and_other_orders() -> None:
     first, second = (generate(seed=3, orders=200, ends_at=ENDS_AT, day=day) for day in (1, 2))
     assert (first.buyers, first.shops) == (second.buyers, second.shops)
     assert not {order.order_id for order in first.orders} & {order.order_id for order in second.orders}
+
+
+def test_whoever_may_be_needed_as_the_second_person_is_there() -> None:
+    """Nobody decides an appeal against the own restriction, nor confirms or approves the own change."""
+    roles = [person.role for person in STAFF]
+    assert {role: roles.count(role) for role in (Role.RISK, Role.OPERATOR)} == {Role.RISK: 2, Role.OPERATOR: 2}

@@ -20,7 +20,7 @@ from jitui.aftersales.governance.announcing import (
     Opinion,
     OpinionOf,
 )
-from jitui.aftersales.governance.policies import NewPublication
+from jitui.aftersales.governance.policies import NewPublication, PolicyText
 from jitui.aftersales.governance.proposals import PolicyWish, Proposal, ProposalRefusal, propose
 from jitui.aftersales.governance.publication import LogEntry, Stage
 from jitui.aftersales.governance.publishing import (
@@ -30,6 +30,7 @@ from jitui.aftersales.governance.publishing import (
     against_notice,
     check_candidate,
     effective_moment,
+    keep_draft,
     publish_alone,
 )
 from jitui.aftersales.governance.rollout import (
@@ -195,6 +196,38 @@ async def test_an_announcement_before_the_period_is_over_is_refused_by_function_
                 "INSERT INTO announcement (announcement_id, sha256, announced_by, announced_at, takes_effect_at)"
                 f" VALUES (gen_random_uuid(), {values})",
             )
+
+
+async def test_an_announcement_is_for_a_moment_that_is_still_to_come(desk_alone: Desk) -> None:
+    """Also where no period binds: what was over when it was announced would never be told in time."""
+    desk = desk_alone
+    desk.now = datetime.now(UTC)
+
+    async def kept(document: str) -> PolicyText:
+        found = await keep_draft(desk.policies, Candidate(document, "x.yaml"), by=ADA, now=desk.now)
+        assert isinstance(found, PolicyText)
+        return found
+
+    async def telling(found: PolicyText, at: datetime | None) -> object:
+        return await announce(desk.policies, desk.proposals, found, at, by=ADA, now=desk.now)
+
+    draft = await kept(text("draft"))
+    for over in (desk.now - DAY, desk.now):
+        refused = await telling(draft, over)
+        assert codes(refused) == [BlockerCode.SCHEDULED_IN_THE_PAST]
+        assert isinstance(refused, Blocked) and over.isoformat(timespec="seconds") in refused.blockers[0].message
+    assert codes(await telling(draft, None)) == [BlockerCode.MOMENT_NEEDED]
+    made = await telling(draft, desk.now + DAY)
+    assert isinstance(made, Announcement) and made.takes_effect_at == desk.now + DAY
+    assert await telling(draft, None) == made
+    assert isinstance(await telling(await kept(text("soon")), desk.now + timedelta(seconds=30)), Announcement)
+
+    assert isinstance(await publish_alone(desk.policies, Candidate(noticed("n"), "n"), by=ADA, now=desk.now), LogEntry)
+    assert await telling(await kept(noticed("n")), None) is AnnounceRefusal.TEXT_IN_FORCE
+    bound = await kept(noticed("bound"))
+    assert codes(await telling(bound, desk.now - DAY)) == [BlockerCode.SCHEDULED_IN_THE_PAST]
+    assert codes(await telling(bound, desk.now + DAY)) == [BlockerCode.NOTICE_PERIOD]
+    assert isinstance(await telling(bound, None), Announcement)
 
 
 async def run(desk: Desk, statement: str) -> None:

@@ -10,6 +10,9 @@ from uuid import UUID
 
 import pytest
 
+from jitui.adapters.postgres.queue import SeenLog
+from jitui.adapters.postgres.store import PostgresStore
+from jitui.aftersales.commands.intake import put_order
 from jitui.aftersales.governance.loosening import (
     CoverWish,
     LoosenRefusal,
@@ -21,7 +24,10 @@ from jitui.aftersales.governance.loosening import (
 )
 from jitui.aftersales.governance.proposals import Proposal, ProposalRefusal, ProposalState
 from jitui.aftersales.governance.publishing import NotAlone
-from jitui.aftersales.governance.registry import Coverage, Restriction, Scope
+from jitui.aftersales.governance.registry import Category, Coverage, Restriction, Scope, Shop
+from jitui.aftersales.model.order import OrderLine
+from jitui.aftersales.outcomes import Refusal
+from jitui.aftersales.ports import NewOrder
 from jitui.ids import lane_of, new_id
 from tests.governance.desk import ADA, BO, Desk, open_desk
 
@@ -210,3 +216,27 @@ async def test_one_person_covers_where_one_is_enough(database_url: str) -> None:
         assert await set_coverage(desk.registry, desk.policies, replace(out(desk), covered=True)) is None
         assert await unset_coverage(desk.registry, desk.policies, SHOP, by=ADA, now=desk.now) is None
         assert await desk.registry.find_coverage(*SHOP) is None
+
+
+async def test_a_place_is_known_once_it_was_described_set_or_sold_by_the_shop(desk: Desk) -> None:
+    knows = desk.registry.knows_place
+    for scope in (Scope.SHOP, Scope.CATEGORY, Scope.ITEM):
+        assert not await knows(scope, "x", seller="shop-1")
+    await desk.registry.put_shop(Shop("x", "X"), desk.now)
+    assert (await knows(Scope.SHOP, "x"), await knows(Scope.CATEGORY, "x"), await knows(Scope.ITEM, "x")) == (
+        True,
+        False,
+        False,
+    )
+    await desk.registry.put_category(Category("x", "X", False, False), desk.now)
+    assert (await knows(Scope.CATEGORY, "x"), await knows(Scope.ITEM, "x")) == (True, False)
+    await desk.registry.set_coverage(Coverage(Scope.ITEM, "x", False, "Recalled.", ADA, desk.now))
+    assert await knows(Scope.ITEM, "x")
+    line = OrderLine("l1", "sku", "item-1", 1, 100, "toys", "A kite", False, False)
+    new = NewOrder("o-1", "b-1", "shop-1", "CNY", desk.now, (line,))
+    assert not isinstance(await put_order(PostgresStore(desk.pool, "UTC", SeenLog()), new, now=desk.now), Refusal)
+    for scope, ref in ((Scope.CATEGORY, "toys"), (Scope.ITEM, "item-1")):
+        assert [await knows(scope, ref, seller=shop) for shop in ("shop-1", "shop-2", "")] == [True, False, False]
+    assert not await knows(Scope.CATEGORY, "item-1", seller="shop-1")
+    assert not await knows(Scope.ITEM, "toys", seller="shop-1")
+    assert await knows(Scope.SHOP, "shop-1")

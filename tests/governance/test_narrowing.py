@@ -9,12 +9,19 @@ import pytest
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
 from jitui.aftersales.governance.confirmations import CONFIRM_WITHIN, Confirmation, ConfirmRefusal
 from jitui.aftersales.governance.erasure import Erased
-from jitui.aftersales.governance.loosening import LoosenRefusal, propose_allowing, select_buyer
+from jitui.aftersales.governance.loosening import (
+    CoverWish,
+    LoosenRefusal,
+    propose_allowing,
+    propose_lifting,
+    select_buyer,
+)
+from jitui.aftersales.governance.pauses import Lifter, propose_lift
 from jitui.aftersales.governance.proposals import Proposal, ProposalRefusal, ProposalState
 from jitui.aftersales.governance.publishing import NotAlone
-from jitui.aftersales.governance.registry import Coverage, Scope, Selection, new_selection
+from jitui.aftersales.governance.registry import Coverage, Pause, Scope, Selection, new_selection
 from tests.governance.desk import ADA, BO, Desk
-from tests.governance.test_loosening import audited, out, restricted
+from tests.governance.test_loosening import audited, covering, out, restricted
 
 BUYER = "b-1"
 
@@ -77,6 +84,40 @@ async def test_what_loosens_is_not_confirmed_afterwards(desk: Desk) -> None:
     proposal = await allowing(desk)
     assert isinstance(proposal, Proposal) and isinstance(await desk.approve(proposal), Proposal)
     assert await waiting(desk) == []
+
+
+async def test_what_two_people_undid_is_no_longer_to_be_confirmed(desk: Desk) -> None:
+    known, kept = await restricted(desk), await restricted(desk)
+    denied = await select_buyer(desk.registry, desk.policies, entry(desk, "deny"))
+    for shop in ("shop-1", "shop-2", "shop-3"):
+        await desk.registry.set_coverage(Coverage(Scope.SHOP, shop, False, "Late.", ADA, desk.now))
+    await desk.registry.set_pause(Pause(Scope.SHOP, "shop-1", "Moving.", ADA, desk.now))
+    stays = [("restriction.set", str(kept)), ("coverage.set", "shop shop-3")]
+    assert await waiting(desk) == [
+        ("restriction.set", str(known)),
+        ("restriction.set", str(kept)),
+        ("selection.set", str(denied)),
+        *(("coverage.set", f"shop shop-{number}") for number in (1, 2, 3)),
+        ("pause.set", "shop shop-1"),
+    ]
+    by = Lifter(ADA, "risk")
+    for undoing in (
+        await propose_lifting(desk.registry, desk.proposals, known, by=ADA, now=desk.now, reason="A mistake."),
+        await allowing(desk),
+        await covering(desk),
+        await covering(desk, CoverWish(Scope.SHOP, "shop-2", unset=True)),
+        await propose_lift(desk.registry, desk.proposals, (Scope.SHOP, "shop-1"), by=by, now=desk.now, reason="Over."),
+    ):
+        assert isinstance(undoing, Proposal) and isinstance(await desk.approve(undoing), Proposal)
+    assert await waiting(desk) == stays
+
+
+async def test_what_a_second_person_confirmed_stays_on_record_when_it_is_undone(desk: Desk) -> None:
+    known = await restricted(desk)
+    (row,) = await desk.confirmations.open(limit=9)
+    assert isinstance(await confirm(desk, row, BO), Confirmation)
+    assert await desk.registry.lift_restriction(known, desk.now, by=BO)
+    assert await confirm(desk, row, BO) is ConfirmRefusal.CONFIRMED_ALREADY
 
 
 async def test_alone_nothing_is_confirmed_and_one_person_allows(desk_alone: Desk) -> None:

@@ -30,6 +30,10 @@ async def test_an_announcement_with_opinions_is_public_and_names_nobody(office: 
     await office.approve(proposal)
     too_soon = await office.post(ANNOUNCEMENTS, {**named, "effective_at": soon})
     assert (too_soon.status_code, too_soon.json()["type"]) == (422, "/problems/policy-blocked")
+    past = (office.api.now.at - timedelta(days=1)).isoformat()
+    over = await office.post(ANNOUNCEMENTS, {**named, "effective_at": past})
+    assert (over.status_code, over.json()["type"]) == (422, "/problems/policy-blocked")
+    assert "is over" in over.json()["detail"]
     made = await office.post(ANNOUNCEMENTS, named)
     assert made.status_code == 201
     assert (await office.post(ANNOUNCEMENTS, named)).json() == made.json()

@@ -103,6 +103,28 @@ async def test_guessing_a_password_is_stopped_until_the_window_is_over(people: P
     assert isinstance(await sign_in(people, "ada", PASSWORD, browser=HERE, now=later), SignedIn)
 
 
+async def test_sample_people_are_listed_as_they_were_enrolled_last(people: PostgresPeople) -> None:
+    """One who was added by a later version of the demo does not come after those of the first start."""
+    wei, mei, ran = (
+        Person(name, role, "", name, sample=True)
+        for name, role in (("wei", Role.OPERATOR), ("mei", Role.OPERATOR), ("ran", Role.RISK))
+    )
+
+    async def enrolled(*those: Person, at: datetime) -> list[str]:
+        for place, person in enumerate(those):
+            await enrol(people, person, None, now=at + timedelta(microseconds=place))
+        return [person.name for person in await people.samples()]
+
+    assert await enrolled(mei, ran, at=NOW) == ["mei", "ran"]
+    assert await enrolled(wei, mei, ran, at=NOW + timedelta(days=1)) == ["wei", "mei", "ran"]
+    assert await enrolled(mei, at=NOW - timedelta(days=1)) == ["mei", "wei", "ran"]
+    ada = await people.find_account("ada")
+    assert ada is not None
+    await enrol(people, ada[0].person, PASSWORD, now=NOW + timedelta(days=9))
+    again = await people.find_account("ada")
+    assert again is not None and again[0].created_at == ada[0].created_at, "an account that people own keeps its age"
+
+
 async def test_guessing_names_is_stopped_by_address(people: PostgresPeople) -> None:
     for index in range(ATTEMPTS_FROM_AN_ADDRESS):
         assert await sign_in(people, f"name-{index}", "guess", browser=HERE, now=NOW) is SignInRefusal.WRONG

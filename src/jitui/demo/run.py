@@ -18,6 +18,7 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.demo.audit import Findings, audit
+from jitui.demo.balance import ask_again, lift_balances
 from jitui.demo.furnish import furnish
 from jitui.demo.home import DemoProcesses, Home, State, free_port, opened_home, own_database, write_exports, write_json
 from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, generate
@@ -31,7 +32,7 @@ from jitui.demo.stock import (
     sample_people,
     stock,
 )
-from jitui.demo.summary import DaySummary, on_the_way, summarise
+from jitui.demo.summary import DaySummary, on_the_way, summarise, why_not_final
 from jitui.errors import Unavailable
 from jitui.identity.people import Person
 from jitui.provider_simulator import new_webhook_secret
@@ -194,6 +195,7 @@ async def _one_day(site: _Site, options: DemoOptions, watcher: Watcher, begun: f
         with watcher.counting("History of the buyers", len(market.buyers)) as advance:
             stocking = stock(service, market, now=now, advance=advance)
             await asyncio.gather(stocking, _announced(site, watcher, begun))
+        await _without_bounds(site, watcher)
         await _worker_ready(site, service, now)
         await capture_at_provider(site.simulator_url, site.state.simulator_key, market)
         day = Day(market, site.base_url, keys)
@@ -240,6 +242,17 @@ async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
     watcher.say(f"The service is up at {site.base_url} after {time.monotonic() - begun:.0f} s.")
 
 
+async def _without_bounds(site: _Site, watcher: Watcher) -> None:
+    """The simulator's books keep a bound of `PUT /balance` over a restart; the refunds of the day would wait for it."""
+    bounded = await lift_balances(site.simulator_url, site.state.simulator_key)
+    if bounded:
+        ask_again(site.database_url)
+        watcher.say(
+            f"The simulator still bounded the merchant's balance in {', '.join(bounded)}, by a PUT /balance of an"
+            " earlier run. The demo has taken the bound away, so that its refunds are paid."
+        )
+
+
 async def _worker_ready(site: _Site, service: Service, since: datetime) -> None:
     """Wait until the worker has rolled up usage; without that nothing is approved at once."""
     deadline = time.monotonic() + START_SECONDS
@@ -270,7 +283,10 @@ async def _settled(site: _Site, watcher: Watcher) -> None:
         while left:
             site.children.check()
             if time.monotonic() > deadline:
-                raise Unavailable(f"{left} refunds are not final after {SETTLE_SECONDS} s; see {site.home.logs}.")
+                raise Unavailable(
+                    f"{left} refunds are not final after {SETTLE_SECONDS} s ({why_not_final(site.database_url)});"
+                    f" see {site.home.logs}."
+                )
             await asyncio.sleep(0.1)
             before, left = left, on_the_way(site.database_url)
             advance(before - left)

@@ -129,8 +129,8 @@ def _about(zh: str, en: str) -> dict[str, str]:
 
 async def enrol_people(service: Service, people: Sequence[Person], *, now: datetime) -> None:
     """Register the sample people for the console. They have no password; the demo signs them in by a click."""
-    for person in people:
-        await enrol(service.people, person, None, now=now)
+    for place, person in enumerate(people):  # the start page lists them in the order of these times
+        await enrol(service.people, person, None, now=now + timedelta(microseconds=place))
     # the first buyer is there to be refunded at once, so chance must not hold this buyer out
     await service.registry.select(new_selection(people[0].subject_id, "allow", "", BY, now))
 
@@ -193,6 +193,13 @@ STAFF = tuple(
     for name, role, shown, zh, en in (
         ("su", Role.SUPPORT, "苏 Su", "解答为什么退或没退", "answers why it was, or was not, refunded"),
         ("ran", Role.RISK, "冉 Ran", "管规则、限制和申诉", "policies, restrictions and appeals"),
+        (
+            "qiao",
+            Role.RISK,
+            "乔 Qiao",
+            "第二位风控，处理对同事所设限制的申诉",
+            "a second one, for appeals against the first one's restrictions",
+        ),
         ("wei", Role.OPERATOR, "魏 Wei", "处理付款、事件和仲裁", "payments, incidents and arbitrations"),
         ("mei", Role.OPERATOR, "梅 Mei", "第二位运营，用于双人复核", "a second operator, where it takes two"),
         ("shen", Role.AUDITOR, "沈 Shen", "只读，不改任何内容", "reads everything, changes nothing"),

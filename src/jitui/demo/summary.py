@@ -25,6 +25,11 @@ SELECT (SELECT count(*) FROM ticket WHERE state = 'refunding')
      + (SELECT count(*) FROM refund WHERE state IN ('queued', 'sending', 'pending', 'unknown'))
 """
 
+_WAITING = """
+SELECT state, reason, count(*) FROM refund WHERE state IN ('queued', 'sending', 'pending', 'unknown')
+GROUP BY state, reason ORDER BY count(*) DESC, state, reason LIMIT 3
+"""
+
 _INCIDENTS = "SELECT count(*) FROM incident WHERE kind = 'goods_left_after_refund' AND opened_at >= %(since)s"
 
 
@@ -109,6 +114,13 @@ def on_the_way(database_url: str) -> int:
     with psycopg.connect(database_url) as connection:
         row = connection.execute(_ON_THE_WAY).fetchone()
     return int(row[0]) if row else 0
+
+
+def why_not_final(database_url: str) -> str:
+    """What most of the refunds on their way wait for, with how many: for a message."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(_WAITING).fetchall()
+    return ", ".join(f"{count} {state}{f': {reason}' if reason else ''}" for state, reason, count in rows)
 
 
 def _count(rows: list[_Row], state: str) -> int:

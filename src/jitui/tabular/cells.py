@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from jitui.money import MAX_AMOUNT_MINOR, currency_exponent, is_currency
 from jitui.tabular.shown import shown
+from jitui.text import Sentence, sentence
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Times outside this range are mistakes in a file."""
@@ -46,14 +47,18 @@ _POWER_OF_A_NUMBER = re.compile(r"[+-].*|.*\..*|.*[eE][+-].*|[0-9][eE][0-9]{2,3}
 _FLOAT = re.compile(r"[+-]?[0-9]+\.0+")
 _GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _EXACT_FLOAT = 2**53  # this one itself may have been one more
-_AS_TEXT = "export the column as text"
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """Why a cell could not be read, and what to do."""
 
-    reason: str
+    said: str | Sentence
+
+    @property
+    def reason(self) -> str:
+        """The reason in English."""
+        return str(self.said)
 
 
 def bare(text: str) -> str:
@@ -62,6 +67,11 @@ def bare(text: str) -> str:
     if (wrapped := _FORMULA.fullmatch(text)) is not None:
         return trimmed(wrapped[1])
     return trimmed(text[1:]) if text[:1] in ("'", "`") else text
+
+
+def unreadable(template: str, **values: object) -> Unreadable:
+    """Why a cell cannot be read, as a sentence that a page can say in another language."""
+    return Unreadable(sentence(template, **values))
 
 
 def trimmed(text: str) -> str:
@@ -81,7 +91,7 @@ def read_text(cell: object) -> str | Unreadable:
     """Free text, without what surrounds it."""
     if isinstance(cell, str):
         text = bare(cell)
-        return Unreadable("has a NUL character; take it out") if "\0" in text else text
+        return unreadable("has a NUL character; take it out") if "\0" in text else text
     return _number_as_text(cell)
 
 
@@ -91,17 +101,30 @@ def read_id(cell: object) -> str | Unreadable:
     if isinstance(text, Unreadable):
         return text
     if text[:1] in ("'", "`", "="):
-        return Unreadable(f"{shown(cell)} begins with a spreadsheet's mark twice, or is a formula; {_AS_TEXT}")
+        return unreadable(
+            "%(cell)s begins with a spreadsheet's mark twice, or is a formula; export the column as text",
+            cell=shown(cell),
+        )
     if _POWER.fullmatch(text) and _POWER_OF_A_NUMBER.fullmatch(text):
-        return Unreadable(f"{shown(cell)} is a number that a spreadsheet rounded, so digits are lost; {_AS_TEXT}")
+        return unreadable(
+            "%(cell)s is a number that a spreadsheet rounded, so digits are lost; export the column as text",
+            cell=shown(cell),
+        )
     if _FLOAT.fullmatch(text):
-        return Unreadable(f"{shown(cell)} is an id that became a number with a point; {_AS_TEXT}")
+        return unreadable(
+            "%(cell)s is an id that became a number with a point; export the column as text", cell=shown(cell)
+        )
     if _GROUPED.fullmatch(text):
-        return Unreadable(f"{shown(cell)} is an id that became a number with thousands separators; {_AS_TEXT}")
+        return unreadable(
+            "%(cell)s is an id that became a number with thousands separators; export the column as text",
+            cell=shown(cell),
+        )
     if text.lower() in NO_IDS:
-        return Unreadable(f"{shown(cell)} is what a program writes where there is no id; fill it in or leave it empty")
+        return unreadable(
+            "%(cell)s is what a program writes where there is no id; fill it in or leave it empty", cell=shown(cell)
+        )
     if _FULL_WIDTH.search(text):
-        return Unreadable(f"{shown(cell)} has full-width letters or digits; write plain ones")
+        return unreadable("%(cell)s has full-width letters or digits; write plain ones", cell=shown(cell))
     return text
 
 
@@ -109,7 +132,9 @@ def read_owner(cell: object) -> str | Unreadable:
     """The id of an order, a buyer, a shop or a payment. `0` is refused, because it stands for "none" in many files."""
     found = read_id(cell)
     if isinstance(found, str) and ZEROS.fullmatch(found):
-        return Unreadable(f"{shown(cell)} is what a program writes where there is no id; fill it in or leave it empty")
+        return unreadable(
+            "%(cell)s is what a program writes where there is no id; fill it in or leave it empty", cell=shown(cell)
+        )
     return found
 
 
@@ -123,19 +148,30 @@ def read_amount(cell: object, currency: str) -> int | Unreadable:
         return _no_float(cell)
     text = _plain(cell)
     if text is None or not _AMOUNT.fullmatch(text):
-        return Unreadable(
-            f"expected an amount in {currency} as digits and one point, without separators and signs of currencies,"
-            f" not {shown(cell)}"
+        return unreadable(
+            "expected an amount in %(currency)s as digits and one point, without separators and signs of "
+            "currencies, not %(cell)s",
+            currency=currency,
+            cell=shown(cell),
         )
     whole, _, decimals = text.partition(".")
     if len(decimals) > digits:
         if isinstance(cell, Decimal):  # the column has more decimals than the currency; the value may not
             decimals = decimals[:digits] + decimals[digits:].rstrip("0")
         if len(decimals) > digits:
-            return Unreadable(f"expected an amount in {currency} with at most {digits} decimals, not {shown(cell)}")
+            return unreadable(
+                "expected an amount in %(currency)s with at most %(digits)s decimals, not %(cell)s",
+                currency=currency,
+                digits=digits,
+                cell=shown(cell),
+            )
     minor = int(whole + decimals.ljust(digits, "0"))
     if abs(minor) > MAX_AMOUNT_MINOR:
-        return Unreadable(f"expected an amount of at most {MAX_AMOUNT_MINOR} minor units, not {shown(cell)}")
+        return unreadable(
+            "expected an amount of at most %(most)s minor units, not %(cell)s",
+            most=MAX_AMOUNT_MINOR,
+            cell=shown(cell),
+        )
     return minor
 
 
@@ -145,13 +181,17 @@ def read_minor(cell: object) -> int | Unreadable:
         return _no_float(cell)
     found = read_whole(cell)
     if isinstance(found, int) and abs(found) > MAX_AMOUNT_MINOR:
-        return Unreadable(f"expected an amount of at most {MAX_AMOUNT_MINOR} minor units, not {shown(cell)}")
+        return unreadable(
+            "expected an amount of at most %(most)s minor units, not %(cell)s",
+            most=MAX_AMOUNT_MINOR,
+            cell=shown(cell),
+        )
     return found
 
 
 def read_whole(cell: object) -> int | Unreadable:
     """A whole number; a float of a typed file is taken when it is exactly whole."""
-    refused = Unreadable(f"expected a whole number in digits, not {shown(cell)}")
+    refused = unreadable("expected a whole number in digits, not %(cell)s", cell=shown(cell))
     if isinstance(cell, bool):
         return refused
     if isinstance(cell, float):
@@ -166,7 +206,7 @@ def read_currency(cell: object) -> str | Unreadable:
     """An ISO 4217 code of a currency with minor units."""
     text = read_text(cell)
     if isinstance(text, Unreadable) or not is_currency(text):
-        return Unreadable(f"{shown(cell)} is not a currency of ISO 4217, such as CNY")
+        return unreadable("%(cell)s is not a currency of ISO 4217, such as CNY", cell=shown(cell))
     return text
 
 
@@ -176,7 +216,7 @@ def read_flag(cell: object) -> bool | Unreadable:
         return cell
     text = (bare(cell) if isinstance(cell, str) else str(cell)).lower()
     if text not in TRUE | FALSE:
-        return Unreadable(f"expected true or false, not {shown(cell)}")
+        return unreadable("expected true or false, not %(cell)s", cell=shown(cell))
     return text in TRUE
 
 
@@ -187,20 +227,24 @@ def read_moment(cell: object, zone: tzinfo | None) -> datetime | Unreadable:
     """
     moment = cell if isinstance(cell, datetime) else _moment(cell)
     if moment is None:
-        return Unreadable(f"expected a time such as 2026-11-23T08:00:00+08:00, not {shown(cell)}")
+        return unreadable("expected a time such as 2026-11-23T08:00:00+08:00, not %(cell)s", cell=shown(cell))
     if moment.tzinfo is not None:
         return _of_these_centuries(moment)
     if zone is None:
-        return Unreadable("the time has no zone; write +08:00 or Z, or say --time-zone for the file")
+        return unreadable("the time has no zone; write +08:00 or Z, or say --time-zone for the file")
     local = moment.replace(tzinfo=zone)
     if local.utcoffset() != local.replace(fold=1).utcoffset():
-        return Unreadable(f"{shown(cell)} happened twice or never in {zone}, when clocks changed; write its offset")
+        return unreadable(
+            "%(cell)s happened twice or never in %(zone)s, when clocks changed; write its offset",
+            cell=shown(cell),
+            zone=zone,
+        )
     return _of_these_centuries(local)
 
 
 def read_day(cell: str, zone: tzinfo) -> datetime | Unreadable:
     """The first moment of a day such as 2026-11-23 in a zone."""
-    refused = Unreadable(f"expected a day such as 2026-11-23, not {shown(cell)}")
+    refused = unreadable("expected a day such as 2026-11-23, not %(cell)s", cell=shown(cell))
     if not _DAY.fullmatch(bare(cell)):
         return refused
     try:
@@ -212,7 +256,12 @@ def read_day(cell: str, zone: tzinfo) -> datetime | Unreadable:
 
 def _of_these_centuries(moment: datetime) -> datetime | Unreadable:
     if moment.year in (1, 9999) or not EARLIEST <= moment < LATEST:  # years 1 and 9999 cannot change zone
-        return Unreadable(f"expected a time from {EARLIEST.year} to {LATEST.year - 1}, not {moment.isoformat()}")
+        return unreadable(
+            "expected a time from %(first)s to %(last)s, not %(cell)s",
+            first=EARLIEST.year,
+            last=LATEST.year - 1,
+            cell=moment.isoformat(),
+        )
     return moment
 
 
@@ -238,13 +287,18 @@ def _plain(cell: object) -> str | None:
 
 def _number_as_text(cell: object) -> str | Unreadable:
     if isinstance(cell, float):
-        return Unreadable(f"{shown(cell)} is a floating-point number and may have lost digits; {_AS_TEXT}")
+        return unreadable(
+            "%(cell)s is a floating-point number and may have lost digits; export the column as text",
+            cell=shown(cell),
+        )
     if isinstance(cell, bool) or not isinstance(cell, int | Decimal):
-        return Unreadable(f"expected text, not {shown(cell)}")
+        return unreadable("expected text, not %(cell)s", cell=shown(cell))
     if isinstance(cell, Decimal) and (not cell.is_finite() or cell != cell.to_integral_value()):
-        return Unreadable(f"{shown(cell)} is a number with decimals; {_AS_TEXT}")
+        return unreadable("%(cell)s is a number with decimals; export the column as text", cell=shown(cell))
     return str(int(cell))
 
 
 def _no_float(cell: object) -> Unreadable:
-    return Unreadable(f"{shown(cell)} is a floating-point number, which no amount is; write whole minor units or text")
+    return unreadable(
+        "%(cell)s is a floating-point number, which no amount is; write whole minor units or text", cell=shown(cell)
+    )

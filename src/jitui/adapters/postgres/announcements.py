@@ -34,7 +34,8 @@ FROM (SELECT 1) one LEFT JOIN announcement a ON a.sha256 = %(sha256)s AND {_OPEN
 _TAKE_TURN: LiteralString = "SELECT 1 FROM approval_mode FOR UPDATE"
 
 _TEXT: LiteralString = """
-SELECT json_build_object('retired', t.retired_at IS NOT NULL, 'now', clock_timestamp(),
+SELECT json_build_object('retired', t.retired_at IS NOT NULL,
+    'binds', notice_before(9223372036854775807) > interval '0',
     'earliest', clock_timestamp() + notice_before(9223372036854775807),
     'announceable', (SELECT single_person FROM approval_mode) OR EXISTS (
         SELECT 1 FROM proposal p WHERE p.kind = 'policy' AND p.state = 'approved'
@@ -114,7 +115,7 @@ _ON_THE_WAY = timedelta(seconds=1)
 
 class _Standing(msgspec.Struct, frozen=True):
     retired: bool
-    now: datetime
+    binds: bool
     earliest: datetime
     announceable: bool
     live: bool | None
@@ -236,7 +237,8 @@ def _not_announceable(standing: _Standing, takes_effect_at: datetime | None) -> 
     if not standing.announceable:
         return AnnounceRefusal.TEXT_NOT_APPROVED
     # A second is left for the way to the trigger, which takes the clock once more.
-    late_enough = takes_effect_at is None or takes_effect_at >= standing.earliest + _ON_THE_WAY
+    # Without a moment it is the end of the period; where none binds, that is over as soon as it is announced.
+    late_enough = standing.binds if takes_effect_at is None else takes_effect_at >= standing.earliest + _ON_THE_WAY
     return None if late_enough else TooEarly(standing.earliest + _ON_THE_WAY)
 
 

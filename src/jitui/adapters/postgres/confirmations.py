@@ -22,6 +22,10 @@ SELECT %(id)s, %(action)s, %(subject)s, %(by)s, %(at)s, %(reason)s, %(confirm_by
 FROM approval_mode WHERE NOT single_person
 """
 
+_DROP: LiteralString = """
+DELETE FROM confirmation WHERE action = %(action)s AND subject = %(subject)s AND confirmed_at IS NULL
+"""
+
 _OPEN: LiteralString = """
 SELECT to_json(c)::text FROM confirmation c WHERE confirmed_at IS NULL
 ORDER BY confirm_by, confirmation_id LIMIT %(limit)s
@@ -49,6 +53,11 @@ async def ask_confirmation(connection: Connection, entry: AuditEntry, reason: st
         "confirm_by": entry.at + CONFIRM_WITHIN,
     }
     await connection.execute(_ADD, params)
+
+
+async def drop_confirmations(connection: Connection, action: AuditAction, subject: str) -> None:
+    """In the transaction that undoes it: two people have done that, and nothing is left for a second one to confirm."""
+    await connection.execute(_DROP, {"action": action.value, "subject": subject})
 
 
 class PostgresConfirmations:

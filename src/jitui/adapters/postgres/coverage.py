@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import LiteralString
 
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
-from jitui.adapters.postgres.confirmations import ask_confirmation
+from jitui.adapters.postgres.confirmations import ask_confirmation, drop_confirmations
 from jitui.adapters.postgres.gates import append_history, lock_place, write_gates_row
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.governance.gates import GATED, CoverageEntry, Place
@@ -42,6 +42,17 @@ _UNSET: LiteralString = """
 DELETE FROM coverage c WHERE c.scope = %(scope)s AND c.ref = %(ref)s AND NOT is_by_gate(c)
   AND (%(stands_since)s::timestamptz IS NULL OR c.set_at = %(stands_since)s)
 RETURNING c.covered
+"""
+
+# Items are described nowhere but on orders, of which those of one shop can be searched.
+KNOWS_PLACE: LiteralString = """
+SELECT EXISTS (SELECT 1 FROM coverage WHERE scope = %(scope)s AND ref = %(ref)s)
+    OR (%(scope)s = 'shop' AND (EXISTS (SELECT 1 FROM shop WHERE shop_id = %(ref)s)
+                                OR EXISTS (SELECT 1 FROM orders WHERE shop_id = %(ref)s)))
+    OR (%(scope)s = 'category' AND EXISTS (SELECT 1 FROM category WHERE category_id = %(ref)s))
+    OR (%(scope)s IN ('category', 'item') AND EXISTS (
+        SELECT 1 FROM orders o JOIN order_line l ON l.lane = o.lane AND l.order_id = o.order_id
+        WHERE o.shop_id = %(seller)s AND %(ref)s = CASE %(scope)s WHEN 'item' THEN l.item_id ELSE l.category_id END))
 """
 
 # What a merchant sees: the rows of the platform, of the shop, and of the categories and items that it sells (R13).
@@ -85,7 +96,8 @@ async def cover_as_approved(
     }
     if not (await connection.execute(_COVER_AS_APPROVED, params)).rowcount:
         return False
-    await _was_set(connection, row, told)
+    entry = await _was_set(connection, row, told)
+    await drop_confirmations(connection, AuditAction.COVERAGE_SET, entry.subject)
     return True
 
 
@@ -124,4 +136,5 @@ async def unset_coverage(
     if scope in GATED:
         await write_gates_row(connection, place, now)
     await write_audit(connection, AuditEntry(AuditAction.COVERAGE_UNSET, place_name(scope, ref), by, now, told or {}))
+    await drop_confirmations(connection, AuditAction.COVERAGE_SET, place_name(scope, ref))
     return True

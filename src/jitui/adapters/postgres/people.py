@@ -28,14 +28,15 @@ json_build_object('person', {PERSON}, 'created_at', p.created_at, 'disabled_at',
 """
 
 _ADD: LiteralString = """
-INSERT INTO console_person (name, role, subject_id, display_name, about, sample, password_hash, created_at)
+INSERT INTO console_person AS p (name, role, subject_id, display_name, about, sample, password_hash, created_at)
 VALUES (%(name)s, %(role)s, %(subject_id)s, %(display_name)s, %(about)s::jsonb, %(sample)s, %(password_hash)s, %(now)s)
 """
 
 _PUT: LiteralString = f"""
 {_ADD}
 ON CONFLICT (name) DO UPDATE
-SET role = excluded.role, subject_id = excluded.subject_id, display_name = excluded.display_name,
+SET created_at = CASE WHEN excluded.sample THEN excluded.created_at ELSE p.created_at END,
+    role = excluded.role, subject_id = excluded.subject_id, display_name = excluded.display_name,
     about = excluded.about, sample = excluded.sample, password_hash = excluded.password_hash
 """
 
@@ -155,7 +156,7 @@ class PostgresPeople:
         return await read_rows(self._pool, query, {}, Account)
 
     async def samples(self) -> Sequence[Person]:
-        """A demo's own people, buyers first."""
+        """A demo's own people, buyers first, those of one role as they were enrolled last."""
         query: LiteralString = (
             f"SELECT {PERSON}::text FROM console_person p WHERE p.sample AND p.disabled_at IS NULL "
             "ORDER BY p.role, p.created_at, p.name"

@@ -15,7 +15,7 @@ from jitui.adapters.postgres.audit import RECENT_MAKERS, AuditEntry, write_audit
 from jitui.adapters.postgres.coverage import cover_as_approved, unset_coverage
 from jitui.adapters.postgres.policies import append_publication
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
-from jitui.adapters.postgres.registry import LIFT_PAUSE
+from jitui.adapters.postgres.registry import lift_pause
 from jitui.adapters.postgres.selections import allow_as_approved
 from jitui.aftersales.governance.gates import Place
 from jitui.aftersales.governance.policies import NewPublication
@@ -221,11 +221,8 @@ def _told(proposal: Proposal) -> dict[str, object]:
 async def _lift_pause(connection: Connection, proposal: Proposal, by: str, now: datetime) -> bool:
     """Lift the very pause that was proposed."""
     content = proposal.lift_pause
-    place = {"scope": content.scope, "ref": content.ref, "set_at": content.set_at, "now": now}
-    if not (await connection.execute(LIFT_PAUSE, place)).rowcount:
-        return False
-    await write_audit(connection, AuditEntry(AuditAction.PAUSE_LIFTED, proposal.subject, by, now, _told(proposal)))
-    return True
+    entry = AuditEntry(AuditAction.PAUSE_LIFTED, proposal.subject, by, now, _told(proposal))
+    return await lift_pause(connection, content.scope, content.ref, entry, set_at=content.set_at)
 
 
 async def _lift_restriction(connection: Connection, proposal: Proposal, by: str, now: datetime) -> bool:

@@ -11,9 +11,16 @@ import msgspec
 
 from jitui.adapters.postgres import restrictions, selections
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
-from jitui.adapters.postgres.confirmations import ask_confirmation
-from jitui.adapters.postgres.coverage import COVERAGE_OF, COVERAGE_ROWS, FIND_COVERAGE, set_coverage, unset_coverage
-from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.adapters.postgres.confirmations import ask_confirmation, drop_confirmations
+from jitui.adapters.postgres.coverage import (
+    COVERAGE_OF,
+    COVERAGE_ROWS,
+    FIND_COVERAGE,
+    KNOWS_PLACE,
+    set_coverage,
+    unset_coverage,
+)
+from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.governance.gates import Place
@@ -96,7 +103,7 @@ SELECT to_json(p)::text FROM pause p
 WHERE scope = %(scope)s AND ref = %(ref)s AND (ends_at IS NULL OR ends_at > %(now)s)
 """
 
-LIFT_PAUSE: LiteralString = """
+_LIFT_PAUSE: LiteralString = """
 DELETE FROM pause WHERE scope = %(scope)s AND ref = %(ref)s AND (ends_at IS NULL OR ends_at > %(now)s)
   AND (%(set_at)s::timestamptz IS NULL OR set_at = %(set_at)s)
 """
@@ -193,6 +200,13 @@ class PostgresRegistry:
         """The row of a place itself."""
         return await self._one(FIND_COVERAGE, {"scope": scope.value, "ref": ref}, Coverage)
 
+    async def knows_place(self, scope: Scope, ref: str, *, seller: str = "") -> bool:
+        """Whether there is a row that names it."""
+        params = {"scope": scope.value, "ref": ref, "seller": seller}
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(KNOWS_PLACE, params)).fetchall()
+        return bool(rows[0][0])
+
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]:
         """Every coverage row that applies to the shop."""
         return await read_rows(self._pool, COVERAGE_OF, {"shop_id": shop_id}, Coverage)
@@ -216,8 +230,8 @@ class PostgresRegistry:
     async def lift_pause(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """Whether there was a pause to lift."""
         entry = AuditEntry(AuditAction.PAUSE_LIFTED, place_name(scope, ref), by, now)
-        params = {"scope": scope.value, "ref": ref, "now": now, "set_at": None}
-        return await self._run(LIFT_PAUSE, params, entry) > 0
+        async with self._pool.connection() as connection:
+            return await lift_pause(connection, scope.value, ref, entry)
 
     async def find_pause(self, scope: Scope, ref: str, now: datetime) -> Pause | None:
         """The pause that stands for a place."""
@@ -315,22 +329,24 @@ class PostgresRegistry:
             rows = await (await connection.execute(_NAMED_EVENTS, params)).fetchall()
         return {str(name): NamedEvent(str(buyer_id), name in new) for name, buyer_id in rows}
 
-    async def _run(
-        self, statement: LiteralString, params: Mapping[str, object], entry: AuditEntry | None = None
-    ) -> int:
-        """How many rows it changed; what changed any is written down."""
-        async with self._pool.connection() as connection:
-            changed = (await connection.execute(statement, params)).rowcount
-            if entry is not None and changed > 0:
-                await write_audit(connection, entry)
-            return changed
-
     async def _put(self, statement: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row:
         return (await read_rows(self._pool, statement, params, kind))[0]
 
     async def _one(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row | None:
         found = await read_rows(self._pool, query, params, kind)
         return found[0] if found else None
+
+
+async def lift_pause(
+    connection: Connection, scope: str, ref: str, entry: AuditEntry, *, set_at: datetime | None = None
+) -> bool:
+    """Lift the pause of a place (with `set_at` that very pause); whether there was one that stood."""
+    params = {"scope": scope, "ref": ref, "now": entry.at, "set_at": set_at}
+    if not (await connection.execute(_LIFT_PAUSE, params)).rowcount:
+        return False
+    await write_audit(connection, entry)
+    await drop_confirmations(connection, AuditAction.PAUSE_SET, entry.subject)
+    return True
 
 
 def _values(row: object) -> dict[str, object]:

@@ -18,7 +18,7 @@ from jitui.adapters.postgres.audit import AuditEntry, pseudonym_of, write_audit
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.buyer_history import PAST_RULES, WINDOWS
 from jitui.adapters.postgres.clusters import CLUSTER
-from jitui.adapters.postgres.confirmations import ask_confirmation
+from jitui.adapters.postgres.confirmations import ask_confirmation, drop_confirmations
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.reading import history_params
 from jitui.aftersales.changes import RestrictBuyer
@@ -95,6 +95,7 @@ async def lift(
     if not (await connection.execute(_LIFT, params)).rowcount:
         return False
     await write_audit(connection, AuditEntry(AuditAction.RESTRICTION_LIFTED, str(restriction_id), by, now, told or {}))
+    await drop_confirmations(connection, AuditAction.RESTRICTION_SET, str(restriction_id))
     return True
 
 

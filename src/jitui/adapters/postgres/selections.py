@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
-from jitui.adapters.postgres.confirmations import ask_confirmation
+from jitui.adapters.postgres.confirmations import ask_confirmation, drop_confirmations
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.aftersales.governance.registry import Selection
 from jitui.identity.audit import AuditAction
@@ -100,6 +100,7 @@ async def allow_as_approved(
     await connection.execute(_PROPOSED_NO_MORE, params)
     detail = {"verdict": "allow", **told}
     await write_audit(connection, AuditEntry(AuditAction.SELECTION_SET, str(rows[0][0]), by, now, detail))
+    await drop_confirmations(connection, AuditAction.SELECTION_SET, str(rows[0][0]))
     return True
 
 

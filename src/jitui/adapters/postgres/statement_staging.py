@@ -31,6 +31,7 @@ from jitui.aftersales.reconciliation.statement import (
 )
 from jitui.errors import BadInput
 from jitui.ids import lane_of_id
+from jitui.text import sentence
 
 _TABLES: LiteralString = """
 CREATE TEMPORARY TABLE statement_row (
@@ -225,11 +226,20 @@ async def _copy(connection: Connection, rows: Iterable[AnyRow]) -> StatementSumm
                 case UnreadableRow():
                     unreadable.append(row)
                     if len(unreadable) > MOST_UNREADABLE:
-                        raise BadInput(
-                            f"More than {MOST_UNREADABLE} rows cannot be read, the first in line {unreadable[0].line}: "
-                            f"{unreadable[0].reason}. Is this the right provider's statement?"
-                        )
+                        raise _too_many(unreadable[0])
     return StatementSummary(counts, others, tuple(unreadable), first_at, last_at)
+
+
+def _too_many(first: UnreadableRow) -> BadInput:
+    return BadInput(
+        sentence(
+            "More than %(most)s rows cannot be read, the first in line %(line)s: %(why)s."
+            " Is this the right provider's statement?",
+            most=MOST_UNREADABLE,
+            line=first.line,
+            why=first.said,
+        )
+    )
 
 
 def _columns(row: StatementRow) -> tuple[object, ...]:

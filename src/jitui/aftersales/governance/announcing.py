@@ -105,7 +105,7 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class TooEarly:
-    """The notice period would not be over at that moment."""
+    """The notice period would not be over at that moment, or no period binds and no moment was named."""
 
     earliest: datetime
 
@@ -133,7 +133,7 @@ class Announcements(Protocol):
     async def announce(
         self, sha256: str, takes_effect_at: datetime | None, *, by: str, now: datetime
     ) -> Announcement | TooEarly | AnnounceRefusal:
-        """Announce a text for a moment, without one for the earliest. Said again it is the same announcement."""
+        """Announce a text for a moment, without one for the earliest that is to come. Said again it is the same one."""
         ...
 
     async def withdraw_announcement(

@@ -32,6 +32,7 @@ class BlockerCode(StrEnum):
     ALREADY_LIVE = "already_live"
     RETIRED = "retired"
     SCHEDULED_IN_THE_PAST = "scheduled_in_the_past"
+    MOMENT_NEEDED = "moment_needed"
     BEFORE_EFFECTIVE_FROM = "before_effective_from"
     SCHEDULE_OVERLAPS = "schedule_overlaps"
     NOTICE_PERIOD = "notice_period"

@@ -189,6 +189,7 @@ async def announce(
     """Tell everybody that a text takes effect, from when on, and what it changes (R16).
 
     Without a moment it is that of its approved proposal or of the text, and else as soon as the notice period is over.
+    It is one that is still to come: where no period binds, it has to be named.
     """
     policy = Policy.from_text(text.document, f"{text.policy_id}.yaml")
     await policies.keep_public_view(text.sha256, public_view(policy))
@@ -198,11 +199,19 @@ async def announce(
     wanted = effective_at or proposed or policy.effective_from
     later = wanted if effective_at is not None or wanted > now else None
     done = await policies.announce(text.sha256, later, by=by, now=now)
-    if isinstance(done, TooEarly):
-        moment = done.earliest.isoformat(timespec="seconds")
-        message = f"the notice period would not be over then: announced now, it may decide from {moment} on"
-        return Blocked((Blocker(BlockerCode.NOTICE_PERIOD, message),))
-    return done
+    return _too_early(done, later, now) if isinstance(done, TooEarly) else done
+
+
+def _too_early(found: TooEarly, wanted: datetime | None, now: datetime) -> Blocked:
+    if wanted is None:
+        message = "the policy in force has no notice period, so say from when on: a moment that is still to come"
+        return Blocked((Blocker(BlockerCode.MOMENT_NEEDED, message),))
+    moment = found.earliest.isoformat(timespec="seconds")
+    if wanted <= now:
+        message = f"{wanted.isoformat(timespec='seconds')} is over: announced now, it may decide from {moment} on"
+        return Blocked((Blocker(BlockerCode.SCHEDULED_IN_THE_PAST, message),))
+    message = f"the notice period would not be over then: announced now, it may decide from {moment} on"
+    return Blocked((Blocker(BlockerCode.NOTICE_PERIOD, message),))
 
 
 # What takes two ------------------------------------------------------------------------------------------------------

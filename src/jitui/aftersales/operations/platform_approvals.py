@@ -39,7 +39,7 @@ NO_REQUEST = "the ticket stands for no request of the shop's platform"
 CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=3))
 """`keys`: a request that was approved cannot be approved a second time."""
 
-_ENDED = {
+ENDED = {
     RequestState.CLOSED: "the request was closed at the shop's platform; it was not approved",
     RequestState.REFUSED: "the shop refused the request at its platform; it was not approved",
     RequestState.DISPUTED: "the platform decides about the request; it was not approved",
@@ -156,7 +156,7 @@ def _known(
             return _result(RefundResultKind.SUCCEEDED, instruction, request, "")
         case RequestState.UNKNOWN:
             return _unknown(f"the request is in a state that is not known here: {request.said}")
-    return RefundResult(RefundResultKind.DECLINED, _ENDED[request.state])
+    return RefundResult(RefundResultKind.DECLINED, ENDED[request.state])
 
 
 def _why_not(

@@ -38,6 +38,10 @@ from jitui.aftersales.reconciliation.statement import (
     UnreadableRow,
 )
 from jitui.ids import lane_of_id
+from jitui.text import Sentence
+
+MOST_MISSING_NAMED = 20
+"""So many of the movements that a statement does not have are named in their one task."""
 
 
 class StatementStaging(Protocol):
@@ -84,6 +88,8 @@ class OpenDifference:
 
     task: NewTask
     state: TaskState
+    said: str | Sentence = ""
+    """Of a row that cannot be read: why, as a page can say it."""
 
 
 @dataclass(slots=True)
@@ -132,29 +138,76 @@ async def reconcile(
         summary = statement.summary
         window = window_of(summary)
         report = ReconciliationReport(provider, window, summary.rows, summary.others, len(summary.unreadable))
-        await _take_in(parts, report, [_unreadable(provider, row, parts.clock()) for row in summary.unreadable])
+        rows, missing = summary.unreadable, Missing()
+        await _take_in(parts, report, [(_unreadable(provider, row, parts.clock()), row.said) for row in rows])
         async for group in statement.groups(window):
             findings = judge(group, window)
             if any(finding.verdict is MovementVerdict.NEWS for finding in findings):
                 findings = await _take_news(parts, report, group, window)
             for finding in findings:
                 report.add(finding)
-            found = [_task(provider, group, f, parts.clock()) for f in findings if f.verdict in DIFFERENCES]
-            await _take_in(parts, report, found)
+            told = [one for one in findings if one.verdict in DIFFERENCES]
+            if not window.is_told:
+                told = [one for one in told if not missing.took(one, group)]
+            await _take_in(parts, report, [(_task(provider, group, one, parts.clock()), "") for one in told])
+        await _take_in(parts, report, [(task, "") for task in missing.tasks(provider, window, parts.clock())])
     return report
 
 
-async def _take_in(parts: Reconciling, report: ReconciliationReport, found: Sequence[NewTask]) -> None:
+@dataclass(slots=True)
+class Missing:
+    """What a statement does not have where nothing says its period: one task, because the file may be a part of it."""
+
+    count: int = 0
+    minor: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    first: list[tuple[MovementGroup, Finding]] = field(default_factory=list)
+
+    def took(self, finding: Finding, group: MovementGroup) -> bool:
+        """Count a movement of ours that the statement does not have; False for any other difference."""
+        if finding.verdict is not MovementVerdict.OURS_ONLY or finding.ours is None:
+            return False
+        self.count += 1
+        self.minor[finding.ours.currency] += finding.ours.amount_minor
+        if len(self.first) < MOST_MISSING_NAMED:
+            self.first.append((group, finding))
+        return True
+
+    def tasks(self, provider: str, window: StatementWindow, now: datetime) -> Sequence[NewTask]:
+        """The one task for all; a single movement has its own, as in a statement that says its period."""
+        if self.count < 2:
+            return [_task(provider, group, finding, now) for group, finding in self.first]
+        sums = dict(sorted(self.minor.items()))
+        since, until = window.since.isoformat(), window.until.isoformat()
+        evidence = {
+            "count": self.count,
+            "from": since,
+            "until": until,
+            "sums_minor": sums,
+            "first": [_named(group, finding) for group, finding in self.first],
+        }
+        name = f"{provider} {MovementVerdict.OURS_ONLY} of {since} {until}: {self.count} {sums}"
+        return [NewTask(name, TaskKind.OURS_ONLY, provider, evidence, now)]
+
+
+def _named(group: MovementGroup, finding: Finding) -> dict[str, object]:
+    """A movement of ours among many that are missing."""
+    assert finding.ours is not None
+    return {"movement": finding.kind.value, "order_id": group.order_id, "ours": _shown(finding.ours)}
+
+
+async def _take_in(
+    parts: Reconciling, report: ReconciliationReport, found: Sequence[tuple[NewTask, str | Sentence]]
+) -> None:
     if not found:
         return
-    states = await parts.tasks.open(found)
-    for task, state in zip(found, states, strict=True):
+    states = await parts.tasks.open([task for task, _ in found])
+    for (task, said), state in zip(found, states, strict=True):
         if state is TaskState.RESOLVED:
             report.resolved_before += 1
             continue
         report.open += 1
         if len(report.first) < parts.most_shown:
-            report.first.append(OpenDifference(task, state))
+            report.first.append(OpenDifference(task, state, said))
 
 
 async def _take_news(

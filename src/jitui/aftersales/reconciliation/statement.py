@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jitui.errors import BadInput
+from jitui.text import Sentence, sentence
 
 MOST_UNREADABLE = 1_000
 """With more unreadable rows than this, the file is not a statement of this provider."""
@@ -53,8 +54,13 @@ class UnreadableRow:
     """A row that should be a payment or a refund, and cannot be read."""
 
     line: int
-    reason: str
+    said: str | Sentence
     text: str
+
+    @property
+    def reason(self) -> str:
+        """The reason in English."""
+        return str(self.said)
 
 
 AnyRow = StatementRow | OtherRow | UnreadableRow
@@ -68,6 +74,11 @@ class StatementFormat(Protocol):
         """The time zone of the days that a statement covers; None when it may begin and end at any time."""
         ...
 
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether a file that was read says itself that no row of its days is missing, as by its totals."""
+        ...
+
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The rows of a file, one by one. Raises BadInput when the file is not such a statement."""
         ...
@@ -75,10 +86,14 @@ class StatementFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StatementWindow:
-    """The time that a statement covers: `since` is included, `until` is not."""
+    """The time that a statement covers: `since` is included, `until` is not.
+
+    `is_told` False: nothing but its rows says so, and the file may have a part of them alone.
+    """
 
     since: datetime
     until: datetime
+    is_told: bool = True
 
     def covers(self, at: datetime) -> bool:
         """Whether a time is inside."""
@@ -97,7 +112,12 @@ class StatementSummary:
 
 
 def window_of(
-    summary: StatementSummary, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None
+    summary: StatementSummary,
+    whole_days_in: tzinfo | None,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    tells_its_end: bool = False,
 ) -> StatementWindow:
     """The time that a statement covers: as given, or from its first row to its last, in whole days if it has those.
 
@@ -106,10 +126,16 @@ def window_of(
     first = since if since is not None else _day_of(summary.first_at, whole_days_in, timedelta())
     last = until if until is not None else _day_of(summary.last_at, whole_days_in, timedelta(days=1))
     if first is None or last is None:
-        raise BadInput("The statement has no rows, so nothing says what it covers: give --from and --until.")
+        raise BadInput(
+            sentence(
+                "The statement has no rows, so nothing says what it covers:"
+                " say from when (--from) until when (--until)."
+            )
+        )
     if first >= last:
-        raise BadInput(f"The statement would cover nothing: {first.isoformat()} is not before {last.isoformat()}.")
-    return StatementWindow(first, last)
+        ends = {"first": first.isoformat(), "last": last.isoformat()}
+        raise BadInput(sentence("The statement would cover nothing: %(first)s is not before %(last)s.", **ends))
+    return StatementWindow(first, last, is_told=tells_its_end or (since is not None and until is not None))
 
 
 def _day_of(at: datetime | None, zone: tzinfo | None, later: timedelta) -> datetime | None:

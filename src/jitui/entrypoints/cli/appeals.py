@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.completing import APPEAL_STATES, one_of
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from jitui.client import Client
     from jitui.client.api import AppealAnswer
 
-appeals = typer.Typer(
-    help="Appeals of buyers against restrictions: list, read, open for a buyer, decide.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+appeals = new_typer("Appeals of buyers against restrictions: list, read, open for a buyer, decide.")
 
 AppealId = Annotated[str, typer.Argument(metavar="APPEAL", help="The appeal's id.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who does this; needed, except over HTTP.", show_default=False)]

@@ -9,6 +9,7 @@ import typer
 
 from jitui.entrypoints.cli.completing import one_of
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
     from jitui.client import Client
     from jitui.client.api import ComplaintView
 
-complaints = typer.Typer(
-    help="Merchants' complaints about the coverage of their shops.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+complaints = new_typer("Merchants' complaints about the coverage of their shops.")
 
 
 @complaints.command("list")

@@ -9,6 +9,7 @@ import typer
 
 from jitui.entrypoints.cli.completing import COVERAGE_SCOPES
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 
     CoverageScope = Literal["platform", "shop", "category", "item"]
 
-coverage = typer.Typer(
-    help="Show and set what the service covers: shops, categories and single items.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+coverage = new_typer("Show and set what the service covers: shops, categories and single items.")
 
 
 @coverage.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
     from jitui.bootstrap import Service
     from jitui.client import Client
 
-finance = typer.Typer(
-    help="The books for finance: journal, shops' statements, closed periods.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+finance = new_typer("The books for finance: journal, shops' statements, closed periods.")
 
 First = Annotated[str, typer.Argument(metavar="FIRST", help="The first day, such as 2026-06-01.")]
 Last = Annotated[str, typer.Argument(metavar="[LAST]", help="The last day; left out: the first.", show_default=False)]

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.file_options import Columns, TimeZone
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 
 if TYPE_CHECKING:
     from jitui.backtest.history.imported import Imported
 
-history = typer.Typer(
-    help="Import real orders as tables for back-tests.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+history = new_typer("Import real orders as tables for back-tests.")
 
 
 @history.callback()

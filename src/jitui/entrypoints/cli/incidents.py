@@ -12,6 +12,7 @@ from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.incident_lines import show_lines
 from jitui.entrypoints.cli.incident_values import read_minor, read_moment, read_references, read_words
 from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Shop, direction
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -24,12 +25,7 @@ if TYPE_CHECKING:
     from jitui.bootstrap import Service
     from jitui.client import Client
 
-incidents = typer.Typer(
-    help="Goods that left although they were refunded: evidence, outcome, recovery, contest.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+incidents = new_typer("Goods that left although they were refunded: evidence, outcome, recovery, contest.")
 
 IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="The incident's id.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who does this; needed, except over HTTP.", show_default=False)]

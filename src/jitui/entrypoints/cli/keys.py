@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.completing import KEY_SCOPES
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.running import with_app
 from jitui.text import visible
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 OVERLAP_HOURS = 24
 
-keys = typer.Typer(
-    help="Issue, list, roll and revoke API keys.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
-)
+keys = new_typer("Issue, list, roll and revoke API keys.")
 
 By = Annotated[str, typer.Option(help="Who does this, for the record.")]
 KeyId = Annotated[

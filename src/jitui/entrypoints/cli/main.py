@@ -26,6 +26,10 @@ everything else to standard error. Exit codes: 0 done, 1 something did not hold,
 used, 3 a part we depend on is not there."""
 
 
+LONGEST_HELP = 1_000
+"""Longer than any first sentence."""
+
+
 class _ClosedPipe(BaseException):
     """The reader of our output has closed the pipe."""
 
@@ -97,7 +101,18 @@ COMMANDS = {
 }
 
 
-class LazyGroup(TyperGroup):
+class WholeHelpGroup(TyperGroup):
+    """Lists its commands with their whole first sentence, on several lines where one is too short."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table of commands; Typer itself would cut each text at the width of the terminal."""
+        shown = [(name, self.commands[name]) for name in self.list_commands(ctx) if not self.commands[name].hidden]
+        if shown:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, command.get_short_help_str(LONGEST_HELP)) for name, command in shown])
+
+
+class LazyGroup(WholeHelpGroup):
     """Lists every command with one line of help; imports only the command that is called."""
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, TyperCommand | None, list[str]]:  # type: ignore[override]
@@ -162,7 +177,9 @@ def load(name: str) -> TyperCommand | TyperGroup:
 
 def new_typer(help_text: str = "") -> typer.Typer:
     """A Typer with our settings: plain help (Rich takes half a second to import), no completion options."""
-    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    return typer.Typer(
+        help=help_text, cls=WholeHelpGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    )
 
 
 def _root() -> TyperGroup:

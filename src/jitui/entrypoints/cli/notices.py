@@ -10,6 +10,7 @@ import typer
 
 from jitui.entrypoints.cli.completing import one_of
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from jitui.client import Client
     from jitui.notices.model import MailLanguage, MailPreview, Notice, NoticeState, Preferences, Recipient
 
-notices = typer.Typer(
-    help="Messages to buyers, shops and operators: what waits, what was given up, what one would say.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+notices = new_typer("Messages to buyers, shops and operators: what waits, what was given up, what one would say.")
 
 _STATES = ("pending", "sent", "skipped", "dead", "unknown")
 _PERSON = "Of one operator, by name; * is the operators' mailbox."

@@ -9,6 +9,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.linked_accounts import add_links, links
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.words import id_of
 
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from jitui.aftersales.governance.erasure import Erased, ErasedAgain, ErasureList, ErasurePending
     from jitui.bootstrap import Service
 
-buyers = typer.Typer(
-    help="Export what is stored about a buyer; erase a buyer; linked accounts.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+buyers = new_typer("Export what is stored about a buyer; erase a buyer; linked accounts.")
 
 BuyerId = Annotated[str, typer.Argument(metavar="BUYER", help="The platform's id of the buyer.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who does this, for the record.", show_default=False)]

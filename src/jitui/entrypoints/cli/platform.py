@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.text import visible
 
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
     from jitui.aftersales.operations.platform_sync import Synced, SyncState
     from jitui.bootstrap import Service
 
-platform = typer.Typer(
-    help="A shop's own system: its orders are read, its refunds are made there.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+platform = new_typer("A shop's own system: its orders are read, its refunds are made there.")
 
 
 Name = Annotated[

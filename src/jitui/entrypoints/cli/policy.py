@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, assembled, echo, print_json, results, styled
 from jitui.entrypoints.cli.policy_agree import agree
 from jitui.entrypoints.cli.policy_announce import (
@@ -45,12 +46,7 @@ from jitui.entrypoints.cli.policy_test import run_cases
 if TYPE_CHECKING:
     from jitui.policy import FactSpec, Policy, PolicyProblem
 
-policy = typer.Typer(
-    help="Check, test, compare and publish policies.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+policy = new_typer("Check, test, compare and publish policies.")
 
 policy.command()(agree)
 policy.command()(conformance)

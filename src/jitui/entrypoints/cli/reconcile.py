@@ -126,6 +126,11 @@ def _show(report: ReconciliationReport) -> None:
 
 def _evidence(evidence: object) -> str:
     """Both sides of a difference, or why a row cannot be read."""
+    if isinstance(evidence, dict) and "count" in evidence:
+        return (
+            f"{evidence['count']} of ours are not in the statement, and nothing says which period it covers."
+            " With --from and --until each is a task of its own"
+        )
     if not isinstance(evidence, dict) or "reason" in evidence:
         found = evidence if isinstance(evidence, dict) else {}
         return f"line {found.get('line')}: {found.get('reason')}"

@@ -11,6 +11,7 @@ import typer
 from jitui.entrypoints.cli.completing import APPROVERS, REFUND_STATES, words_of
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Provider, Shop, direction, say_late
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
@@ -26,12 +27,7 @@ if TYPE_CHECKING:
     from jitui.bootstrap import Service
     from jitui.client import Client
 
-refunds = typer.Typer(
-    help="Find refunds that failed, send them again or settle them.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+refunds = new_typer("Find refunds that failed, send them again or settle them.")
 
 RefundId = Annotated[str, typer.Argument(metavar="REFUND", help="The refund's id.", show_default=False)]
 State = Annotated[

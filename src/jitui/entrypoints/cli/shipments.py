@@ -11,6 +11,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.file_options import Columns, TimeZone
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
@@ -25,12 +26,7 @@ if TYPE_CHECKING:
     from jitui.client import Client
     from jitui.importing.tracking_numbers import TrackingFile
 
-shipments = typer.Typer(
-    help="Shipping risks, tracking numbers from a file, answers to stop-ships.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+shipments = new_typer("Shipping risks, tracking numbers from a file, answers to stop-ships.")
 
 _Shop = Annotated[str | None, typer.Option(help="Of one shop.", show_default=False)]
 _By = Annotated[str, typer.Option(help="Who does this; over HTTP the key says it.", show_default=False)]

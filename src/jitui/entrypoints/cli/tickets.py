@@ -10,6 +10,7 @@ import typer
 from jitui.entrypoints.cli.completing import REJECTION_CODES, TICKET_STATES, one_of
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.list_options import say_late
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
@@ -29,12 +30,7 @@ if TYPE_CHECKING:
 
     Rows = list[dict[str, object]]
 
-tickets = typer.Typer(
-    help="Tickets: list, read, review for a shop; decide what buyers ask the platform to decide.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+tickets = new_typer("Tickets: list, read, review for a shop; decide what buyers ask the platform to decide.")
 
 TicketId = Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's id.", show_default=False)]
 TicketIds = Annotated[list[str], typer.Argument(metavar="TICKET", help="The tickets' ids.", show_default=False)]

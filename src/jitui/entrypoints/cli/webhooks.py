@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jitui.entrypoints.cli.completing import DELIVERY_STATES, EVENT_KINDS
+from jitui.entrypoints.cli.main import new_typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from jitui.webhooks.endpoints import NewEndpoint
     from jitui.webhooks.model import Delivery, EndpointChange, WebhookEndpoint
 
-webhooks = typer.Typer(
-    help="Addresses that get events as they happen.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
-)
+webhooks = new_typer("Addresses that get events as they happen.")
 
 Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who does this, for the record.")]

@@ -25,14 +25,27 @@ msgstr ""
 """
 
 
+_SENTENCES = [
+    ("adapters/payments/statements/**.py", "python"),
+    ("adapters/postgres/statement_staging.py", "python"),
+    ("aftersales/reconciliation/**.py", "python"),
+    ("bootstrap_reconciling.py", "python"),
+    ("tabular/**.py", "python"),
+]
+"""Where the core makes sentences (`jitui.text.sentence`) that pages say."""
+
+
 def texts_used() -> list[str]:
-    """Every text that a page or a module of the console marks for translation."""
+    """Every text that a page or a module of the console marks for translation, and the core's sentences."""
     found = extract_from_dir(
         FOLDER,
         method_map=[("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")],
         keywords={"_": None},
     )
-    return sorted({message for _, _, message, _, _ in found if isinstance(message, str)})
+    of_core = extract_from_dir(
+        FOLDER.parents[1], method_map=_SENTENCES, keywords={"sentence": None, "unreadable": None}
+    )
+    return sorted({message for _, _, message, _, _ in (*found, *of_core) if isinstance(message, str)})
 
 
 def path_of(language: Language) -> Path:

@@ -15,6 +15,8 @@ from pathlib import Path
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
 from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
+from jitui.errors import BadInput
+from jitui.text import Sentence, sentence
 
 CURRENCY = "CNY"
 """The bill has no currency column, because the domestic product has only yuan."""
@@ -29,6 +31,7 @@ class AlipayStatements:
     """A `jitui.aftersales.reconciliation.statement.StatementFormat` for Alipay."""
 
     whole_days_in: tzinfo | None = tables.BEIJING
+    tells_its_end = True
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The payments and refunds: each line that is not a comment is one."""
@@ -48,14 +51,16 @@ def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
         if _is_comment(line):
             ended = ended or _END in line
             if ended and (stated := _STATED.search(line)) is not None:
-                tables.check_count(path, "payments (交易合计)", stated[1], paid, paid + unreadable)
+                tables.check_count(
+                    path, sentence("payments (%(name)s)", name="交易合计"), stated[1], paid, paid + unreadable
+                )
             continue
         if ended:
             continue
         if not names:
             names = [value.partition("（")[0].partition("(")[0] for value in values]
             if not {_TRADE, _TYPE, _AMOUNT, _NUMBER} <= set(names):
-                raise tables.not_this(path, "a business bill of Alipay (业务明细)", f"its table has no {_NUMBER}")
+                raise _no_bill(path, sentence("its table has no %(name)s", name=_NUMBER))
             continue
         cells = dict(zip(names, values, strict=False))
         short = len(values) != len(names)
@@ -64,9 +69,13 @@ def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
         unreadable += isinstance(row, UnreadableRow)
         yield row
     if not names:
-        raise tables.not_this(path, "a business bill of Alipay (业务明细)", f"it has no {_TRADE}")
+        raise _no_bill(path, sentence("it has no %(name)s", name=_TRADE))
     if not ended:
-        raise tables.broken_off(path, f"the end of the list (#…{_END}…) is missing")
+        raise tables.broken_off(path, sentence("the end of the list (#…%(name)s…) is missing", name=_END))
+
+
+def _no_bill(path: Path, missing: Sentence) -> BadInput:
+    return tables.not_this(path, sentence("a business bill of Alipay (%(name)s)", name="业务明细"), missing)
 
 
 def _is_comment(line: str) -> bool:
@@ -87,7 +96,7 @@ def _values(line: str) -> list[str]:
 
 def _row(line: int, cells: Cells, short: bool) -> AnyRow:
     if short:
-        raise tables.CellFault("the line has not as many values as the header")
+        raise tables.CellFault(sentence("the line has not as many values as the header"))
     kind = _KINDS.get(cells[_TYPE])
     if kind is None:
         return OtherRow(line)

@@ -10,6 +10,7 @@ from pathlib import Path
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
 from jitui.aftersales.reconciliation.statement import AnyRow, RowKind, StatementRow
+from jitui.text import sentence
 
 _COLUMNS = {"time", "kind", "provider_id", "payment_id", "reference", "order_id", "amount", "currency"}
 _KINDS = {"capture": RowKind.PAYMENT, "refund": RowKind.REFUND, "refund_returned": RowKind.REFUND_RETURNED}
@@ -19,6 +20,7 @@ class SimulatorStatements:
     """A `jitui.aftersales.reconciliation.statement.StatementFormat` for the simulator."""
 
     whole_days_in: tzinfo | None = UTC
+    tells_its_end = False
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The movements, one per line."""
@@ -26,7 +28,11 @@ class SimulatorStatements:
             lines = csv.DictReader(text)
             missing = _COLUMNS - set(lines.fieldnames or ())
             if missing:
-                raise tables.not_this(path, "a statement of the simulator", f"no column {sorted(missing)[0]!r}")
+                raise tables.not_this(
+                    path,
+                    sentence("a statement of the simulator"),
+                    sentence("no column %(name)s", name=repr(sorted(missing)[0])),
+                )
             for cells in lines:
                 if not any(cells.values()):
                     continue
@@ -38,7 +44,7 @@ class SimulatorStatements:
 def _row(line: int, cells: Cells) -> StatementRow:
     kind = _KINDS.get(cells["kind"])
     if kind is None:
-        raise tables.CellFault(f"{cells['kind']!r} is no kind of movement")
+        raise tables.CellFault(sentence("%(cell)s is no kind of movement", cell=repr(cells["kind"])))
     currency = tables.currency(cells["currency"])
     return tables.checked(
         StatementRow(

@@ -24,6 +24,7 @@ from jitui.adapters.payments.stripe.answers import ATTEMPT
 from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow
 from jitui.errors import BadInput
 from jitui.money import MAX_AMOUNT_MINOR
+from jitui.text import sentence
 
 _KINDS = {
     "charge": RowKind.PAYMENT,
@@ -69,6 +70,7 @@ class StripeStatements:
     """A `jitui.aftersales.reconciliation.statement.StatementFormat` for Stripe."""
 
     whole_days_in: tzinfo | None = None
+    tells_its_end = False
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The rows. A JSON document is read into memory as a whole; CSV and JSON lines are not."""
@@ -87,7 +89,11 @@ def _report(path: Path, first: str, text: IO[str]) -> Iterator[AnyRow]:
     names = next(csv.reader([first]), [])
     missing = _COLUMNS - set(names)
     if missing:
-        raise tables.not_this(path, "an itemised balance report of Stripe", f"no column {sorted(missing)[0]!r}")
+        raise tables.not_this(
+            path,
+            sentence("an itemised balance report of Stripe"),
+            sentence("no column %(name)s", name=repr(sorted(missing)[0])),
+        )
     lines = csv.reader(text)
     last = 1
     for values in lines:
@@ -101,7 +107,7 @@ def _report(path: Path, first: str, text: IO[str]) -> Iterator[AnyRow]:
 
 def _of_report(line: int, cells: Cells, short: bool) -> AnyRow:
     if short:
-        raise tables.CellFault("the line has fewer values than the header")
+        raise tables.CellFault(sentence("the line has fewer values than the header"))
     kind = _KINDS.get(cells["reporting_category"])
     if kind is None:
         return OtherRow(line)
@@ -148,7 +154,8 @@ def _raw_objects(path: Path, first: str, text: IO[str]) -> Iterator[bytes]:
     try:
         found = _read_list((first + text.read()).encode())
     except msgspec.MsgspecError as error:
-        raise BadInput(f"{path.name} is no list of balance transactions: {error}.", path=str(path)) from None
+        said = sentence("%(file)s is no list of balance transactions: %(why)s.", file=path.name, why=error)
+        raise BadInput(said, path=str(path)) from None
     yield from (bytes(raw) for raw in (found.data if isinstance(found, _List) else found))
 
 
@@ -164,7 +171,7 @@ def _of_object(line: int, raw: bytes) -> AnyRow:
     try:
         found = _read_transaction(raw)
     except msgspec.MsgspecError as error:
-        raise tables.CellFault(f"no balance transaction: {error}") from None
+        raise tables.CellFault(sentence("no balance transaction: %(why)s", why=error)) from None
     kind = _KINDS.get(found.type)
     if kind is None:
         return OtherRow(line)
@@ -172,12 +179,15 @@ def _of_object(line: int, raw: bytes) -> AnyRow:
     amount, currency = source.amount, source.currency
     if amount is None or currency is None:
         if found.exchange_rate is not None:
-            raise tables.CellFault("its amount was converted: list the transactions with expand[]=data.source")
+            raise tables.CellFault(
+                sentence("its amount was converted: list the transactions with expand[]=data.source")
+            )
         amount, currency = found.amount, found.currency
     code = tables.currency(currency)
     minor = from_stripe_amount(abs(amount), code)
     if minor is None or not 0 < minor <= MAX_AMOUNT_MINOR or not 0 <= found.created <= 7 * 10**9:
-        raise tables.CellFault(f"{amount} {currency} at {found.created} is no payment")
+        what = {"amount": amount, "currency": currency, "time": found.created}
+        raise tables.CellFault(sentence("%(amount)s %(currency)s at %(time)s is no payment", **what))
     return tables.checked(
         StatementRow(
             line=line,

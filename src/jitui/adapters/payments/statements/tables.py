@@ -24,6 +24,7 @@ from jitui.errors import BadInput
 from jitui.tabular import cells as reading
 from jitui.tabular.cells import Unreadable
 from jitui.tabular.shown import shown
+from jitui.text import Sentence, sentence
 
 BEIJING = ZoneInfo("Asia/Shanghai")
 _SHOWN = 500
@@ -37,6 +38,10 @@ Cells = Mapping[str, str]
 
 class CellFault(Exception):
     """A cell that cannot be read; raised and caught within the formats."""
+
+    def __init__(self, said: str | Sentence) -> None:
+        super().__init__(str(said))
+        self.said = said
 
 
 @contextmanager
@@ -61,32 +66,39 @@ def opened(path: Path, encoding: str, *, member: Callable[[str], bool] = lambda 
                 yield io.TextIOWrapper(raw, encoding, newline="")
     except UnicodeDecodeError as error:
         name = encoding.removesuffix("-sig").upper()
-        raise BadInput(
-            f"{path.name} is not text in {name}: {error.reason} at byte {error.start}.", path=str(path)
-        ) from None
+        where = {"file": path.name, "encoding": name, "why": error.reason, "byte": error.start}
+        said = sentence("%(file)s is not text in %(encoding)s: %(why)s at byte %(byte)s.", **where)
+        raise BadInput(said, path=str(path)) from None
     except csv.Error as error:
-        raise BadInput(f"{path.name} is no CSV: {error}.", path=str(path)) from None
+        raise BadInput(sentence("%(file)s is no CSV: %(why)s.", file=path.name, why=error), path=str(path)) from None
     except (EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path.name} is packed and breaks off: {error}.", path=str(path)) from None
+        said = sentence("%(file)s is packed and breaks off: %(why)s.", file=path.name, why=error)
+        raise BadInput(said, path=str(path)) from None
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}.", path=str(path)) from None
+        said = sentence("%(file)s cannot be read: %(why)s.", file=path, why=error.strerror or error)
+        raise BadInput(said, path=str(path)) from None
 
 
 def _chosen(packed: zipfile.ZipFile, member: Callable[[str], bool]) -> zipfile.ZipInfo:
     for info in packed.infolist():
         if not info.is_dir() and member(info.filename):
             return info
-    raise BadInput(f"The zip holds no statement, only {', '.join(packed.namelist()) or 'nothing'}.")
+    if names := ", ".join(packed.namelist()):
+        raise BadInput(sentence("The zip holds no statement, only %(names)s.", names=names))
+    raise BadInput(sentence("The zip holds no statement, only nothing."))
 
 
-def broken_off(path: Path, missing: str) -> BadInput:
+def broken_off(path: Path, missing: Sentence) -> BadInput:
     """The error for a statement without its end: every payment after the cut would be reported as a difference."""
-    return BadInput(f"{path.name} breaks off: {missing}. Download it again.", path=str(path))
+    said = sentence("%(file)s breaks off: %(missing)s. Download it again.", file=path.name, missing=missing)
+    return BadInput(said, path=str(path))
 
 
-def not_this(path: Path, what: str, missing: str) -> BadInput:
+def not_this(path: Path, what: Sentence, missing: Sentence) -> BadInput:
     """The error for a file of another kind."""
-    return BadInput(f"{path.name} is not {what}: {missing}.", path=str(path))
+    return BadInput(
+        sentence("%(file)s is not %(what)s: %(missing)s.", file=path.name, what=what, missing=missing), path=str(path)
+    )
 
 
 def joined(
@@ -145,15 +157,19 @@ def encoding_of(path: Path, encodings: Iterable[str], *, member: Callable[[str],
     raise refused
 
 
-def check_count(path: Path, what: str, stated: str, least: int, most: int) -> None:
+def check_count(path: Path, what: Sentence, stated: str, least: int, most: int) -> None:
     """Raises BadInput when a bill states another number of rows than it has."""
     count = reading.read_whole(stated)
     if isinstance(count, Unreadable) or not least <= count <= most:
-        has = str(least) if least == most else f"{least} to {most}"
-        raise BadInput(
-            f"{path.name} states {shown(stated)} {what} and has {has}: rows are missing or twice. Download it again.",
-            path=str(path),
+        has = str(least) if least == most else sentence("%(least)s to %(most)s", least=least, most=most)
+        said = sentence(
+            "%(file)s states %(stated)s %(what)s and has %(has)s: rows are missing or twice. Download it again.",
+            file=path.name,
+            stated=shown(stated),
+            what=what,
+            has=has,
         )
+        raise BadInput(said, path=str(path))
 
 
 def read_row(line: int, text: str, read: Callable[[], AnyRow]) -> AnyRow:
@@ -161,14 +177,14 @@ def read_row(line: int, text: str, read: Callable[[], AnyRow]) -> AnyRow:
     try:
         return read()
     except CellFault as fault:
-        return UnreadableRow(line, str(fault), text.replace("\x00", "")[:_SHOWN])
+        return UnreadableRow(line, fault.said, text.replace("\x00", "")[:_SHOWN])
 
 
 def cell(cells: Cells, name: str) -> str:
     """The text of a cell that may not be missing or empty. Raises CellFault."""
     text = cells.get(name, "")
     if not text:
-        raise CellFault(f"{name} is missing")
+        raise CellFault(sentence("%(name)s is missing", name=name))
     return text
 
 
@@ -176,9 +192,9 @@ def amount(text: str, currency: str) -> int:
     """An amount in major units as positive minor units. Raises CellFault."""
     minor = reading.read_amount(text, currency)
     if isinstance(minor, Unreadable):
-        raise CellFault(minor.reason)
+        raise CellFault(minor.said)
     if minor == 0:
-        raise CellFault(f"{shown(text)} is no amount in {currency}")
+        raise CellFault(sentence("%(cell)s is no amount in %(currency)s", cell=shown(text), currency=currency))
     return abs(minor)
 
 
@@ -186,7 +202,7 @@ def currency(text: str) -> str:
     """An ISO 4217 code. Raises CellFault."""
     code = reading.read_currency(text.upper())
     if isinstance(code, Unreadable):
-        raise CellFault(code.reason)
+        raise CellFault(code.said)
     return code
 
 
@@ -194,7 +210,7 @@ def moment(text: str, zone: tzinfo) -> datetime:
     """A time; without a time zone it is in `zone`. Raises CellFault."""
     at = reading.read_moment(_resaved(text), zone)
     if isinstance(at, Unreadable):
-        raise CellFault(at.reason)
+        raise CellFault(at.said)
     return at
 
 
@@ -213,7 +229,7 @@ def identifier(text: str | None) -> str | None:
         return None
     found = reading.read_id(text)
     if isinstance(found, Unreadable):
-        raise CellFault(found.reason)
+        raise CellFault(found.said)
     return found
 
 
@@ -225,7 +241,7 @@ def identifiers(cells: Cells, *names: str) -> tuple[str, ...]:
 def checked(row: StatementRow) -> StatementRow:
     """The row. Raises CellFault for a time that cannot be a payment's, and for NUL characters."""
     if not 1970 <= row.at.year < 2200:
-        raise CellFault(f"{row.at.isoformat()} is no time of a payment")
+        raise CellFault(sentence("%(cell)s is no time of a payment", cell=row.at.isoformat()))
     if "\x00" in f"{row.reference}{row.provider_refund_id}{row.payment_ids}":
-        raise CellFault("a NUL character cannot be stored")
+        raise CellFault(sentence("a NUL character cannot be stored"))
     return row

@@ -14,6 +14,7 @@ from pathlib import Path
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
 from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow
+from jitui.text import sentence
 
 _TIME, _STATE = "交易时间", "交易状态"
 _TOTALS = "总交易单数"
@@ -29,6 +30,7 @@ class WeChatPayStatements:
     """A `jitui.aftersales.reconciliation.statement.StatementFormat` for WeChat Pay."""
 
     whole_days_in: tzinfo | None = tables.BEIJING
+    tells_its_end = True
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """The payments and refunds: each line up to the totals is one."""
@@ -41,19 +43,23 @@ def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
     lines = tables.joined(text, _values, lambda line: line.startswith(("`", '"`', _TOTALS)))
     _, _, names = next(lines, (0, "", [""]))
     if not {_TIME, _STATE} <= set(names):
-        raise tables.not_this(path, "a trade bill of WeChat Pay (交易账单)", f"its first line has no {_TIME}")
+        raise tables.not_this(
+            path,
+            sentence("a trade bill of WeChat Pay (%(name)s)", name="交易账单"),
+            sentence("its first line has no %(name)s", name=_TIME),
+        )
     for count, (number, line, values) in enumerate(lines):
         if values[0] == _TOTALS:
             totals = next(lines, None)
             if totals is None:
-                raise tables.broken_off(path, f"the totals ({_TOTALS}) are missing")
-            tables.check_count(path, f"trades ({_TOTALS})", totals[2][0], count, count)
+                raise tables.broken_off(path, sentence("the totals (%(name)s) are missing", name=_TOTALS))
+            tables.check_count(path, sentence("trades (%(name)s)", name=_TOTALS), totals[2][0], count, count)
             yield OtherRow(totals[0])
             return
         cells = dict(zip(names, values, strict=False))
         short = len(values) != len(names)
         yield tables.read_row(number, line, lambda n=number, c=cells, s=short: _row(n, c, s))  # type: ignore[misc]
-    raise tables.broken_off(path, f"the totals ({_TOTALS}) are missing")
+    raise tables.broken_off(path, sentence("the totals (%(name)s) are missing", name=_TOTALS))
 
 
 def _values(line: str) -> list[str]:
@@ -72,16 +78,16 @@ def _values(line: str) -> list[str]:
 
 def _row(line: int, cells: Cells, short: bool) -> AnyRow:
     if short:
-        raise tables.CellFault("the line has not as many values as the header")
+        raise tables.CellFault(sentence("the line has not as many values as the header"))
     kind = _KINDS.get(cells[_STATE])
     if kind is None:
-        raise tables.CellFault(f"{cells[_STATE]!r} is no state of a trade")
+        raise tables.CellFault(sentence("%(cell)s is no state of a trade", cell=repr(cells[_STATE])))
     refunded = kind is RowKind.REFUND
     status = cells.get("退款状态", "") if refunded else ""
     if status in _NOT_PAID:
         return OtherRow(line)
     if refunded and status != "SUCCESS" and status not in _UNDER_WAY:
-        raise tables.CellFault(f"{status!r} is no state of a refund")
+        raise tables.CellFault(sentence("%(cell)s is no state of a refund", cell=repr(status)))
     currency = tables.currency(tables.cell(cells, "货币种类"))
     money = next((name for name in (_REFUNDED if refunded else _PAID) if name in cells), "订单金额")
     when = cells.get("退款成功时间") if refunded else None

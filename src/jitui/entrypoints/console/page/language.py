@@ -23,6 +23,7 @@ from jitui.entrypoints.console.words.codes import WORDS
 from jitui.money import localised_amount
 from jitui.policy.explain import Language as PolicyLanguage
 from jitui.settings import Language
+from jitui.text import Sentence
 
 _LOCALES = {Language.ZH_CN: Locale.parse("zh_CN"), Language.EN: Locale("en")}
 _POLICY_KEYS: dict[Language, PolicyLanguage] = {Language.ZH_CN: "zh", Language.EN: "en"}
@@ -54,6 +55,12 @@ class Speech:
     def say(self, message: str) -> str:
         """The translation of a message."""
         return catalogue(self.language).gettext(message)
+
+    def tell(self, said: object) -> str:
+        """A sentence of the core in this language; a plain text stays as it is."""
+        if not isinstance(said, Sentence):
+            return str(said)
+        return self.say(said.template) % {name: self.tell(value) for name, value in said.values.items()}
 
     def word(self, value: StrEnum) -> str:
         """The word for a state, a reason or another code of the core."""

@@ -87,7 +87,7 @@ async def announce_text(visit: Visiting, policy_id: FromPath[str], version: From
     text, service = await text_of(visit, policy_id, version), visit.service
     wanted, now = data.get("effective_at", ""), service.clock()
     moment = moment_in(visit, wanted)
-    if wanted and (moment is None or moment <= now):
+    if wanted and moment is None:
         return await _refused(visit, text, "announce", data, visit.speech.say(MOMENT_NEEDED))
     if data.get("days") != str((await service.policies.notice(text.sha256)).days):
         return await _refused(visit, text, "announce", data, visit.speech.say(_PERIOD_CHANGED), status_code=409)

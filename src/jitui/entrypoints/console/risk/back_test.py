@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import to_thread
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from litestar import get, post
@@ -19,7 +18,7 @@ from jitui.aftersales.governance.publishing import Blocked, load_candidate
 from jitui.entrypoints.console.page.access import may, needs
 from jitui.entrypoints.console.page.form import Form
 from jitui.entrypoints.console.page.visit import PAGE_HEADERS, Page, Visit, Visiting, go_to, show
-from jitui.entrypoints.console.risk.back_test_list import END_WORDS, NOT_BEGUN_WORDS, PERIODS
+from jitui.entrypoints.console.risk.back_test_list import END_WORDS, NOT_BEGUN_WORDS, PERIODS, parts_of
 from jitui.entrypoints.console.risk.back_test_runs import (
     KEPT_FOR,
     Against,
@@ -163,7 +162,7 @@ def _show(visit: Visit, template: str, run: Run) -> Page:
         template,
         run=run,
         wish=run.wish,
-        parts=_parts(visit, run),
+        parts=(parts_of(run) or {}).get(visit.speech.texts),
         step=step_of(run.progress.what),
         path=path_of_run(run.run_id),
         policies_path=PATH,
@@ -175,14 +174,6 @@ def _show(visit: Visit, template: str, run: Run) -> Page:
         may_read_tickets=may(visit, Permission.TICKETS_READ),
         as_json=lambda value: json.encode(value).decode(),
     )
-
-
-def _parts(visit: Visit, run: Run) -> Mapping[str, Any] | None:
-    """What the report says in the reader's language, as plain data: the back-test's own modules stay out of here."""
-    if run.ended is None or run.ended.end is not End.DONE:
-        return None
-    found: dict[str, Mapping[str, Any]] = json.decode((run.folder / "parts.json").read_bytes())
-    return found[visit.speech.texts]
 
 
 def _against(data: Mapping[str, str]) -> Against:

@@ -60,6 +60,9 @@ _OPEN_ALREADY = _("An appeal against this restriction is open already. It is ans
 _OVER = _("This restriction is over, so that nothing is left to contest.")
 _DECIDED = _("Somebody has decided this appeal already. This is how it stands now.")
 _ORDERS_NEEDED = _("Please enter at most 100 order ids, each on a line of its own and without spaces.")
+_ORDERS_UNKNOWN = _(
+    "No order has this id: %(ids)s. Please correct it, or take it out; the note can say what else there is."
+)
 _ANSWER_NEEDED = _("Please choose a verdict, and write your reason in up to 500 characters. The buyer reads it.")
 _APPEAL_NEEDED = _("Please write what the buyer says, in up to 2,000 characters.")
 
@@ -87,6 +90,9 @@ async def restrict(visit: Visiting, buyer_id: FromPath[str], data: Form) -> Resp
     made = _restriction(visit, buyer_id, restriction_id, typed)
     if isinstance(made, str):
         return await _refused(visit, buyer_id, "restrict", typed, made)
+    if unknown := [one for one in made.evidence.order_ids if await service.store.find_order(one) is None]:
+        problem = visit.speech.say(_ORDERS_UNKNOWN) % {"ids": ", ".join(unknown)}
+        return await _page(visit, buyer_id, Refused("restrict", typed, problem), status_code=422)
     if data.get("seen") != version_of(rows):
         return await _refused(visit, buyer_id, "restrict", typed, _CHANGED, status_code=409)
     await service.registry.restrict(made)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from urllib.parse import quote
@@ -45,6 +45,9 @@ def _(message: str) -> str:
 
 REASON_NEEDED = _("Please write why, in up to 500 characters, for the people who will ask.")
 _PLACE_NEEDED = _("Please enter which shop, category, item or region, without spaces; the platform has no number.")
+_PLACE_UNKNOWN = _("Nothing here has this number. Please check it, or tick that it is to be paused all the same.")
+_CHECKED = (Scope.SHOP, Scope.CATEGORY)
+"""Which places are described here; an item or a region is known by orders and buyers alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Tried:
     step: str
     reason: str
     problem: str
+    sent: Mapping[str, str] = field(default_factory=dict)
+    """The fields of its form beside the reason, where the form is filled in again."""
 
 
 def path_of_text(text: PolicyText) -> str:
@@ -130,9 +135,11 @@ async def set_pause(visit: Visiting, data: Form) -> Response[str]:
     service, reason = visit.service, one_line(data.get("reason", ""))
     scope, ref = _scope(data), data.get("ref", "").strip()
     if not _is_reason(reason):
-        return await _refused(visit, "pause", reason, REASON_NEEDED)
+        return await _refused(visit, "pause", reason, REASON_NEEDED, sent=data)
     if (scope is Scope.PLATFORM) != (ref == "") or (ref and why_no_id(ref) is not None):
-        return await _refused(visit, "pause", reason, _PLACE_NEEDED)
+        return await _refused(visit, "pause", reason, _PLACE_NEEDED, sent=data)
+    if scope in _CHECKED and data.get("anyway") != "yes" and not await service.registry.knows_place(scope, ref):
+        return await _refused(visit, "pause", reason, _PLACE_UNKNOWN, sent={**data, "may_tick": "yes"})
     now, hours = service.clock(), _number(data.get("hours", "0"))
     ends_at = now + timedelta(hours=hours) if 0 < hours <= max(PAUSE_HOURS) else None
     await service.registry.set_pause(Pause(scope, ref, reason, visit.reader.name, now, ends_at))
@@ -163,8 +170,10 @@ async def _after(visit: Visit, step: str, reason: str, done: object) -> Response
     return go_to(PATH)
 
 
-async def _refused(visit: Visit, step: str, reason: str, problem: str) -> Page:
-    return await _page(visit, Tried(step, reason, visit.speech.say(problem)), status_code=422)
+async def _refused(
+    visit: Visit, step: str, reason: str, problem: str, *, sent: Mapping[str, str] | None = None
+) -> Page:
+    return await _page(visit, Tried(step, reason, visit.speech.say(problem), sent or {}), status_code=422)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import to_thread
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -30,6 +31,8 @@ from jitui.entrypoints.console.page.access import may, needs
 from jitui.entrypoints.console.page.form import Form
 from jitui.entrypoints.console.page.typed import one_line
 from jitui.entrypoints.console.page.visit import Page, Visit, Visiting, go_to, show
+from jitui.entrypoints.console.risk.back_test_list import is_kept, read_headline
+from jitui.entrypoints.console.risk.back_test_runs import Against
 from jitui.entrypoints.console.risk.policies import LONGEST_REASON, PATH, REASON_NEEDED, Tried, path_of_proposal
 from jitui.identity.access import Permission
 
@@ -161,6 +164,7 @@ async def _page(
 ) -> Page:
     content: PolicyContent | None = found.policy if found.kind is ProposalKind.POLICY else None
     is_own = same_person(found.proposed_by, visit.reader.name)
+    headline = read_headline(found.evidence.get("backtest"))
     return show(
         visit,
         "risk/proposal.html",
@@ -171,6 +175,9 @@ async def _page(
         tried=tried,
         blockers=blockers,
         is_own=is_own,
+        headline=headline,
+        is_kept=headline is not None and await to_thread(is_kept, visit, headline.run_id),
+        Against=Against,
         may_approve=may(visit, Permission.POLICIES_APPROVE),
         may_propose=may(visit, Permission.POLICIES_PROPOSE),
         policies_path=PATH,

@@ -41,6 +41,8 @@ from jitui.text import why_no_id
 MOST_HISTORY, MOST_COMPLAINTS, LONGEST_ANSWER = 50, 50, 2_000
 PLACES = (Scope.CATEGORY, Scope.ITEM)
 """What can be taken out beside the shop itself; it then is out for every shop that sells it."""
+ANOTHER = "another"
+"""The form in which a place is typed."""
 
 
 def _(message: str) -> str:
@@ -49,6 +51,8 @@ def _(message: str) -> str:
 
 _CHANGED = _("Somebody has set this place since you opened the page. This is how it stands now.")
 _PLACE_NEEDED = _("Please enter the id of the category or item, without spaces.")
+_CATEGORY_UNKNOWN = _("No category has this id. Please check it, or tick that it is to be set all the same.")
+_ITEM_UNKNOWN = _("This shop has sold no item of this id. Please check it, or tick that it is to be set all the same.")
 _ANSWER_NEEDED = _("Please choose a verdict, and write the answer in up to 2,000 characters. The shop reads it.")
 _ANSWERED = _("Somebody has answered this complaint already. This is how it stands now.")
 _OF_INCIDENT = _("This complaint is about an incident. It is answered on the incident's page.")
@@ -71,6 +75,8 @@ class Wish:
     ref: str
     reason: str
     seen: str
+    is_typed: bool  # the place was typed, and not chosen from those that the page shows
+    anyway: bool
 
     @property
     def typed(self) -> Mapping[str, str]:
@@ -79,7 +85,7 @@ class Wish:
 
     @property
     def name(self) -> str:
-        """The form that it came from."""
+        """The form that is about it on the page."""
         return f"{self.step}-{self.scope}-{self.ref}"
 
 
@@ -172,15 +178,19 @@ def _wish(data: Mapping[str, str], shop_id: str) -> Wish:
     ref = shop_id if scope is Scope.SHOP else one_line(data.get("ref", ""))
     if scope not in (Scope.SHOP, *PLACES):
         raise ValidationException
-    return Wish(step, scope, ref, one_line(data.get("reason", "")), data.get("seen", ""))
+    is_typed, anyway = data.get("form") == ANOTHER, data.get("anyway") == "yes"
+    return Wish(step, scope, ref, one_line(data.get("reason", "")), data.get("seen", ""), is_typed, anyway)
 
 
 async def _against(visit: Visit, shop_id: str, wish: Wish) -> Page | None:
     """The page that says what stands against a wish; None: nothing does."""
     problem, status_code = None, 422
     if why_no_id(wish.ref) is not None:
-        problem = _PLACE_NEEDED
-    elif not 0 < len(wish.reason) <= LONGEST_REASON:
+        return await _another(visit, shop_id, wish, _PLACE_NEEDED)
+    if wish.is_typed and not wish.anyway and not await _is_place(visit, shop_id, wish):
+        unknown = _ITEM_UNKNOWN if wish.scope is Scope.ITEM else _CATEGORY_UNKNOWN
+        return await _another(visit, shop_id, wish, unknown, may_tick="yes")
+    if not 0 < len(wish.reason) <= LONGEST_REASON:
         problem = REASON_NEEDED
     elif wish.seen != version_of(await visit.service.registry.find_coverage(wish.scope, wish.ref)):
         problem, status_code = _CHANGED, 409
@@ -188,6 +198,16 @@ async def _against(visit: Visit, shop_id: str, wish: Wish) -> Page | None:
         return None
     refused = Refused(wish.name, wish.typed, visit.speech.say(problem))
     return await _page(visit, shop_id, refused, status_code=status_code)
+
+
+async def _is_place(visit: Visit, shop_id: str, wish: Wish) -> bool:
+    return await visit.service.registry.knows_place(wish.scope, wish.ref, seller=shop_id)
+
+
+async def _another(visit: Visit, shop_id: str, wish: Wish, problem: str, *, may_tick: str = "") -> Page:
+    """The page with the form for another place as it was filled in; `may_tick`: whether it may be set all the same."""
+    refused = Refused(ANOTHER, {**wish.typed, "may_tick": may_tick}, visit.speech.say(problem))
+    return await _page(visit, shop_id, refused, status_code=422)
 
 
 async def _not_done(visit: Visit, shop_id: str, wish: Wish, why: StrEnum) -> Page:
@@ -240,7 +260,7 @@ async def _page(visit: Visit, shop_id: str, refused: Refused | None = None, *, s
     places = await _places(visit, shop_id, rows, refused)
     complaints = await service.complaints.list(ComplaintFilter(shop_id, limit=MOST_COMPLAINTS))
     steps = {form for one in places for form in one.forms()}
-    steps |= {f"answer-{one.complaint_id}" for one in complaints if one.state is ComplaintState.OPEN}
+    steps |= {ANOTHER, *(f"answer-{one.complaint_id}" for one in complaints if one.state is ComplaintState.OPEN)}
     return show(
         visit,
         "risk/shop.html",
@@ -283,7 +303,7 @@ async def _places(
     With them the one that a refused form is about, so that it is seen how that stands.
     """
     known: dict[tuple[Scope, str], Coverage | None] = {(Scope.SHOP, shop_id): None}
-    if refused is not None and "ref" in refused.typed and why_no_id(refused.typed["ref"]) is None:
+    if refused is not None and refused.step != ANOTHER and "ref" in refused.typed:
         place = (Scope(refused.typed["scope"]), refused.typed["ref"])
         known[place] = await visit.service.registry.find_coverage(*place)
     known |= {(row.scope, row.ref): row for row in rows if row.scope is not Scope.PLATFORM}

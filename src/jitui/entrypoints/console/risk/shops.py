@@ -13,7 +13,6 @@ from litestar.response import Response, Stream
 
 from jitui.aftersales.governance.complaint import Complaint, ComplaintFilter, ComplaintState
 from jitui.aftersales.governance.registry import Coverage, CoverageFilter, Scope
-from jitui.aftersales.ports import OrderFilter
 from jitui.entrypoints.console.page.access import may, needs
 from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file, headings
 from jitui.entrypoints.console.page.language import Speech
@@ -88,12 +87,7 @@ async def shops_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
 
 async def is_known(visit: Visit, shop_id: str) -> bool:
     """Whether anything is known of a shop: described by the platform, on an order, or set apart."""
-    service = visit.service
-    if await service.registry.get_shop(shop_id) is not None:
-        return True
-    if await service.registry.find_coverage(Scope.SHOP, shop_id) is not None:
-        return True
-    return bool(await service.queries.orders(OrderFilter(shop_id=shop_id, limit=1)))
+    return await visit.service.registry.knows_place(Scope.SHOP, shop_id)
 
 
 def read_query(params: Mapping[str, str]) -> ShopsQuery:

@@ -30,7 +30,7 @@ from jitui.entrypoints.console.page.access import may, needs
 from jitui.entrypoints.console.page.form import Form
 from jitui.entrypoints.console.page.typed import one_line
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
-from jitui.entrypoints.console.risk.back_test_list import END_WORDS, PERIODS, back_tests_of
+from jitui.entrypoints.console.risk.back_test_list import END_WORDS, PERIODS, back_tests_of, headline_of
 from jitui.entrypoints.console.risk.back_test_runs import Against
 from jitui.entrypoints.console.risk.policies import (
     LONGEST_REASON,
@@ -120,7 +120,8 @@ async def propose_text(visit: Visiting, policy_id: FromPath[str], version: FromP
         problem = PERCENT_NEEDED
     if problem or percent is None:
         return await _refused(visit, text, "propose", data, problem or PERCENT_NEEDED)
-    wish = PolicyWish(candidate_of(text, moment), reason, percent)
+    back_test = await to_thread(headline_of, visit, text)
+    wish = PolicyWish(candidate_of(text, moment), reason, percent, back_test)
     done = await propose(service.policies, service.proposals, wish, by=visit.reader.name, now=service.clock())
     if isinstance(done, Blocked):
         tried = Tried("propose", reason, visit.speech.say(_BLOCKED))

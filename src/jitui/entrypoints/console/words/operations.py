@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from jitui.aftersales.model.failure_reason import FailureReason
 from jitui.aftersales.model.refund import AttemptState
 from jitui.aftersales.model.task import TaskKind, TaskState
 from jitui.aftersales.reconciliation.match import DIFFERENCES, MovementVerdict
 from jitui.aftersales.reconciliation.statement import RowKind
+from jitui.entrypoints.console.words.failure_reasons import FAILURE_REASON_WORDS
 from jitui.entrypoints.console.words.tasks import KIND_WORDS, STATE_WORDS
 from jitui.identity.access import ROLE_GRANTS, Permission, Role
 
@@ -46,6 +48,7 @@ OPERATIONS_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         AttemptState.DECLINED: _("Refused"),
     },
     TaskKind: KIND_WORDS,
+    FailureReason: FAILURE_REASON_WORDS,
     RowKind: {
         RowKind.PAYMENT: _("Payment by the buyer"),
         RowKind.REFUND: _("Refund that was paid"),

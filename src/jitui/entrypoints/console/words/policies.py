@@ -82,6 +82,7 @@ POLICY_WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         BlockerCode.ALREADY_LIVE: _("This text is in force already"),
         BlockerCode.RETIRED: _("This text was retired"),
         BlockerCode.SCHEDULED_IN_THE_PAST: _("The moment is over"),
+        BlockerCode.MOMENT_NEEDED: _("An announcement needs a moment that is still to come"),
         BlockerCode.BEFORE_EFFECTIVE_FROM: _("It is earlier than the text itself says"),
         BlockerCode.SCHEDULE_OVERLAPS: _("Another text is scheduled"),
         BlockerCode.NOTICE_PERIOD: _("The notice period is not over"),

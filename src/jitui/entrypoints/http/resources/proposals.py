@@ -104,7 +104,10 @@ class ApprovalAnswer(Shown, frozen=True, kw_only=True):
 
 
 class PolicyProposal(Shown, frozen=True, kw_only=True):
-    """A proposal; an approval is bound to `content_hash`. `evidence`: cases, changes in words, advice, back-test."""
+    """A proposal; an approval is bound to `content_hash`. `evidence`: cases, changes in words, advice, back-test.
+
+    The back-test is the report that was sent; of a proposal made in the console, the headline of one that ran there.
+    """
 
     proposal_id: UUID
     kind: ProposalKind
