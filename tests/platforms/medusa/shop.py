@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -14,6 +12,8 @@ Json = Any
 """What a call answers; the tests take from it what they need."""
 
 EMAIL = "boss@example.com"
+SYSTEM, GATEWAY = "pp_system_default", "pp_gateway_tests"
+"""Medusa's own payment provider, which does nothing, and that of `gateway.js`."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,12 @@ async def set_up(url: str, password: str) -> Medusa:
         made: str = told[named]["id"] if named else ""
         return made
 
-    region = {"name": "China", "currency_code": "cny", "countries": ["cn"], "payment_providers": ["pp_system_default"]}
+    region = {"name": "China", "currency_code": "cny", "countries": ["cn"], "payment_providers": [SYSTEM, GATEWAY]}
     region_id = await make("regions", {**region, "is_tax_inclusive": True}, "region")
     rate = {"name": "Standard", "code": "standard", "rate": 13}
-    await make("tax-regions", {"country_code": "cn", "provider_id": "tp_system", "default_tax_rate": rate}, "tax_region")
+    await make(
+        "tax-regions", {"country_code": "cn", "provider_id": "tp_system", "default_tax_rate": rate}, "tax_region"
+    )
     await make("price-preferences", {"attribute": "currency_code", "value": "cny", "is_tax_inclusive": True}, "")
     channel = await make("sales-channels", {"name": "Web"}, "sales_channel")
     location = await make(
@@ -109,9 +111,7 @@ async def _shipping_option(url: str, session: str, location: str, profile: str) 
     return option
 
 
-async def _variant(
-    url: str, session: str, at: tuple[str, str, str], sku: str, price: float, managed: bool
-) -> str:
+async def _variant(url: str, session: str, at: tuple[str, str, str], sku: str, price: float, managed: bool) -> str:
     auth, (channel, profile, location) = f"Bearer {session}", at
     made = {
         "title": sku,
@@ -142,31 +142,130 @@ async def _variant(
 # A buyer ----------------------------------------------------------------------------------------------------------
 
 
-async def place(medusa: Medusa, who: str, items: Sequence[tuple[str, int]] = (("cup", 1),)) -> str:
-    """A guest places an order and pays it; somebody captures the payment. Returns the order's number."""
+@dataclass(frozen=True)
+class Bought:
+    """An order: the number that its buyer knows, and the id that Medusa's calls want."""
+
+    number: str
+    there: str
+
+
+async def place(
+    medusa: Medusa,
+    who: str,
+    items: Sequence[tuple[str, int]] = (("cup", 1),),
+    *,
+    provider: str = SYSTEM,
+    captured: bool = True,
+) -> Bought:
+    """A guest places an order and pays it; somebody captures the payment."""
     url, key = f"{medusa.url}/store", {"x_publishable_api_key": medusa.store_key}
     address = {"first_name": who, "last_name": "Li", "address_1": "1 Long Road", "city": "Hangzhou"}
-    address |= {"country_code": "cn", "postal_code": "310000"}
     cart = {
         "region_id": medusa.region,
         "email": f"{who}@example.com",
-        "shipping_address": address,
+        "shipping_address": {**address, "country_code": "cn", "postal_code": "310000"},
         "items": [{"variant_id": medusa.variants[sku], "quantity": quantity} for sku, quantity in items],
     }
     made = (await done("POST", f"{url}/carts", cart, **key))["cart"]["id"]
     await done("POST", f"{url}/carts/{made}/shipping-methods", {"option_id": medusa.shipping_option}, **key)
     collection = await done("POST", f"{url}/payment-collections", {"cart_id": made}, **key)
     sessions = f"{url}/payment-collections/{collection['payment_collection']['id']}/payment-sessions"
-    await done("POST", sessions, {"provider_id": "pp_system_default"}, **key)
+    await done("POST", sessions, {"provider_id": provider}, **key)
     told = await done("POST", f"{url}/carts/{made}/complete", **key)
     assert told["type"] == "order", told
-    order = (await admin(medusa, "GET", f"orders/{told['order']['id']}"))["order"]
-    for collection in order["payment_collections"]:
-        for payment in collection["payments"]:
-            await admin(medusa, "POST", f"payments/{payment['id']}/capture", {})
-    return str(order["id"])
+    bought = Bought(str(told["order"]["display_id"]), told["order"]["id"])
+    if captured:
+        await capture(medusa, bought)
+    return bought
+
+
+# A person in its admin --------------------------------------------------------------------------------------------
+
+_FIELDS = "fields=%2Bcustomer_id,%2Bfulfillment_status,*fulfillments,*fulfillments.items,*transactions"
 
 
 async def admin(medusa: Medusa, method: str, path: str, body: Json = None) -> Json:
     """What somebody does in Medusa's admin; fails the test when it is refused."""
     return await done(method, f"{medusa.url}/admin/{path}", body, authorization=f"Bearer {medusa.session}")
+
+
+async def tried(medusa: Medusa, method: str, path: str, body: Json = None) -> tuple[int, str]:
+    """What somebody tries in Medusa's admin: the status, and Medusa's words where it refuses."""
+    status, told = await call(method, f"{medusa.url}/admin/{path}", body, authorization=f"Bearer {medusa.session}")
+    return status, "" if status == 200 else str(told.get("message", told))
+
+
+async def books(medusa: Medusa, bought: Bought) -> Json:
+    """The order as Medusa has it."""
+    return (await admin(medusa, "GET", f"orders/{bought.there}?{_FIELDS}"))["order"]
+
+
+def left_in(order: Json) -> dict[str, int]:
+    """By product, the units that are left in the order."""
+    return {item["variant_sku"]: item["quantity"] for item in order["items"]}
+
+
+def lines_in(order: Json) -> dict[str, str]:
+    """By product, the line."""
+    return {item["variant_sku"]: item["id"] for item in order["items"]}
+
+
+def payment_in(order: Json) -> Json:
+    """The order's one payment."""
+    return order["payment_collections"][0]["payments"][0]
+
+
+def refunds_in(order: Json) -> list[tuple[float, str | None]]:
+    """Every refund of the order: its amount, and its note."""
+    paid = [payment for one in order["payment_collections"] for payment in one["payments"]]
+    return [(refund["amount"], refund["note"]) for payment in paid for refund in payment["refunds"]]
+
+
+def sent_in(order: Json) -> int:
+    """How many fulfilments the order has that are not cancelled."""
+    return sum(one["canceled_at"] is None for one in order["fulfillments"])
+
+
+async def capture(medusa: Medusa, bought: Bought, amount: float | None = None) -> None:
+    """Take the money of the order's payment, or a part of it."""
+    body = {} if amount is None else {"amount": amount}
+    await admin(medusa, "POST", f"payments/{payment_in(await books(medusa, bought))['id']}/capture", body)
+
+
+async def fulfil(medusa: Medusa, bought: Bought, lines: Mapping[str, int]) -> tuple[int, str]:
+    """Try to pack units of lines."""
+    items = [{"id": line_id, "quantity": quantity} for line_id, quantity in lines.items()]
+    body = {"items": items, "location_id": medusa.location}
+    return await tried(medusa, "POST", f"orders/{bought.there}/fulfillments", body)
+
+
+async def pack(medusa: Medusa, bought: Bought) -> tuple[int, str]:
+    """Try to pack everything that is left."""
+    order = await books(medusa, bought)
+    return await fulfil(medusa, bought, {item["id"]: item["quantity"] for item in order["items"]})
+
+
+async def ship(medusa: Medusa, bought: Bought, tracking: str = "SF100", *, delivered: bool = False) -> None:
+    """Send what is packed, and let it arrive."""
+    for sent in (await books(medusa, bought))["fulfillments"]:
+        path = f"orders/{bought.there}/fulfillments/{sent['id']}"
+        items = [{"id": item["line_item_id"], "quantity": item["quantity"]} for item in sent["items"]]
+        label = {"tracking_number": tracking, "tracking_url": "", "label_url": ""}
+        await admin(medusa, "POST", f"{path}/shipments", {"items": items, "labels": [label]})
+        if delivered:
+            await admin(medusa, "POST", f"{path}/mark-as-delivered", {})
+
+
+async def edit(medusa: Medusa, bought: Bought, left: Mapping[str, int], note: str = "by hand") -> None:
+    """Change the quantities of lines, as somebody does in the admin."""
+    await admin(medusa, "POST", "order-edits", {"order_id": bought.there, "internal_note": note})
+    for line_id, quantity in left.items():
+        await admin(medusa, "POST", f"order-edits/{bought.there}/items/item/{line_id}", {"quantity": quantity})
+    await admin(medusa, "POST", f"order-edits/{bought.there}/confirm")
+
+
+async def refund_by_hand(medusa: Medusa, bought: Bought, amount: float, note: str = "goodwill") -> tuple[int, str]:
+    """Try to refund an amount."""
+    payment = payment_in(await books(medusa, bought))["id"]
+    return await tried(medusa, "POST", f"payments/{payment}/refund", {"amount": amount, "note": note})

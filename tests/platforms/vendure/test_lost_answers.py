@@ -12,8 +12,8 @@ from jitui.aftersales.commands.pay import refund_instruction
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.provider import RefundInstruction
+from tests.platforms.proxy import Fault, Proxy
 from tests.platforms.vendure.market import LEASE, ShopMarket, open_shop_market
-from tests.platforms.vendure.proxy import Fault, Proxy
 from tests.platforms.vendure.shop import Vendure, admin, books, fulfil, place, refunds_in
 
 LATER = timedelta(hours=1)
