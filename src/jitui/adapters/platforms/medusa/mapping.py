@@ -59,6 +59,8 @@ def order_of(order: Order, placed: Sequence[Placed]) -> PlatformOrder | Unreadab
         return _order_of(order, placed)
     except Unreadable as error:
         return UnreadableOrder(number_of(order), order.updated_at, str(error))
+    except (ArithmeticError, ValueError):  # decimals that are no numbers cannot be compared, nor turned into integers
+        return UnreadableOrder(number_of(order), order.updated_at, "An amount of the order is no number.")
 
 
 def _order_of(order: Order, placed: Sequence[Placed]) -> PlatformOrder:
@@ -145,11 +147,8 @@ def _units(quantity: Decimal) -> int:
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
-    """The amount in minor units, a half of one rounded up. Raises Unreadable."""
-    try:
-        minor = int(amount.scaleb(currency_exponent(currency)).to_integral_value(ROUND_HALF_UP))
-    except (ArithmeticError, ValueError):
-        raise Unreadable(f"{amount} is no amount.") from None
+    """The amount in minor units, a half of one rounded up. Raises Unreadable, and what `int` raises for no number."""
+    minor = int(amount.scaleb(currency_exponent(currency)).to_integral_value(ROUND_HALF_UP))
     if abs(minor) > MAX_AMOUNT_MINOR:
         raise Unreadable(f"{amount} is too large.")
     return minor

@@ -92,9 +92,11 @@ class MedusaWriter:
             return CallRefused(answer.reason) if before else CallFailed(answer.reason, CallTrouble.FAILING)
         if isinstance(answer, CallFailed):
             return answer
-        made = (refund_of(refund, wanted.currency, done=True) for refund in answer.payment.refunds)
-        found = next((refund for refund in made if refund.attempt_id == wanted.attempt_id), None)
-        return found or CallFailed("unreadable answer: it does not have our refund", CallTrouble.UNREADABLE)
+        ours = (one for one in answer.payment.refunds if attempt_in(one.note or "") == wanted.attempt_id)
+        found = next(ours, None)
+        if found is None:
+            return CallFailed("unreadable answer: it does not have our refund", CallTrouble.UNREADABLE)
+        return refund_of(found, wanted.currency, done=True)
 
     async def settle(self, order: PlatformOrder, refund: PlatformRefund) -> PlatformRefund | CallFailed | CallRefused:
         """Nothing waits for a person in Medusa: who pays refunds by hand does so before they are entered there."""
