@@ -1,4 +1,7 @@
-"""Medusa as a process of its own, on a database of the tests' PostgreSQL."""
+"""Medusa as a process of its own, on a database of the tests' PostgreSQL.
+
+The list of its packages has tabs and no `funding`: otherwise it were larger than a file may be here.
+"""
 
 from __future__ import annotations
 
