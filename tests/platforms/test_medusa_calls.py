@@ -14,7 +14,7 @@ from aiohttp import web
 from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.platforms.medusa.client import MOST_BYTES
 from jitui.adapters.platforms.medusa.opening import open_medusa
-from jitui.adapters.platforms.medusa.orders import MedusaOrders
+from jitui.adapters.platforms.medusa.orders import MOST_REMEMBERED, PAGE, MedusaOrders, _remember
 from jitui.adapters.platforms.medusa.writer import MedusaWriter
 from jitui.aftersales.platform import (
     CallFailed,
@@ -101,7 +101,6 @@ def refused(status: int, message: str) -> Answering:
         (always(302, "", location="/elsewhere"), CallTrouble.UNREADABLE, True),
         (always(200, "<html>A shop</html>"), CallTrouble.UNREADABLE, True),
         (always(200, {"payment": {"id": "pay_1", "refunds": "none"}}), CallTrouble.UNREADABLE, True),
-        (always(200, "x" * (MOST_BYTES + 1)), CallTrouble.UNREADABLE, True),
         (refused(400, "Something that a gateway says"), CallTrouble.FAILING, True),
         (refused(422, "Payment requires more"), CallTrouble.FAILING, True),
     ],
@@ -114,6 +113,12 @@ async def test_what_is_no_answer(answer: Answering, trouble: CallTrouble, reache
     assert [call for call, _ in asked] == ["POST /admin/payments/pay_1/refund"], (
         "it is asked once, and goes nowhere else"
     )
+
+
+async def test_an_answer_has_a_most_length() -> None:
+    async with answering(always(200, " " * MOST_BYTES + "{}")) as (_, writer, _):
+        told = await writer.refund(ORDER, WANTED)
+    assert told == CallFailed("unreadable answer: it is too long", CallTrouble.UNREADABLE)
 
 
 async def test_no_answer_in_time_may_have_acted() -> None:
@@ -297,6 +302,25 @@ async def test_a_number_is_found_behind_everything_that_has_its_digits(number: i
         assert calls <= 4 + 11, "the search, and a bisection of two thousand"
         assert await orders._id_of(str(number)) == found
         assert (len(asked) == calls) is there, "it is remembered"
+
+
+async def test_a_number_without_gaps_before_it_is_found() -> None:
+    async with answering(shop(list(range(1, 2001)), 1000)) as (orders, _, _):
+        assert [await orders._id_of(number) for number in ("1500", "2000")] == ["order_1500", "order_2000"]
+
+
+async def test_one_full_page_is_all_there_is() -> None:
+    async with answering(shop(list(range(1, PAGE + 1)), PAGE)) as (orders, _, asked):
+        assert await orders._id_of("99") is None
+    assert len(asked) == 1
+
+
+def test_the_oldest_is_forgotten_first() -> None:
+    known = {str(number): number for number in range(MOST_REMEMBERED)}
+    _remember(known, "5", 50)
+    assert len(known) == MOST_REMEMBERED
+    _remember(known, "new", 1)
+    assert (len(known), "0" in known, known["5"], known["new"]) == (MOST_REMEMBERED, False, 50, 1)
 
 
 async def test_a_search_that_finds_all_there_is_needs_no_bisection() -> None:

@@ -196,6 +196,11 @@ def test_what_an_edit_added_is_a_line_and_more_units_are_no_cancelling() -> None
     ]
 
 
+def test_a_line_with_all_of_its_units_costs_what_medusa_says_now() -> None:
+    """Somebody may have changed its price."""
+    assert read(placed("cup", "2", "50"), version=2).lines[0].paid_minor == 7980
+
+
 def test_nothing_of_a_cancelled_order_is_shipped() -> None:
     assert [line.cancelled for line in read(status="canceled").lines] == [2]
 
@@ -236,7 +241,7 @@ def test_a_cancelled_fulfilment_is_none() -> None:
 def test_a_kit_is_counted_by_its_least_part() -> None:
     """Each part of a kit has a row, with as many as the kit has of it."""
     four = {"line_item_id": "cup", "raw_quantity": amount("4")}
-    (found,) = read(fulfillments=[sent("ful_1", "2", four)]).shipments
+    (found,) = read(items=[item("cup", "9", "90")], fulfillments=[sent("ful_1", "2", four)]).shipments
     assert found.lines == (LineUnits("cup", 2),)
     (found,) = read(fulfillments=[sent("ful_1", "8")]).shipments
     assert found.lines == (LineUnits("cup", 2),), "and never more than the line has"

@@ -150,7 +150,7 @@ class MedusaOrders:
                 return None
         if number.isdecimal():
             return await self._bisect(int(number))
-        return CallFailed(f"too many orders are found by the number {number}", CallTrouble.FAILING, reached=False)
+        return CallFailed(f"too many orders are found by the number {number}", CallTrouble.FAILING)
 
     async def _bisect(self, number: int) -> str | CallFailed | None:
         """Medusa numbers orders one after the other, with gaps: where many orders contain a number, look in between."""
