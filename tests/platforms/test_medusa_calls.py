@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -352,3 +352,74 @@ async def test_a_version_without_such_numbers_is_too_old() -> None:
     async with answering(always(200, {"orders": [old]})) as (orders, _, _):
         told = await orders.check()
     assert told is not None and "2.12" in told and "custom_display_id" in told
+
+
+# Pages --------------------------------------------------------------------------------------------------------------
+
+
+def row(number: int, at: datetime, *, version: int = 1) -> dict[str, object]:
+    """An order of one cup, as a page has it."""
+    cup = {"id": "cup", "raw_quantity": {"value": "1"}, "raw_total": {"value": "39.9"}}
+    return {
+        "id": f"order_{number}",
+        "display_id": number,
+        "custom_display_id": None,
+        "status": "pending",
+        "version": version,
+        "currency_code": "cny",
+        "customer_id": "cus_1",
+        "created_at": AT.isoformat(),
+        "updated_at": at.isoformat(),
+        "items": [cup],
+    }
+
+
+@pytest.mark.parametrize("at_once", [1, 7, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE + 3])
+async def test_every_page_is_read_however_many_orders_changed_at_once(at_once: int) -> None:
+    """And an order that changes while it is read comes again, at the end."""
+    changed = {number: AT + timedelta(seconds=number // at_once) for number in range(3 * PAGE)}
+    asked: list[datetime] = []
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        since = datetime.fromisoformat(request.query["updated_at[$gte]"])
+        asked.append(since)
+        first, limit = int(request.query["offset"]), int(request.query["limit"])
+        found = sorted((at, number) for number, at in changed.items() if at >= since)[first : first + limit]
+        if len(asked) == 1:
+            changed[0] = AT + timedelta(hours=1)
+        return web.json_response({"orders": [row(number, at) for at, number in found]})
+
+    async with answering(page) as (orders, _, _):
+        read = [one async for some in orders.changed_since(AT, timedelta(minutes=1)) for one in some]
+    assert asked[0] == AT - timedelta(minutes=1)
+    numbers = [one.order_id for one in read]
+    assert sorted(numbers) == sorted([*(str(number) for number in range(3 * PAGE)), "0"])
+    assert numbers[-1] == "0"
+
+
+async def test_orders_are_read_by_pages_and_their_first_lines_once() -> None:
+    pages: list[int] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/line-items"):
+            assert request.query["version"] == "1"
+            sold = {"raw_unit_price": {"value": "39.9"}, "is_tax_inclusive": True}
+            line = {"item_id": "cup", "raw_quantity": {"value": "2"}, "item": sold}
+            return web.json_response({"order_items": [line]})
+        if "q" in request.query:
+            number = int(request.query["q"])
+            return web.json_response({"orders": [row(number, AT)], "count": 1})
+        ids = request.query.getall("id[]")
+        pages.append(len(ids))
+        found = [row(int(one.removeprefix("order_")), AT, version=2) for one in ids]
+        return web.json_response({"orders": [*found, {**row(999, AT), "status": "draft"}]})
+
+    async with answering(answer) as (orders, _, asked):
+        for _ in range(2):
+            found = await orders.read_orders([str(number) for number in range(PAGE + 1)])
+            assert [one.order_id for one in found] == [str(number) for number in range(PAGE + 1)]
+            first = found[0]
+            assert isinstance(first, PlatformOrder)
+            assert [(line.quantity, line.cancelled) for line in first.lines] == [(2, 1)]
+    assert pages == [PAGE, 1, PAGE, 1]
+    assert sum(call.endswith("/line-items") for call, _ in asked) == PAGE + 1
