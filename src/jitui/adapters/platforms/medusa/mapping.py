@@ -180,8 +180,8 @@ def refund_of(refund: Refund, currency: str, *, done: bool) -> PlatformRefund:
     """A refund; `done`: the payment's gateway has paid it.
 
     Medusa writes the refund, asks the gateway, and writes a transaction of the order when that has paid. It deletes the
-    refund when the gateway fails. So of a refund without a transaction nobody knows whether it was paid. (Where somebody
-    refunds the same payment at the same moment, the transaction of one may come with the other's.)
+    refund when the gateway fails. So of a refund without a transaction nobody knows whether it was paid. (Where
+    somebody refunds the same payment at the same moment, the transaction of one may come with the other's.)
     """
     return PlatformRefund(
         refund.id,
