@@ -10,7 +10,7 @@ help:
 	@echo "make setup   prepare this checkout: .venv, the console's files, the client's calls, what the tests need (a browser, Java)"
 	@echo "make demo    a running marketplace on this machine"
 	@echo "make test    everything that must hold, except what needs another system"
-	@echo "make test-platforms  refunds on a real Vendure, which npm brings into a cache"
+	@echo "make test-platforms  refunds on a real Vendure and a real Medusa, which npm brings into a cache"
 	@echo "make check   lint, format, types, contracts between the layers"
 	@echo "make docs    the documentation as a site, in build/site; a broken link fails"
 	@echo "make bench   speed against its floors and peers"
@@ -26,7 +26,7 @@ demo:
 
 test:
 	$(READY) --test-tools=require
-	@$(BIN)/pytest -n 2 --dist loadgroup --ignore=tests/platforms/vendure
+	@$(BIN)/pytest -n 2 --dist loadgroup --ignore=tests/platforms/vendure --ignore=tests/platforms/medusa
 
 test-platforms:
 	$(READY)

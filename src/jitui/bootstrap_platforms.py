@@ -155,6 +155,10 @@ async def open_adapter(
             from jitui.adapters.platforms.vendure.opening import open_vendure
 
             return await open_vendure(access, stack)
+        case "medusa":
+            from jitui.adapters.platforms.medusa.opening import open_medusa
+
+            return await open_medusa(access, stack)
         case "woocommerce":
             from jitui.adapters.platforms.woocommerce.opening import open_woocommerce
 

@@ -27,7 +27,9 @@ CODES: dict[str, Iterable[str]] = {
 }
 
 
-@pytest.mark.parametrize(("provider", "code"), [(name, code) for name, codes in CODES.items() for code in codes])
+@pytest.mark.parametrize(
+    ("provider", "code"), [(name, code) for name, codes in CODES.items() for code in sorted(set(codes))]
+)
 def test_every_code_of_an_adapter_has_a_reason(provider: str, code: str) -> None:
     known = reason_of(code, REASONS[provider])
     assert known is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from hatchling.builders.sdist import SdistBuilder
 
 from jitui.adapters.platforms.kuaishou.requests import NAME as KUAISHOU
+from jitui.adapters.platforms.medusa.mapping import NAME as MEDUSA
 from jitui.adapters.platforms.saleor.orders import NAME as SALEOR
 from jitui.adapters.platforms.shopify.orders import NAME as SHOPIFY
 from jitui.adapters.platforms.vendure.orders import NAME as VENDURE
@@ -33,14 +34,15 @@ def test_the_page_has_the_table() -> None:
 
 
 def test_what_has_an_adapter_and_what_was_tried() -> None:
-    assert [one.name for one in PLATFORMS if one.adapter] == [VENDURE, WOOCOMMERCE, SALEOR, SHOPIFY, KUAISHOU]
-    assert [one.name for one in PLATFORMS if one.tried] == [VENDURE]
+    assert [one.name for one in PLATFORMS if one.adapter] == [VENDURE, MEDUSA, WOOCOMMERCE, SALEOR, SHOPIFY, KUAISHOU]
+    assert [one.name for one in PLATFORMS if one.tried] == [VENDURE, MEDUSA]
 
 
-def test_what_imports_vendure_is_in_no_release(tmp_path: Path) -> None:
-    """It is under the GPL; an sdist has the other tests."""
+def test_what_starts_a_platform_is_in_no_release(tmp_path: Path) -> None:
+    """What imports Vendure is under the GPL; an sdist has the other tests."""
     (built,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path))
     with tarfile.open(built) as sdist:
         names = sdist.getnames()
-    assert any(name.endswith("tests/platforms/vendure/shop.py") for name in names)
+    for platform in ("medusa", "vendure"):
+        assert any(name.endswith(f"tests/platforms/{platform}/shop.py") for name in names)
     assert [name for name in names if "/tests/platforms/" in name and not name.endswith(".py")] == []

@@ -59,15 +59,15 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
     PlatformCapabilities(
         name="medusa",
         title="Medusa 2",
-        tried="",
-        adapter=False,
+        tried="2.21.2",
+        adapter=True,
         request="Jitui",
-        holds="none",
-        looks_up="by the refunds of the payment",
-        key="none",
-        cancels="depends on the version: 2.0 refuses after a capture, newer ones refund every captured payment",
-        changes="subscribers inside of Medusa; none go out by themselves",
-        limits="none told",
+        holds="an open order edit lets nobody ship; units that it took out cannot be shipped afterwards",
+        looks_up="by the attempt's id in the refund's `note`",
+        key="none: the same refund twice makes two while money is left; one attempt asks once",
+        cancels="an order edit takes units out, without any refund; cancelling the order refunds every payment",
+        changes="polling by `updated_at`, which a refund after an edit leaves as it is: open orders are read again",
+        limits="no order is found by its number alone; no webhooks, no request limit of its own",
     ),
     PlatformCapabilities(
         name="woocommerce",
@@ -123,7 +123,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         limits="100 requests in a page; a token lasts two days",
     ),
 )
-"""Every platform that is known here; `vendure` alone was met for real."""
+"""Every platform that is known here; `vendure` and `medusa` were met for real."""
 
 
 def tried_for_real(platform: PlatformCapabilities) -> str:

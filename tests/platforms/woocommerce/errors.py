@@ -15,7 +15,7 @@ _AUTHENTICATION = "class-wc-rest-authentication.php"
 _REFUNDS = "Version3/class-wc-rest-order-refunds-controller.php"
 _CREATE = "wc-order-functions.php, wc_create_refund"
 _PAY = "wc-order-functions.php, wc_refund_payment"
-_INTRODUCTION = "woocommerce-rest-api-docs, wp-api-v3/_introduction.md"
+_INTRODUCTION = "woocommerce-rest-api-docs, wp-api-v3/_introduction"
 _NOT_MADE = "woocommerce_rest_cannot_create_order_refund"
 
 

@@ -1,9 +1,9 @@
-"""A small proxy: it can answer 500, or break the connection, before or after Vendure has acted."""
+"""A small proxy: it can answer 500, or break the connection, before or after a platform has acted."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
@@ -23,10 +23,14 @@ class Fault(StrEnum):
 
 
 class Proxy:
-    """Passes calls on to Vendure. `faults`: by a word of the mutation, what happens to its next call."""
+    """Passes calls on to a platform. `faults`: by a word of a call's path or body, what happens to the next such call.
 
-    def __init__(self, target: str) -> None:
+    `words`: those by which calls are told apart; `calls` has them, and "" for a call with none.
+    """
+
+    def __init__(self, target: str, words: Sequence[str]) -> None:
         self._target = target
+        self._words = words
         self.faults: dict[str, Fault] = {}
         self.before: dict[str, Callable[[], Awaitable[object]]] = {}
         self.calls: list[str] = []
@@ -35,7 +39,7 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         app = web.Application()
-        app.router.add_route("POST", "/{path:.*}", self._pass_on)
+        app.router.add_route("*", "/{path:.*}", self._pass_on)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -52,10 +56,8 @@ class Proxy:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        word = next(
-            (word for word in ("cancelOrder(", "refundOrder(", "settleRefund(") if word.encode() in body),
-            "",
-        )
+        told = f"{request.method} {request.path_qs} ".encode() + body
+        word = next((word for word in self._words if word.encode() in told), "")
         self.calls.append(word)
         if word in self.before:
             await self.before.pop(word)()
@@ -68,7 +70,8 @@ class Proxy:
             passed = {
                 name: value for name, value in request.headers.items() if name.lower() not in ("host", "content-length")
             }
-            answer = await client.post(f"{self._target}{request.path}", content=body, headers=passed)
+            url = f"{self._target}{request.raw_path}"
+            answer = await client.request(request.method, url, content=body, headers=passed)
         match fault:
             case Fault.ERROR_AFTER:
                 return web.Response(status=500, text="<html>Bad luck</html>")
