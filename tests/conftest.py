@@ -95,6 +95,13 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def server_connection(server_url: str) -> Iterator[psycopg.Connection]:
+    """One connection for all that makes and drops databases."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
 def migrated_template(server_url: str, request: pytest.FixtureRequest) -> str:
     """The name of a migrated database that nobody may connect to, made by whichever worker comes first."""
     from jitui.adapters.postgres.migrate import upgrade
@@ -144,16 +151,16 @@ def new_database(
 
 @contextmanager
 def _fresh_database(server_url: str, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """FILE_COPY copies the template's files; the other way writes each of their pages to the log too."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     name = f"{Path(request.config.stash[RUN]).name}_{worker}_{next(_numbers)}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(create)
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+    connection: psycopg.Connection = request.getfixturevalue("server_connection")
+    connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
     try:
         yield with_database(server_url, name)
     finally:
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            _drop(connection, name)
+        _drop(connection, name)
 
 
 def _drop(connection: psycopg.Connection, name: str) -> None:

@@ -24,7 +24,7 @@ from jitui.aftersales.platform import (
     refunded_units,
 )
 from tests.aftersales.market import NOW, Market, on_both_stores
-from tests.platforms.vendure.market import POLICY as EVERYTHING_UNSHIPPED
+from tests.platforms.market import POLICY as EVERYTHING_UNSHIPPED
 
 PLACED = NOW - timedelta(hours=1)
 ORDER = PlatformOrder(

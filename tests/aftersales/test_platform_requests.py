@@ -31,7 +31,7 @@ from jitui.aftersales.platform import PlatformOrder, PlatformShipment, Unreadabl
 from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
 from tests.aftersales.test_platform_orders import ORDER
 from tests.platforms.fake import FakePlatform
-from tests.platforms.vendure.market import POLICY as EVERYTHING_UNSHIPPED
+from tests.platforms.market import POLICY as EVERYTHING_UNSHIPPED
 
 SHOP = "shop-1"
 REQUEST = RefundRequest("vendure-1", "V-1")

@@ -42,7 +42,7 @@ async def mend(site: Site, opened: Window) -> None:
     await opened.keep("operations-tasks-en-narrow", NARROW)
     await page.get_by_role("link", name="Open the refund").press("Enter")
     await expect(page.get_by_text("The provider has refused it for good.")).to_be_visible()
-    await expect(page.locator(".quote").first).to_have_text("unknown_payment")
+    await expect(page.locator(".quote").first).to_have_text("The provider does not know this payment. unknown_payment")
     await opened.keep("operations-refund-en-narrow", NARROW)
     await opened.keep("operations-refund-en")
     assert site.market.pay is not None

@@ -14,6 +14,9 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.browser import Window, chromium, window
 from tests.browser.demo_site import DemoSite, running_demo_site
 
+TOLD_MS = 20_000
+"""The page asks every five seconds how its ticket stands."""
+
 pytestmark = pytest.mark.xdist_group("demo")
 
 
@@ -51,7 +54,7 @@ async def test_the_tour_as_it_is_written(demo: DemoSite) -> None:
         first, second = demo.of("buyer")[:2]
         buyer = await visitors.signed_in(first)
         order_id = await ask(buyer.page, "As things stand, this is approved at once.")
-        await expect(buyer.page.locator("#ticket")).to_have_attribute("data-state", "refunded")
+        await expect(buyer.page.locator("#ticket")).to_have_attribute("data-state", "refunded", timeout=TOLD_MS)
         await the_shop_reads_why(visitors, demo, order_id)
         await the_shop_decides(visitors, demo, second)
         await support_reads_why(visitors, demo, order_id)
@@ -105,7 +108,7 @@ async def the_shop_decides(visitors: Visitors, demo: DemoSite, second: str) -> N
     await shop.page.get_by_role("link", name=order_id).click()
     assert shop.page.url == address
     await shop.page.get_by_role("button", name="Approve the refund").click()
-    await expect(buyer.page.locator("#ticket")).to_have_attribute("data-state", "refunded")
+    await expect(buyer.page.locator("#ticket")).to_have_attribute("data-state", "refunded", timeout=TOLD_MS)
 
 
 async def support_reads_why(visitors: Visitors, demo: DemoSite, order_id: str) -> None:
@@ -147,7 +150,7 @@ async def payments_fail_and_are_mended(visitors: Visitors, demo: DemoSite, buyer
     await operator.page.get_by_role("link", name=order_id).click()
     await operator.page.get_by_label("The reason is mended").check()
     await operator.page.get_by_role("button", name="Send it again").click()
-    await expect(buyer.page.locator("#ticket")).to_have_attribute("data-state", "refunded")
+    await expect(buyer.page.locator("#ticket")).to_have_attribute("data-state", "refunded", timeout=TOLD_MS)
 
 
 LISTS = re.compile(r"/(buyer|merchant|support|operations|risk|platform)/[a-z]+")

@@ -212,7 +212,7 @@ def test_every_why_of_a_timeline_has_a_sentence() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in AFTERSALES.rglob("*.py"))
     for writes in (
         r'\bwhy="(\w+)"',
-        r'_plan_closing\(\s*snapshot,\s*ticket,\s*TicketState\.\w+,\s*"(\w+)"',
+        r'\bplan_closing\(\s*snapshot,\s*ticket,\s*TicketState\.\w+,\s*"(\w+)"',
         r'(?:by|by_provider\(refund\)),\s*"(\w+)",\s*now',
     ):
         named = re.findall(writes, sources)

@@ -1,4 +1,4 @@
-"""Jitui beside a shop's platform: the store, both ports, and the steps of a worker."""
+"""Jitui beside a shop on a platform: the store, both ports of its adapter, and the steps of a worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.aftersales.commands.execute import Executed
-from jitui.aftersales.commands.pay import pay_claimed
+from jitui.aftersales.commands.pay import pay_claimed, refund_instruction
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.order import LineUnits
@@ -23,19 +23,18 @@ from jitui.aftersales.operations.platform_sync import Synced, sync_platform
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.platform import Platform, PlatformWriter, read_refunded_units
 from jitui.aftersales.ports import ClaimedRefund
+from jitui.aftersales.provider import RefundInstruction
 from jitui.bootstrap import utc_now
 from jitui.policy import Policy
 from tests.aftersales.market import Market, open_market
 
-Opening = Callable[[PlatformAccess, AsyncExitStack], Awaitable[tuple[Platform, PlatformWriter]]]
-
 LEASE = timedelta(seconds=60)
-POLICY = Policy.from_text(
-    """
+LATER = timedelta(hours=1)
+_POLICY = """
 policy: everything-unshipped
 version: "1"
 effective_from: 2025-01-01T00:00:00+08:00
-currency: CNY
+currency: CURRENCY
 title: {zh: 未发货即退款, en: Refund of what has not shipped}
 conditions:
   - id: unshipped
@@ -45,7 +44,10 @@ conditions:
 review: {deadline: 48h, on_timeout: approve}
 notice: {zh: 已自动退款, en: It was refunded at once}
 """
-)
+
+POLICY = Policy.from_text(_POLICY.replace("CURRENCY", "CNY"))
+
+Opening = Callable[[PlatformAccess, AsyncExitStack], Awaitable[tuple[Platform, PlatformWriter]]]
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class ShopMarket:
 
     jitui: Market
     orders: Platform
+    writer: PlatformWriter
     provider: PlatformProvider
     states: PostgresPlatformStates
+    policy: Policy
 
     @property
     def name(self) -> str:
@@ -64,7 +68,7 @@ class ShopMarket:
 
     @property
     def deciding(self) -> DecisionSettings:
-        return DecisionSettings(Deciding(POLICY), self.jitui.decision_settings.time_zone, frozenset({self.name}))
+        return DecisionSettings(Deciding(self.policy), self.jitui.decision_settings.time_zone, frozenset({self.name}))
 
     async def settings(self) -> DecisionSettings:
         """As a service reads them."""
@@ -72,30 +76,28 @@ class ShopMarket:
 
     async def sync(self) -> Synced:
         """The worker's periodic step."""
-        now = datetime.now(UTC)
-        return await sync_platform(
-            self.jitui.store, self.states, self.orders, self.settings, f"shop-on-{self.name}", now=now, whole=True
-        )
+        shop, now = f"shop-on-{self.name}", datetime.now(UTC)
+        return await sync_platform(self.jitui.store, self.states, self.orders, self.settings, shop, now=now, whole=True)
 
-    async def order(self, code: str) -> OrderSnapshot:
+    async def order(self, order_id: str) -> OrderSnapshot:
         """The order as it is known here."""
-        ref = await self.jitui.store.find_order(code)
-        assert ref is not None, f"{code} was not taken in"
+        ref = await self.jitui.store.find_order(order_id)
+        assert ref is not None, f"{order_id} was not taken in"
         found = await self.jitui.store.read_order(ref)
         assert found is not None
         return found
 
     async def ask(
-        self, code: str, *lines: tuple[str, int], after: timedelta = timedelta(0)
+        self, order_id: str, *lines: tuple[str, int], after: timedelta = timedelta(0)
     ) -> Executed | Refusal | StoredResponse:
         """The buyer asks."""
-        buyer = (await self.order(code)).order.buyer_id
-        request = RefundRequest(buyer, code, lines=tuple(LineUnits(*line) for line in lines))
+        buyer = (await self.order(order_id)).order.buyer_id
+        request = RefundRequest(buyer, order_id, lines=tuple(LineUnits(*line) for line in lines))
         return await request_refund(self.jitui.store, self.deciding, request, now=datetime.now(UTC) + after)
 
-    async def asked(self, code: str, *lines: tuple[str, int], after: timedelta = timedelta(0)) -> Ticket:
+    async def asked(self, order_id: str, *lines: tuple[str, int], after: timedelta = timedelta(0)) -> Ticket:
         """The buyer asks and gets a ticket."""
-        done = await self.ask(code, *lines, after=after)
+        done = await self.ask(order_id, *lines, after=after)
         assert isinstance(done, Executed), done
         return done.ticket
 
@@ -107,9 +109,8 @@ class ShopMarket:
     async def pay(self, *, after: timedelta = timedelta(0)) -> int:
         """Claim what is due then and pay it; how many."""
         claimed = await self.claim(after=after)
-        clock = partial(_later, after)
         for refund in claimed:
-            await pay_claimed(self.jitui.store, {self.name: self.provider}, refund, clock=clock)
+            await pay_claimed(self.jitui.store, {self.name: self.provider}, refund, clock=partial(_later, after))
         return len(claimed)
 
 
@@ -117,20 +118,32 @@ def _later(after: timedelta) -> datetime:
     return datetime.now(UTC) + after
 
 
+def instruction_of(claimed: ClaimedRefund) -> RefundInstruction:
+    """What a worker asks for the claimed refund."""
+    return refund_instruction(claimed.refund, claimed.attempt)
+
+
+async def incidents_of(market: ShopMarket, order_id: str) -> int:
+    """The incidents of the order's tickets."""
+    async with market.jitui.pool.connection() as connection:
+        asked = "SELECT count(*) FROM incident i JOIN ticket t USING (lane, ticket_id) WHERE t.order_id = %s"
+        row = await (await connection.execute(asked, [order_id])).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
 @asynccontextmanager
 async def open_shop_market(
-    opening: Opening,
-    database_url: str,
-    url: str,
-    token: str,
-    *,
-    settles: bool = True,
-    timeout_seconds: float = 20,
+    opening: Opening, database_url: str, access: PlatformAccess, *, settles: bool = False, currency: str = "CNY"
 ) -> AsyncIterator[ShopMarket]:
-    """A market whose one provider is the platform at this address."""
-    async with open_market(database_url, now=datetime.now(UTC), watched=True) as jitui, AsyncExitStack() as stack:
-        orders, writer = await opening(PlatformAccess(url, token, timeout_seconds), stack)
+    """A market whose one provider is the shop's platform."""
+    async with (
+        open_market(database_url, now=datetime.now(UTC), watched=True) as jitui,
+        AsyncExitStack() as stack,
+    ):
+        orders, writer = await opening(access, stack)
         units, calls = partial(read_refunded_units, jitui.store), PostgresPlatformCalls(jitui.pool)
-        rules = PlatformRules(settles=settles, timeout_seconds=timeout_seconds)
+        rules = PlatformRules(settles=settles, timeout_seconds=access.timeout_seconds)
         provider = PlatformProvider(orders, writer, units, calls, rules, utc_now)
-        yield ShopMarket(jitui, orders, provider, PostgresPlatformStates(jitui.pool))
+        policy = Policy.from_text(_POLICY.replace("CURRENCY", currency))
+        yield ShopMarket(jitui, orders, writer, provider, PostgresPlatformStates(jitui.pool), policy)

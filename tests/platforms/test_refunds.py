@@ -33,8 +33,8 @@ from jitui.aftersales.ports import ClaimedRefund, RefundRef
 from jitui.aftersales.provider import RefundInstruction, RefundResultKind
 from jitui.ids import lane_of_id
 from tests.aftersales.market import NOW, Market, open_market
+from tests.platforms.market import POLICY
 from tests.platforms.shop import ORDER, Fault, MemoryShop
-from tests.platforms.vendure.market import POLICY
 
 HOUR = timedelta(hours=1)
 TIMEOUT_SECONDS = 2.0

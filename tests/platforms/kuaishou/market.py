@@ -24,7 +24,7 @@ from jitui.aftersales.operations.request_sync import RequestParts, RequestsRead,
 from jitui.aftersales.ports import ClaimedRefund
 from tests.aftersales.market import Market, open_market
 from tests.platforms.kuaishou.server import SECRET, KuaishouServer
-from tests.platforms.vendure.market import POLICY
+from tests.platforms.market import POLICY
 
 SHOP = "shop-on-kuaishou"
 LEASE = timedelta(seconds=60)

@@ -32,7 +32,7 @@ from tests.platforms.kuaishou.server import (
     KuaishouServer,
     Refused,
 )
-from tests.platforms.vendure.market import POLICY
+from tests.platforms.market import POLICY
 
 A_LITTLE = timedelta(seconds=90)
 MERCHANT = Actor(ActorKind.MERCHANT, "mei")

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import AbstractAsyncContextManager
 
+from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.platforms.medusa.opening import open_medusa
-from tests.platforms.market import open_shop_market as open_market_of
+from tests.platforms import market
+from tests.platforms.market import ShopMarket
 
-open_shop_market = partial(open_market_of, open_medusa)
+
+def open_shop_market(
+    database_url: str, url: str, token: str, *, settles: bool = True, timeout_seconds: float = 20
+) -> AbstractAsyncContextManager[ShopMarket]:
+    """A market whose one provider is the Medusa at this address."""
+    access = PlatformAccess(url, token, timeout_seconds)
+    return market.open_shop_market(open_medusa, database_url, access, settles=settles)

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.platforms.saleor.market import SaleorMarket, open_saleor_market
+from tests.platforms.market import ShopMarket
+from tests.platforms.saleor.market import open_saleor_market
 from tests.platforms.saleor.server import SaleorServer, open_server
 
 
@@ -15,7 +16,7 @@ async def there() -> AsyncIterator[SaleorServer]:
 
 
 @pytest.fixture
-async def market(database_url: str, there: SaleorServer) -> AsyncIterator[SaleorMarket]:
+async def market(database_url: str, there: SaleorServer) -> AsyncIterator[ShopMarket]:
     """Jitui beside the shop, on a database of this test's own."""
     async with open_saleor_market(database_url, there) as opened:
         yield opened

@@ -12,13 +12,13 @@ from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.bootstrap import utc_now
-from tests.platforms.saleor.market import SaleorMarket
+from tests.platforms.market import ShopMarket
 from tests.platforms.saleor.server import CANCEL, GRANT, ORDERS, REQUEST, Fault, SaleorServer
 
 A_MINUTE = timedelta(minutes=1)
 
 
-async def test_a_refund_is_cancelled_granted_requested_and_paid(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_a_refund_is_cancelled_granted_requested_and_paid(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place(("39.90", 2), ("60.00", 1))
     assert not (await market.sync()).refused
     ticket = await market.asked(number)
@@ -42,7 +42,7 @@ async def test_a_refund_is_cancelled_granted_requested_and_paid(market: SaleorMa
     assert await market.jitui.queries.unbalanced_orders(None, 10) == []
 
 
-async def test_a_part_is_refunded_and_cannot_be_cancelled(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_a_part_is_refunded_and_cannot_be_cancelled(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place(("39.90", 2), ("60.00", 1))
     await market.sync()
     await market.asked(number, (f"line-{number}-1", 1))
@@ -55,7 +55,7 @@ async def test_a_part_is_refunded_and_cannot_be_cancelled(market: SaleorMarket, 
 
 @pytest.mark.parametrize("status", ["FULFILLED", "WAITING_FOR_APPROVAL", "RETURNED", "REFUNDED", "MADE_UP"])
 async def test_what_ships_there_before_the_refund_goes_out_is_not_refunded(
-    market: SaleorMarket, there: SaleorServer, status: str
+    market: ShopMarket, there: SaleorServer, status: str
 ) -> None:
     number = there.place()
     await market.sync()
@@ -68,7 +68,7 @@ async def test_what_ships_there_before_the_refund_goes_out_is_not_refunded(
     assert "shipped" in here.refunds[0].reason
 
 
-async def test_what_was_shipped_there_is_not_approved(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_what_was_shipped_there_is_not_approved(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place()
     there.ship(number)
     await market.sync()
@@ -77,7 +77,7 @@ async def test_what_was_shipped_there_is_not_approved(market: SaleorMarket, ther
     assert refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
 
 
-async def test_a_refund_by_hand_is_counted_once(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_a_refund_by_hand_is_counted_once(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place(("79.80", 2))
     await market.sync()
     there.refund_by_hand(number, "39.90")
@@ -86,9 +86,7 @@ async def test_a_refund_by_hand_is_counted_once(market: SaleorMarket, there: Sal
         assert (await market.order(number)).tenders[0].refunded_minor == 3_990
 
 
-async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(
-    market: SaleorMarket, there: SaleorServer
-) -> None:
+async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place()
     await market.sync()
     await market.asked(number)
@@ -98,7 +96,7 @@ async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(
     assert "by hand" in (await market.order(number)).refunds[0].reason
 
 
-async def test_a_refund_that_the_payment_app_declines_is_said_so(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_a_refund_that_the_payment_app_declines_is_said_so(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place()
     await market.sync()
     await market.asked(number)
@@ -110,7 +108,7 @@ async def test_a_refund_that_the_payment_app_declines_is_said_so(market: SaleorM
 
 @pytest.mark.parametrize("lost", [GRANT, REQUEST, CANCEL])
 async def test_an_answer_that_is_lost_makes_one_grant_that_is_requested_once(
-    market: SaleorMarket, there: SaleorServer, lost: str
+    market: ShopMarket, there: SaleorServer, lost: str
 ) -> None:
     number = there.place()
     await market.sync()
@@ -127,7 +125,7 @@ async def test_an_answer_that_is_lost_makes_one_grant_that_is_requested_once(
 
 
 async def test_a_request_that_never_arrived_is_made_later_for_the_same_grant(
-    market: SaleorMarket, there: SaleorServer
+    market: ShopMarket, there: SaleorServer
 ) -> None:
     number = there.place()
     await market.sync()
@@ -139,7 +137,7 @@ async def test_a_request_that_never_arrived_is_made_later_for_the_same_grant(
     assert [grant["status"] for grant in there.grants(number)] == ["PENDING"]
 
 
-async def test_a_grant_that_never_arrived_is_for_a_person(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_a_grant_that_never_arrived_is_for_a_person(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place()
     await market.sync()
     await market.asked(number)
@@ -150,7 +148,7 @@ async def test_a_grant_that_never_arrived_is_for_a_person(market: SaleorMarket, 
     assert (await market.order(number)).refunds[0].state is RefundState.UNKNOWN
 
 
-async def test_without_a_payment_app_nothing_is_granted_twice(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_without_a_payment_app_nothing_is_granted_twice(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place()
     await market.sync()
     await market.asked(number)
@@ -165,7 +163,7 @@ async def test_without_a_payment_app_nothing_is_granted_twice(market: SaleorMark
     assert [grant["status"] for grant in there.grants(number)] == ["PENDING"]
 
 
-async def test_two_workers_grant_once(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_two_workers_grant_once(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place()
     await market.sync()
     await market.asked(number)
@@ -177,7 +175,7 @@ async def test_two_workers_grant_once(market: SaleorMarket, there: SaleorServer)
     assert len(there.calls(REQUEST)) == 1
 
 
-async def test_more_than_is_charged_is_refused_for_good(market: SaleorMarket, there: SaleorServer) -> None:
+async def test_more_than_is_charged_is_refused_for_good(market: ShopMarket, there: SaleorServer) -> None:
     number = there.place()
     await market.sync()
     await market.asked(number)

@@ -11,7 +11,7 @@ from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.platforms.shopify.opening import open_shopify
 from jitui.adapters.platforms.shopify.orders import ShopifyOrders
 from jitui.adapters.platforms.shopify.writer import ShopifyWriter
-from tests.platforms.opened_market import OpenedMarket, open_platform_market
+from tests.platforms.market import ShopMarket, open_shop_market
 from tests.platforms.shopify.server import serving
 from tests.platforms.shopify.shop import TOKEN, Shop
 from tests.platforms.wire_server import WireServer
@@ -57,7 +57,7 @@ def writer(ports: tuple[ShopifyOrders, ShopifyWriter]) -> ShopifyWriter:
 
 
 @pytest.fixture
-async def market(database_url: str, server: WireServer) -> AsyncIterator[OpenedMarket]:
+async def market(database_url: str, server: WireServer) -> AsyncIterator[ShopMarket]:
     """Jitui beside the shop, on a database of this test's own."""
-    async with open_platform_market(database_url, open_shopify, access_to(server)) as opened:
+    async with open_shop_market(open_shopify, database_url, access_to(server)) as opened:
         yield opened

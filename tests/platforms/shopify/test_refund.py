@@ -16,13 +16,13 @@ from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.platform import PlatformOrder, reference_of
 from jitui.aftersales.provider import RefundResultKind
-from tests.platforms.opened_market import LATER, LEASE, OpenedMarket, incidents_of, instruction_of, open_platform_market
+from tests.platforms.market import LATER, LEASE, ShopMarket, incidents_of, instruction_of, open_shop_market
 from tests.platforms.shopify.conftest import access_to
 from tests.platforms.shopify.shop import SCOPES, Shop
 from tests.platforms.wire_server import AFTER, BEFORE, Fault, WireServer
 
 
-async def test_a_whole_order_is_held_and_paid_back(market: OpenedMarket, shop: Shop, server: WireServer) -> None:
+async def test_a_whole_order_is_held_and_paid_back(market: ShopMarket, shop: Shop, server: WireServer) -> None:
     number = shop.place([("cup", 2, "39.90"), ("pot", 1, "60.00")], shipping="5", tax="0.10", discount="3.00")
     assert not (await market.sync()).refused
     ticket = await market.asked(number)
@@ -45,7 +45,7 @@ async def test_a_whole_order_is_held_and_paid_back(market: OpenedMarket, shop: S
     assert await market.order(number) == here, "a second reading changes nothing"
 
 
-async def test_a_part_is_held_and_the_rest_is_shipped(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_part_is_held_and_the_rest_is_shipped(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 2, "39.90"), ("pot", 1, "60.00")])
     await market.sync()
     lines = {line.title: line.line_id for line in (await market.order(number)).lines}
@@ -69,7 +69,7 @@ async def test_other_currencies(
     database_url: str, shop: Shop, server: WireServer, currency: str, price: str, paid: str
 ) -> None:
     number = shop.place([("cup", 1, price)], currency=currency)
-    async with open_platform_market(database_url, open_shopify, access_to(server), currency=currency) as market:
+    async with open_shop_market(open_shopify, database_url, access_to(server), currency=currency) as market:
         await market.sync()
         await market.asked(number)
         await market.pay()
@@ -77,7 +77,7 @@ async def test_other_currencies(
 
 
 @pytest.mark.parametrize("hours", [-26, 26])
-async def test_a_shop_whose_clock_is_wrong(market: OpenedMarket, shop: Shop, hours: int) -> None:
+async def test_a_shop_whose_clock_is_wrong(market: ShopMarket, shop: Shop, hours: int) -> None:
     shop.ahead = timedelta(hours=hours)
     first = shop.place([("cup", 1, "39.90")])
     assert not (await market.sync()).refused
@@ -94,7 +94,7 @@ async def test_a_shop_whose_clock_is_wrong(market: OpenedMarket, shop: Shop, hou
     [("PENDING", "SUCCESS", RefundState.SUCCEEDED), ("AWAITING_RESPONSE", "FAILURE", RefundState.FAILED)],
 )
 async def test_a_gateway_that_takes_its_time(
-    market: OpenedMarket, shop: Shop, pays: str, ends: str, state: RefundState
+    market: ShopMarket, shop: Shop, pays: str, ends: str, state: RefundState
 ) -> None:
     shop.pays = pays
     number = shop.place([("cup", 1, "39.90")])
@@ -111,7 +111,7 @@ async def test_a_gateway_that_takes_its_time(
 # Shipped there ------------------------------------------------------------------------------------------------------
 
 
-async def test_what_was_shipped_there_is_not_approved(market: OpenedMarket, shop: Shop) -> None:
+async def test_what_was_shipped_there_is_not_approved(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 1, "39.90")])
     shop.fulfil(number)
     await market.sync()
@@ -122,7 +122,7 @@ async def test_what_was_shipped_there_is_not_approved(market: OpenedMarket, shop
 
 @pytest.mark.parametrize("display", ["FULFILLED", "LABEL_PURCHASED", "SOMETHING_NEW", "IN_PROGRESS"])
 async def test_what_ships_there_before_the_refund_goes_out_is_not_refunded(
-    market: OpenedMarket, shop: Shop, server: WireServer, display: str
+    market: ShopMarket, shop: Shop, server: WireServer, display: str
 ) -> None:
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
@@ -140,7 +140,7 @@ async def test_what_ships_there_before_the_refund_goes_out_is_not_refunded(
 
 
 async def test_a_shipment_between_the_hold_and_the_refund_is_refused(
-    market: OpenedMarket, shop: Shop, server: WireServer
+    market: ShopMarket, shop: Shop, server: WireServer
 ) -> None:
     """The order on hold is not fulfilled there: the refund goes out."""
     number, shipped = shop.place([("cup", 1, "39.90")]), []
@@ -155,7 +155,7 @@ async def test_a_shipment_between_the_hold_and_the_refund_is_refused(
     assert (shipped, shop.refunded(number)) == ([False], ["39.90"])
 
 
-async def test_a_hold_that_the_merchant_releases_to_ship(market: OpenedMarket, shop: Shop, server: WireServer) -> None:
+async def test_a_hold_that_the_merchant_releases_to_ship(market: ShopMarket, shop: Shop, server: WireServer) -> None:
     """Whoever is first: Shopify refuses a refund of units that were sent, and nothing is paid."""
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
@@ -177,9 +177,7 @@ async def test_a_hold_that_the_merchant_releases_to_ship(market: OpenedMarket, s
     assert "unfulfilled" in here.refunds[0].reason
 
 
-async def test_a_refund_that_fails_leaves_the_units_on_hold(
-    market: OpenedMarket, shop: Shop, server: WireServer
-) -> None:
+async def test_a_refund_that_fails_leaves_the_units_on_hold(market: ShopMarket, shop: Shop, server: WireServer) -> None:
     """The buyer was promised money: a person decides, and nobody ships meanwhile."""
     number = shop.place([("cup", 2, "39.90")], manual=True)
     await market.sync()
@@ -194,7 +192,7 @@ async def test_a_refund_that_fails_leaves_the_units_on_hold(
     assert shop.fulfil(number, [(0, 1)]) is True
 
 
-async def test_a_refund_takes_out_what_its_own_attempt_holds(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_refund_takes_out_what_its_own_attempt_holds(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 3, "39.90")])
     await market.sync()
     found = await market.orders.find_order(number)
@@ -209,7 +207,7 @@ async def test_a_refund_takes_out_what_its_own_attempt_holds(market: OpenedMarke
 
 
 @pytest.mark.parametrize("whole", [True, False])
-async def test_an_order_that_somebody_else_holds(market: OpenedMarket, shop: Shop, *, whole: bool) -> None:
+async def test_an_order_that_somebody_else_holds(market: ShopMarket, shop: Shop, *, whole: bool) -> None:
     """A second hold may be added to the whole; a part of what is on hold cannot be split off, and waits."""
     number = shop.place([("cup", 2, "39.90")])
     await market.sync()
@@ -230,7 +228,7 @@ async def test_an_order_that_somebody_else_holds(market: OpenedMarket, shop: Sho
     assert shop.refunded(number) == ["39.90"]
 
 
-async def test_units_in_several_fulfilment_orders(market: OpenedMarket, shop: Shop, server: WireServer) -> None:
+async def test_units_in_several_fulfilment_orders(market: ShopMarket, shop: Shop, server: WireServer) -> None:
     number = shop.place([("cup", 5, "10.00")])
     order = shop.order(number)
     (row,) = order["rows"]
@@ -248,7 +246,7 @@ async def test_units_in_several_fulfilment_orders(market: OpenedMarket, shop: Sh
 # By hand there ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_refund_by_hand_is_counted_once(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_refund_by_hand_is_counted_once(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 2, "39.90")], shipping="5")
     await market.sync()
     shop.refund_by_hand(number, "39.90", [(0, 1)])
@@ -263,7 +261,7 @@ async def test_a_refund_by_hand_is_counted_once(market: OpenedMarket, shop: Shop
     assert shop.refunded(number) == ["39.90", "39.90"]
 
 
-async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 2, "39.90")])
     await market.sync()
     line = (await market.order(number)).lines[0].line_id
@@ -276,7 +274,7 @@ async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(market: Op
     assert "by hand" in here.refunds[0].reason
 
 
-async def test_a_scope_that_was_taken_away(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_scope_that_was_taken_away(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
     await market.asked(number)
@@ -298,16 +296,16 @@ LOST = [
 
 
 @pytest.fixture
-async def patient(request: pytest.FixtureRequest, database_url: str, server: WireServer) -> AsyncIterator[OpenedMarket]:
+async def patient(request: pytest.FixtureRequest, database_url: str, server: WireServer) -> AsyncIterator[ShopMarket]:
     """A market that waits for as long as a test may take, or for a short time where nobody answers."""
     timeout = 2.0 if request.node.callspec.params["fault"] is Fault.NEVER else 10.0
-    async with open_platform_market(database_url, open_shopify, access_to(server, timeout=timeout)) as opened:
+    async with open_shop_market(open_shopify, database_url, access_to(server, timeout=timeout)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize(("label", "fault"), LOST)
 async def test_an_answer_that_is_lost_after_shopify_acted(
-    patient: OpenedMarket, shop: Shop, server: WireServer, label: str, fault: Fault
+    patient: ShopMarket, shop: Shop, server: WireServer, label: str, fault: Fault
 ) -> None:
     number = shop.place([("cup", 2, "39.90")])
     await patient.sync()
@@ -325,7 +323,7 @@ async def test_an_answer_that_is_lost_after_shopify_acted(
 
 
 @pytest.mark.parametrize("fault", BEFORE)
-async def test_what_never_reached_shopify(patient: OpenedMarket, shop: Shop, server: WireServer, fault: Fault) -> None:
+async def test_what_never_reached_shopify(patient: ShopMarket, shop: Shop, server: WireServer, fault: Fault) -> None:
     """Before the refund it is sent again; a refund that was asked for and is not there waits for a person."""
     number, other = shop.place([("cup", 1, "39.90")]), shop.place([("pot", 1, "60.00")], customer="8")
     await patient.sync()
@@ -346,7 +344,7 @@ async def test_what_never_reached_shopify(patient: OpenedMarket, shop: Shop, ser
     assert shop.held(other) == [1], "and nobody ships it meanwhile"
 
 
-async def test_a_worker_that_dies_before_its_refund(market: OpenedMarket, shop: Shop, server: WireServer) -> None:
+async def test_a_worker_that_dies_before_its_refund(market: ShopMarket, shop: Shop, server: WireServer) -> None:
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
     await market.asked(number)
@@ -369,7 +367,7 @@ async def test_a_worker_that_dies_before_its_refund(market: OpenedMarket, shop: 
     assert (await market.order(number)).refunds[0].state is RefundState.UNKNOWN
 
 
-async def test_two_workers_that_hold_one_attempt_pay_once(market: OpenedMarket, shop: Shop) -> None:
+async def test_two_workers_that_hold_one_attempt_pay_once(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 3, "39.90")])
     await market.sync()
     line = (await market.order(number)).lines[0].line_id
@@ -383,9 +381,7 @@ async def test_two_workers_that_hold_one_attempt_pay_once(market: OpenedMarket, 
     assert shop.refunded(number) == ["39.90"]
 
 
-async def test_a_refund_of_ours_without_a_transaction_waits(
-    market: OpenedMarket, shop: Shop, server: WireServer
-) -> None:
+async def test_a_refund_of_ours_without_a_transaction_waits(market: ShopMarket, shop: Shop, server: WireServer) -> None:
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
     await market.asked(number)

@@ -14,8 +14,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.platforms import node
+from tests.platforms.market import ShopMarket
 from tests.platforms.proxy import Proxy
-from tests.platforms.vendure.market import ShopMarket, open_shop_market
+from tests.platforms.vendure.market import open_shop_market
 from tests.platforms.vendure.shop import Vendure, set_up
 
 HERE = Path(__file__).parent

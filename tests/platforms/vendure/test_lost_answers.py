@@ -17,8 +17,9 @@ from jitui.aftersales.ports import ClaimedRefund, RefundRef
 from jitui.aftersales.provider import RefundInstruction
 from jitui.bootstrap import utc_now
 from jitui.ids import lane_of_id
+from tests.platforms.market import LEASE, ShopMarket
 from tests.platforms.proxy import Fault, Proxy
-from tests.platforms.vendure.market import LEASE, ShopMarket, open_shop_market
+from tests.platforms.vendure.market import open_shop_market
 from tests.platforms.vendure.shop import Vendure, books, fulfil, place, refunds_in
 
 LATER = timedelta(hours=1)

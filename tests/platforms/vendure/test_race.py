@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from jitui.aftersales.model.refund import RefundState
-from tests.platforms.vendure.market import ShopMarket
+from tests.platforms.market import ShopMarket
 from tests.platforms.vendure.shop import AMOUNT_ALONE, Vendure, admin, books, fulfil, place, refunds_in, shipped_in
 
 ROUNDS = 40

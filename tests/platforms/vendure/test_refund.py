@@ -12,7 +12,8 @@ from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.operations.platform_refunds import SHIPPED
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from tests.platforms.vendure.market import ShopMarket, open_shop_market
+from tests.platforms.market import ShopMarket
+from tests.platforms.vendure.market import open_shop_market
 from tests.platforms.vendure.shop import Vendure, admin, books, fulfil, place, refund_by_hand, refunds_in
 
 

@@ -22,7 +22,7 @@ from jitui.entrypoints.cli.doctor_platforms import platforms
 from jitui.platform_syncing import request_refund_now, sync_platforms
 from jitui.settings import read_settings
 from jitui.worker import pay_due
-from tests.platforms.vendure.market import POLICY
+from tests.platforms.market import POLICY
 from tests.platforms.vendure.shop import Vendure, books, fulfil, place, refunds_in
 
 

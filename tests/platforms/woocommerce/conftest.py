@@ -11,7 +11,7 @@ from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.platforms.woocommerce.opening import open_woocommerce
 from jitui.adapters.platforms.woocommerce.orders import WooCommerceOrders
 from jitui.adapters.platforms.woocommerce.writer import WooCommerceWriter
-from tests.platforms.opened_market import OpenedMarket, open_platform_market
+from tests.platforms.market import ShopMarket, open_shop_market
 from tests.platforms.wire_server import WireServer
 from tests.platforms.woocommerce.server import serving
 from tests.platforms.woocommerce.shop import KEY, SECRET, Shop
@@ -57,7 +57,7 @@ def writer(ports: tuple[WooCommerceOrders, WooCommerceWriter]) -> WooCommerceWri
 
 
 @pytest.fixture
-async def market(database_url: str, server: WireServer) -> AsyncIterator[OpenedMarket]:
+async def market(database_url: str, server: WireServer) -> AsyncIterator[ShopMarket]:
     """Jitui beside the shop, on a database of this test's own."""
-    async with open_platform_market(database_url, open_woocommerce, access_to(server)) as opened:
+    async with open_shop_market(open_woocommerce, database_url, access_to(server)) as opened:
         yield opened

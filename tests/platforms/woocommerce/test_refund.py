@@ -17,13 +17,13 @@ from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.platform import PlatformOrder
 from jitui.aftersales.provider import RefundResultKind
-from tests.platforms.opened_market import (
+from tests.platforms.market import (
     LATER,
     LEASE,
-    OpenedMarket,
+    ShopMarket,
     incidents_of,
     instruction_of,
-    open_platform_market,
+    open_shop_market,
 )
 from tests.platforms.wire_server import AFTER, BEFORE, Fault, WireServer
 from tests.platforms.woocommerce.conftest import access_to
@@ -31,7 +31,7 @@ from tests.platforms.woocommerce.server import serving
 from tests.platforms.woocommerce.shop import KEY, SECRET, Declined, Shop
 
 
-async def test_a_whole_order_is_cancelled_and_paid_back(market: OpenedMarket, shop: Shop, server: WireServer) -> None:
+async def test_a_whole_order_is_cancelled_and_paid_back(market: ShopMarket, shop: Shop, server: WireServer) -> None:
     number = shop.place([("cup", 2, "39.90"), ("pot", 1, "60")], shipping="5", tax="0.1")
     assert not (await market.sync()).refused
     ticket = await market.asked(number)
@@ -51,7 +51,7 @@ async def test_a_whole_order_is_cancelled_and_paid_back(market: OpenedMarket, sh
     assert await market.order(number) == here, "a second reading changes nothing"
 
 
-async def test_a_part_is_named_in_a_note_and_the_rest_is_shipped(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_part_is_named_in_a_note_and_the_rest_is_shipped(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 2, "39.90"), ("pot", 1, "60")])
     await market.sync()
     lines = {line.title: line.line_id for line in (await market.order(number)).lines}
@@ -83,7 +83,7 @@ async def test_other_currencies(
 ) -> None:
     shop.decimals = decimals
     number = shop.place([("cup", 1, price)], currency=currency)
-    async with open_platform_market(database_url, open_woocommerce, access_to(server), currency=currency) as market:
+    async with open_shop_market(open_woocommerce, database_url, access_to(server), currency=currency) as market:
         await market.sync()
         await market.asked(number)
         await market.pay()
@@ -91,7 +91,7 @@ async def test_other_currencies(
 
 
 @pytest.mark.parametrize("hours", [-26, 26])
-async def test_a_shop_whose_clock_is_wrong(market: OpenedMarket, shop: Shop, hours: int) -> None:
+async def test_a_shop_whose_clock_is_wrong(market: ShopMarket, shop: Shop, hours: int) -> None:
     shop.ahead = timedelta(hours=hours)
     first = shop.place([("cup", 1, "39.90")])
     assert not (await market.sync()).refused
@@ -106,7 +106,7 @@ async def test_a_shop_whose_clock_is_wrong(market: OpenedMarket, shop: Shop, hou
 # Shipped there ------------------------------------------------------------------------------------------------------
 
 
-async def test_what_was_shipped_there_is_not_approved(market: OpenedMarket, shop: Shop) -> None:
+async def test_what_was_shipped_there_is_not_approved(market: ShopMarket, shop: Shop) -> None:
     sent, done = shop.place([("cup", 1, "39.90")]), shop.place([("cup", 1, "39.90")])
     shop.fulfil(sent)
     shop.set_status(done, "completed")
@@ -120,7 +120,7 @@ async def test_what_was_shipped_there_is_not_approved(market: OpenedMarket, shop
 
 @pytest.mark.parametrize("how", ["fulfilled", "draft", "completed", "plugin"])
 async def test_what_ships_there_before_the_refund_goes_out_is_not_refunded(
-    market: OpenedMarket, shop: Shop, server: WireServer, how: str
+    market: ShopMarket, shop: Shop, server: WireServer, how: str
 ) -> None:
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
@@ -140,7 +140,7 @@ async def test_what_ships_there_before_the_refund_goes_out_is_not_refunded(
     assert "shipped" in here.refunds[0].reason
 
 
-async def test_where_shipments_are_not_told_no_refund_goes_out_by_itself(market: OpenedMarket, shop: Shop) -> None:
+async def test_where_shipments_are_not_told_no_refund_goes_out_by_itself(market: ShopMarket, shop: Shop) -> None:
     shop.tells_shipments = False
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
@@ -150,7 +150,7 @@ async def test_where_shipments_are_not_told_no_refund_goes_out_by_itself(market:
 
 
 async def test_a_shipment_between_the_cancelling_and_the_refund(
-    market: OpenedMarket, shop: Shop, server: WireServer
+    market: ShopMarket, shop: Shop, server: WireServer
 ) -> None:
     """WooCommerce lets a cancelled order be fulfilled: it is read again, and nothing is refunded."""
     number = shop.place([("cup", 1, "39.90")])
@@ -166,7 +166,7 @@ async def test_a_shipment_between_the_cancelling_and_the_refund(
     assert (await market.order(number)).refunds[0].state is RefundState.FAILED
 
 
-async def test_a_shipment_while_the_gateway_is_asked_opens_an_incident(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_shipment_while_the_gateway_is_asked_opens_an_incident(market: ShopMarket, shop: Shop) -> None:
     """The one moment that nobody guards there: both went through, and a person hears of it."""
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
@@ -185,7 +185,7 @@ async def test_a_shipment_while_the_gateway_is_asked_opens_an_incident(market: O
 # By hand there ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_refund_by_hand_is_counted_once(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_refund_by_hand_is_counted_once(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 2, "39.90")], shipping="5")
     await market.sync()
     shop.refund_by_hand(number, "39.90", [(0, 1)])
@@ -200,7 +200,7 @@ async def test_a_refund_by_hand_is_counted_once(market: OpenedMarket, shop: Shop
     assert shop.refunded(number) == ["39.90", "39.90"]
 
 
-async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 2, "39.90")])
     await market.sync()
     line = (await market.order(number)).lines[0].line_id
@@ -213,7 +213,7 @@ async def test_a_refund_by_hand_after_the_approval_is_not_paid_on_top(market: Op
     assert "by hand" in here.refunds[0].reason
 
 
-async def test_an_order_that_was_cancelled_there_and_not_paid_back_can_be(market: OpenedMarket, shop: Shop) -> None:
+async def test_an_order_that_was_cancelled_there_and_not_paid_back_can_be(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 1, "39.90")])
     shop.set_status(number, "cancelled")
     await market.sync()
@@ -225,7 +225,7 @@ async def test_an_order_that_was_cancelled_there_and_not_paid_back_can_be(market
 # A refusal ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_payment_by_transfer_fails_with_what_to_do(market: OpenedMarket, shop: Shop) -> None:
+async def test_a_payment_by_transfer_fails_with_what_to_do(market: ShopMarket, shop: Shop) -> None:
     number = shop.place([("cup", 1, "39.90")], method="bacs")
     await market.sync()
     ticket = await market.asked(number)
@@ -237,7 +237,7 @@ async def test_a_payment_by_transfer_fails_with_what_to_do(market: OpenedMarket,
 
 
 async def test_a_gateway_that_fails_leaves_the_refund_unknown(
-    market: OpenedMarket, shop: Shop, server: WireServer
+    market: ShopMarket, shop: Shop, server: WireServer
 ) -> None:
     """WooCommerce has deleted the row: whether the gateway paid, nobody there can say."""
     number = shop.place([("cup", 1, "39.90")])
@@ -257,7 +257,7 @@ async def test_a_gateway_that_fails_leaves_the_refund_unknown(
 
 
 async def test_a_refund_whose_gateway_has_not_answered_is_neither_paid_nor_unpaid(
-    market: OpenedMarket, shop: Shop, server: WireServer
+    market: ShopMarket, shop: Shop, server: WireServer
 ) -> None:
     """PHP was killed between the row and the gateway's answer: the row stays, and says so."""
     number = shop.place([("cup", 1, "39.90")])
@@ -285,16 +285,16 @@ LOST = [
 
 
 @pytest.fixture
-async def patient(request: pytest.FixtureRequest, database_url: str, server: WireServer) -> AsyncIterator[OpenedMarket]:
+async def patient(request: pytest.FixtureRequest, database_url: str, server: WireServer) -> AsyncIterator[ShopMarket]:
     """A market that waits for as long as a test may take, or for a short time where nobody answers."""
     timeout = 2.0 if request.node.callspec.params["fault"] is Fault.NEVER else 10.0
-    async with open_platform_market(database_url, open_woocommerce, access_to(server, timeout=timeout)) as opened:
+    async with open_shop_market(open_woocommerce, database_url, access_to(server, timeout=timeout)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize(("label", "fault"), LOST)
 async def test_an_answer_that_is_lost_after_woocommerce_acted(
-    patient: OpenedMarket, shop: Shop, server: WireServer, label: str, fault: Fault
+    patient: ShopMarket, shop: Shop, server: WireServer, label: str, fault: Fault
 ) -> None:
     number = shop.place([("cup", 2, "39.90")])
     await patient.sync()
@@ -316,7 +316,7 @@ async def test_an_answer_that_is_lost_after_woocommerce_acted(
 
 @pytest.mark.parametrize("fault", BEFORE)
 async def test_what_never_reached_woocommerce_before_the_refund_is_sent_again(
-    patient: OpenedMarket, shop: Shop, server: WireServer, fault: Fault
+    patient: ShopMarket, shop: Shop, server: WireServer, fault: Fault
 ) -> None:
     number = shop.place([("cup", 1, "39.90")])
     await patient.sync()
@@ -329,7 +329,7 @@ async def test_what_never_reached_woocommerce_before_the_refund_is_sent_again(
 
 @pytest.mark.parametrize("fault", BEFORE)
 async def test_a_refund_that_was_asked_for_and_is_not_there_waits_for_a_person(
-    patient: OpenedMarket, shop: Shop, server: WireServer, fault: Fault
+    patient: ShopMarket, shop: Shop, server: WireServer, fault: Fault
 ) -> None:
     number = shop.place([("cup", 1, "39.90")])
     await patient.sync()
@@ -343,7 +343,7 @@ async def test_a_refund_that_was_asked_for_and_is_not_there_waits_for_a_person(
     assert "look at the payment's gateway" in here.refunds[0].reason
 
 
-async def test_a_worker_that_dies_before_its_refund(market: OpenedMarket, shop: Shop, server: WireServer) -> None:
+async def test_a_worker_that_dies_before_its_refund(market: ShopMarket, shop: Shop, server: WireServer) -> None:
     """Its lease runs out; the note of ours stands, and nobody asks a second time."""
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
@@ -370,7 +370,7 @@ async def test_a_worker_that_dies_before_its_refund(market: OpenedMarket, shop: 
 # Both at once -------------------------------------------------------------------------------------------------------
 
 
-async def test_two_workers_that_hold_one_attempt_pay_once(market: OpenedMarket, shop: Shop) -> None:
+async def test_two_workers_that_hold_one_attempt_pay_once(market: ShopMarket, shop: Shop) -> None:
     """One was stopped past its lease, and goes on beside the other."""
     number = shop.place([("cup", 3, "39.90")])
     await market.sync()
