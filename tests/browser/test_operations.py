@@ -50,7 +50,7 @@ async def mend(site: Site, opened: Window) -> None:
     await page.get_by_label("The reason is mended").press("Space")
     await page.get_by_role("button", name="Send it again").press("Enter")
     paid = page.get_by_text("It is paid. There is nothing to do.")
-    for _ in range(20):  # the page says how it stands when it is loaded
+    for _ in range(100):  # the page says how it stands when it is loaded
         await page.reload()
         if await paid.is_visible():
             break
