@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 
+from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.model.refund import RefundState
+from jitui.bootstrap import utc_now
 from tests.platforms.market import ShopMarket
 from tests.platforms.vendure.shop import AMOUNT_ALONE, Vendure, admin, books, fulfil, place, refunds_in, shipped_in
 
 ROUNDS = 40
 BARE_ROUNDS = 20
+AT_ONCE = 4
 LATEST_SECONDS = 1.5
 """By then a refund has gone out."""
 
@@ -36,6 +41,24 @@ async def test_never_refunded_and_shipped_without_an_incident(market: ShopMarket
         outcomes[_named(bool(refunds), shipped)] += 1
     print(f"\nThrough Jitui, {ROUNDS} rounds: {dict(outcomes)}")
     assert outcomes["refunded"] and outcomes["shipped"], "the race went both ways"
+
+
+async def test_every_request_is_refunded_and_how_fast_is_printed(market: ShopMarket, vendure: Vendure) -> None:
+    codes = [await place(vendure, f"hurry{number}", [("cup", 1)]) for number in range(ROUNDS)]
+    await market.sync()
+    began = time.monotonic()
+    for code in codes:
+        await market.asked(code)
+    asked = time.monotonic()
+    while claimed := await market.claim():  # a worker takes a share at a time
+        ways = [partial(pay_claimed, market.jitui.store, {market.name: market.provider}, each) for each in claimed]
+        for some in range(0, len(ways), AT_ONCE):
+            await asyncio.gather(*(way(clock=utc_now) for way in ways[some : some + AT_ONCE]))
+    seconds = time.monotonic() - asked
+    print(f"\n{ROUNDS} requests decided in {asked - began:.1f} s")
+    print(f"Refunded, {AT_ONCE} at once: {ROUNDS / seconds:.1f} a second")
+    left = [(await market.order(code)).refunds[0] for code in codes]
+    assert [(one.state, one.reason) for one in left if one.state is not RefundState.SUCCEEDED] == []
 
 
 async def test_bare_vendure_lets_both_through(vendure: Vendure) -> None:
