@@ -1,24 +1,21 @@
-"""Calls Medusa's admin interface: one time-out and one size limit for every call, and no redirects."""
+"""Calls Medusa's admin interface."""
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import httpx
 import msgspec
 from msgspec import Struct
 
+from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient
 from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
 
 MOST_BYTES = 16 * 1024 * 1024
 """A page of orders has every line's taxes and product: some 300 kilobytes for fifty orders of a few lines."""
-MOST_SAID = 200
-"""How much of an error's text is kept."""
 
 Form = TypeVar("Form")
 Query = Sequence[tuple[str, str]]
@@ -43,28 +40,13 @@ class _Error(Struct, frozen=True):
 _read_error = msgspec.json.Decoder(_Error).decode
 
 
-class MedusaClient:
-    """One shop's admin interface; a context manager that closes its connections."""
+class MedusaClient(ShopClient):
+    """One shop's admin interface."""
 
     def __init__(self, *, base_url: str, token: str, timeout_seconds: float) -> None:
+        super().__init__(timeout_seconds=timeout_seconds, most_bytes=MOST_BYTES)
         self._url = f"{base_url.rstrip('/')}/admin"
         self._headers = {"authorization": f"Basic {b64encode(f'{token.strip()}:'.encode()).decode()}"}
-        self._timeout_seconds = timeout_seconds
-        self._client: httpx.AsyncClient | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
 
     async def get(self, path: str, form: type[Form], query: Query = ()) -> Form | Refusal | CallFailed:
         """Read."""
@@ -83,36 +65,14 @@ class MedusaClient:
     async def _ask(
         self, method: str, path: str, form: type[Form], query: Query, content: bytes
     ) -> Form | Refusal | CallFailed:
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                status, body = await self._send(method, path, query, content)
-        except (TimeoutError, httpx.TimeoutException):
-            return CallFailed("no answer in time", CallTrouble.TIMED_OUT)
-        except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            return CallFailed(f"no connection: {type(error).__name__}", CallTrouble.UNREACHABLE, reached=False)
-        except httpx.HTTPError as error:
-            return CallFailed(f"connection broken: {type(error).__name__}", CallTrouble.UNREACHABLE)
-        return _answer_of(status, body, form)
-
-    async def _send(self, method: str, path: str, query: Query, content: bytes) -> tuple[int, bytes | None]:
-        """The status and body; None for a body that is too long."""
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=None, follow_redirects=False)
         headers = {**self._headers, "content-type": "application/json"} if content else self._headers
-        url, body = f"{self._url}/{path}", b""
         params = httpx.QueryParams(list(query))
-        async with self._client.stream(method, url, params=params, content=content, headers=headers) as response:
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > MOST_BYTES:
-                    return response.status_code, None
-            return response.status_code, body
+        told = await self._call(method, f"{self._url}/{path}", headers=headers, content=content, params=params)
+        return told if isinstance(told, CallFailed) else _answer_of(told.status, told.body, form)
 
 
-def _answer_of(status: int, body: bytes | None, form: type[Form]) -> Form | Refusal | CallFailed:
+def _answer_of(status: int, body: bytes, form: type[Form]) -> Form | Refusal | CallFailed:
     """What was answered, in its form; an error has Medusa's form, and what has another is not Medusa's."""
-    if body is None:
-        return CallFailed("unreadable answer: it is too long", CallTrouble.UNREADABLE)
     if status in (200, 201):
         try:
             return msgspec.json.decode(body, type=form)

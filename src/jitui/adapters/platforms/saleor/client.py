@@ -1,22 +1,17 @@
-"""Calls Saleor's API: GraphQL as text, one time-out and one size limit for every call; amounts stay decimals."""
+"""Calls Saleor's API: GraphQL as text; amounts stay decimals."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
-import httpx
 import msgspec
 from msgspec import Raw, Struct, field
 
+from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient
 from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
 
-MOST_BYTES = 8 * 1024 * 1024
-MOST_SAID = 200
-"""How much of an error's text is kept."""
 _Data = TypeVar("_Data")
 
 
@@ -44,41 +39,19 @@ _NOT_DONE = frozenset({"QueryCostError", "GraphQLError", "ValidationError"})
 """Errors by which the query was not begun: it costs too much, or this version does not know it."""
 
 
-class SaleorClient:
-    """One shop's API; a context manager that closes its connections."""
+class SaleorClient(ShopClient):
+    """One shop's API."""
 
     def __init__(self, *, base_url: str, token: str, timeout_seconds: float) -> None:
+        super().__init__(timeout_seconds=timeout_seconds)
         self._url = f"{base_url.rstrip('/').removesuffix('/graphql')}/graphql/"
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        self._timeout_seconds = timeout_seconds
-        self._client: httpx.AsyncClient | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
 
     async def ask(self, query: str, variables: Mapping[str, object], form: type[_Data]) -> _Data | CallFailed:
         """The data of an answer without errors, in this form."""
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                status, body = await self._post({"query": query, "variables": variables})
-        except (TimeoutError, httpx.TimeoutException):
-            return CallFailed("no answer in time", CallTrouble.TIMED_OUT)
-        except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            return CallFailed(f"no connection: {type(error).__name__}", CallTrouble.UNREACHABLE, reached=False)
-        except httpx.HTTPError as error:
-            return CallFailed(f"connection broken: {type(error).__name__}", CallTrouble.UNREACHABLE)
-        data = _data_of(status, body)
+        content = msgspec.json.encode({"query": query, "variables": variables})
+        told = await self._call("POST", self._url, headers=self._headers, content=content)
+        data = told if isinstance(told, CallFailed) else _data_of(told.status, told.body)
         if isinstance(data, CallFailed):
             return data
         try:
@@ -86,22 +59,8 @@ class SaleorClient:
         except msgspec.MsgspecError as error:
             return CallFailed(f"unreadable answer: {error}", CallTrouble.UNREADABLE)
 
-    async def _post(self, asked: Mapping[str, object]) -> tuple[int, bytes | None]:
-        """The status and body; None for a body that is too long."""
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=None, follow_redirects=False)
-        body, content = msgspec.json.encode(asked), b""
-        async with self._client.stream("POST", self._url, content=body, headers=self._headers) as response:
-            async for part in response.aiter_bytes():
-                content += part
-                if len(content) > MOST_BYTES:
-                    return response.status_code, None
-            return response.status_code, content
 
-
-def _data_of(status: int, body: bytes | None) -> Raw | CallFailed:
-    if body is None:
-        return CallFailed("unreadable answer: it is too long", CallTrouble.UNREADABLE)
+def _data_of(status: int, body: bytes) -> Raw | CallFailed:
     try:
         answer = _read_answer(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):

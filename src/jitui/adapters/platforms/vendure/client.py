@@ -1,22 +1,16 @@
-"""Calls Vendure's admin API: GraphQL as text, one time-out and one size limit for every call."""
+"""Calls Vendure's admin API: GraphQL as text."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import httpx
 import msgspec
 from msgspec import Struct, field
 
+from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient
 from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
-
-MOST_BYTES = 8 * 1024 * 1024
-MOST_SAID = 200
-"""How much of an error's text is kept."""
 
 
 class _Extensions(Struct, frozen=True):
@@ -37,62 +31,23 @@ _read_answer = msgspec.json.Decoder(_Answer).decode
 _UNAUTHORISED = frozenset({"FORBIDDEN", "UNAUTHORIZED", "UNAUTHENTICATED"})
 
 
-class VendureClient:
-    """One shop's admin API; a context manager that closes its connections."""
+class VendureClient(ShopClient):
+    """One shop's admin API."""
 
     def __init__(self, *, base_url: str, token: str, timeout_seconds: float) -> None:
+        super().__init__(timeout_seconds=timeout_seconds)
         self._url = f"{base_url.rstrip('/')}/admin-api"
-        self._headers = {"vendure-api-key": token}
-        self._timeout_seconds = timeout_seconds
-        self._client: httpx.AsyncClient | None = None
+        self._headers = {"vendure-api-key": token, "content-type": "application/json"}
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-    async def ask(
-        self, query: str, variables: Mapping[str, object], *, timeout_seconds: float | None = None
-    ) -> dict[str, Any] | CallFailed:
+    async def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any] | CallFailed:
         """The data of an answer without errors."""
-        try:
-            async with asyncio.timeout(timeout_seconds or self._timeout_seconds):
-                status, body = await self._post({"query": query, "variables": variables})
-        except (TimeoutError, httpx.TimeoutException):
-            return CallFailed("no answer in time", CallTrouble.TIMED_OUT)
-        except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            return CallFailed(f"no connection: {type(error).__name__}", CallTrouble.UNREACHABLE, reached=False)
-        except httpx.HTTPError as error:
-            return CallFailed(f"connection broken: {type(error).__name__}", CallTrouble.UNREACHABLE)
-        return _data_of(status, body)
-
-    async def _post(self, asked: Mapping[str, object]) -> tuple[int, bytes | None]:
-        """The status and body; None for a body that is too long."""
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=None, follow_redirects=False)
-        body, content = msgspec.json.encode(asked), b""
-        headers = {**self._headers, "content-type": "application/json"}
-        async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
-            async for part in response.aiter_bytes():
-                content += part
-                if len(content) > MOST_BYTES:
-                    return response.status_code, None
-            return response.status_code, content
+        content = msgspec.json.encode({"query": query, "variables": variables})
+        told = await self._call("POST", self._url, headers=self._headers, content=content)
+        return told if isinstance(told, CallFailed) else _data_of(told.status, told.body)
 
 
-def _data_of(status: int, body: bytes | None) -> dict[str, Any] | CallFailed:
+def _data_of(status: int, body: bytes) -> dict[str, Any] | CallFailed:
     """GraphQL answers 200, 400 or 500 with the same form; what has another form is not Vendure's."""
-    if body is None:
-        return CallFailed("unreadable answer: it is too long", CallTrouble.UNREADABLE)
     try:
         answer = _read_answer(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
