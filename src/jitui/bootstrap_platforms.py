@@ -15,8 +15,9 @@ from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.adapters.postgres.pool import Pool
 from jitui.adapters.postgres.shopper_codes import PostgresShopperCodes
 from jitui.aftersales.operations.platform_approvals import ApprovalProvider, read_asked
+from jitui.aftersales.operations.platform_calls import Clock
 from jitui.aftersales.operations.platform_connections import LostCalls, PlatformConnection, PlatformConnections
-from jitui.aftersales.operations.platform_refunds import Clock, PlatformProvider, PlatformRules
+from jitui.aftersales.operations.platform_refunds import PlatformProvider, PlatformRules
 from jitui.aftersales.operations.platform_sync import PlatformStates
 from jitui.aftersales.operations.request_sync import RequestParts
 from jitui.aftersales.platform import PLATFORMS, Platform, PlatformWriter, read_refunded_units

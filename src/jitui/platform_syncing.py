@@ -9,13 +9,13 @@ from jitui.aftersales.commands.execute import Executed, IdempotentReply
 from jitui.aftersales.commands.platform_orders import PlatformReading
 from jitui.aftersales.commands.request_refund import DecisionSettings, Eligibility, RefundRequest
 from jitui.aftersales.model.ticket import Actor
-from jitui.aftersales.operations.platform_requests import (
+from jitui.aftersales.operations.platform_sync import Progress, Synced, sync_platform
+from jitui.aftersales.operations.read_first import (
     PlatformShop,
     check_eligibility_read_first,
     read_order_now,
     request_refund_read_first,
 )
-from jitui.aftersales.operations.platform_sync import Progress, Synced, sync_platform
 from jitui.aftersales.operations.request_sync import sync_requests
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.bootstrap import Service
@@ -32,8 +32,7 @@ async def sync_platforms(service: Service) -> bool:
     """A platform that cannot be read is noted with the reason, and does not keep the others from being read."""
     for one in service.platforms.opened:
         try:
-            reading = sync_one(service, one) if isinstance(one, Connected) else sync_requests_of(service, one)
-            done = await reading
+            done = await sync_one(service, one)
         except (NotConfigured, Unavailable) as error:
             log.warning("platform_unread", platform=one.source.name, reason=str(error))
             continue
@@ -42,23 +41,22 @@ async def sync_platforms(service: Service) -> bool:
     return False
 
 
-async def sync_requests_of(service: Service, one: ConnectedRequests) -> Synced:
-    """Read the requests of a platform where buyers ask there, and answer them. Raises as `sync_one`."""
-    states, name = service.platforms.states, one.source.name
-    try:
-        done = await sync_requests(one.parts, service.decision_settings, now=service.clock())
-    except (NotConfigured, Unavailable) as error:
-        await states.note(name, replace(await states.state(name), problem=str(error)))
-        raise
-    return Synced(done.taken + len(done.left), dict(done.left))
-
-
 async def sync_one(
-    service: Service, one: Connected, *, whole: bool = False, progress: Progress = lambda done, cursor: None
+    service: Service,
+    one: Connected | ConnectedRequests,
+    *,
+    whole: bool = False,
+    progress: Progress = lambda done, cursor: None,
 ) -> Synced:
-    """Read one platform. Raises Unavailable when it cannot be read, NotConfigured before the first policy."""
+    """Read one platform: its orders, or the requests of its buyers, which are answered.
+
+    Raises Unavailable when it cannot be read, NotConfigured before the first policy.
+    """
     states, name = service.platforms.states, one.source.name
     try:
+        if isinstance(one, ConnectedRequests):
+            taken = await sync_requests(one.parts, service.decision_settings, now=service.clock())
+            return Synced(taken.taken + len(taken.left), dict(taken.left))
         return await sync_platform(
             service.store,
             states,

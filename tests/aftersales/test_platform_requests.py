@@ -20,12 +20,12 @@ from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.order import LineUnits, ShipmentStatus
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import TicketState
-from jitui.aftersales.operations.platform_requests import (
+from jitui.aftersales.operations.platform_sync import take_order
+from jitui.aftersales.operations.read_first import (
     PlatformShop,
     check_eligibility_read_first,
     request_refund_read_first,
 )
-from jitui.aftersales.operations.platform_sync import take_order
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.platform import PlatformOrder, PlatformShipment, UnreadableOrder
 from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of

@@ -18,10 +18,10 @@ from jitui.aftersales.commands.settle_refund import ManualPaymentRules, why_not_
 from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.operations.platform_calls import BUSY
 from jitui.aftersales.operations.platform_connections import LOST_AFTER, NotDone, resolve_lost_call
 from jitui.aftersales.operations.platform_refunds import (
     ASKED_BEFORE,
-    BUSY,
     REFUNDED_THERE,
     SHIPPED,
     PlatformProvider,

@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.operations.platform_refunds.PlatformCalls` and `…operations.platform_connections.LostCalls`."""
+"""See `jitui.aftersales.operations.platform_calls.PlatformCalls` and `…operations.platform_connections.LostCalls`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.aftersales.operations.platform_refunds import PlatformCall
+from jitui.aftersales.operations.platform_calls import PlatformCall
 from jitui.identity.audit import AuditAction
 
 _LOCK: LiteralString = """

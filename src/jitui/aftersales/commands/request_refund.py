@@ -97,7 +97,7 @@ class DecisionSettings:
 
     `providers`: those through which it can refund; money through any other one is not recorded. Usage of the shops'
     and the platform's caps that is older than `usage_max_age` is unknown. `platforms`: the connected commerce platforms
-    with their shops; `reading`: how the order was read there (`operations/platform_requests.py`).
+    with their shops; `reading`: how the order was read there (`operations/read_first.py`).
     """
 
     deciding: Deciding

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from jitui.aftersales.commands.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT
 from jitui.aftersales.commands.refund_updates import KEY_EXPIRED
 from jitui.aftersales.model.failure_reason import FailureReason, find_reason
-from jitui.aftersales.operations import platform_approvals, platform_refunds
+from jitui.aftersales.operations import platform_approvals, platform_calls, platform_refunds
 
 _OURS: Mapping[str, FailureReason] = {
     NO_WAY_TO_ASK: FailureReason.STATEMENT_NEEDED,
@@ -27,7 +27,7 @@ _OURS: Mapping[str, FailureReason] = {
     platform_refunds.REFUNDED_THERE: FailureReason.REFUNDED_ELSEWHERE,
     platform_refunds.ASKED_BEFORE: FailureReason.ASKED_WITHOUT_ANSWER,
     platform_refunds.MADE_UNSEEN: FailureReason.NEEDS_ACTION,
-    platform_refunds.BUSY: FailureReason.UNDER_WAY,
+    platform_calls.BUSY: FailureReason.UNDER_WAY,
     "the order is not at the shop's platform any more": FailureReason.NOT_FOUND,
     "the shop's platform has no payment": FailureReason.PAYMENT_UNKNOWN,
     "no refund with our reference, and none was asked for": FailureReason.NOT_FOUND,

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from jitui.aftersales.model.order import ShipmentStatus
 from jitui.aftersales.model.platform_request import PlatformRequestRef, request_of
-from jitui.aftersales.operations.platform_refunds import BUSY, LOCK_FACTOR, Clock, PlatformCalls
+from jitui.aftersales.operations.platform_calls import CAPABILITIES, Clock, PlatformCalls, failed, under_lock, unknown
 from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
 from jitui.aftersales.platform_requests import PlatformRequest, RequestSource, RequestState, UnreadableRequest
 from jitui.aftersales.ports import Store
@@ -36,8 +37,6 @@ ANOTHER_AMOUNT = (
     "the shop's platform would refund another amount than the ticket has; it was not approved: decide the request there"
 )
 NO_REQUEST = "the ticket stands for no request of the shop's platform"
-CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=3))
-"""`keys`: a request that was approved cannot be approved a second time."""
 
 ENDED = {
     RequestState.CLOSED: "the request was closed at the shop's platform; it was not approved",
@@ -86,17 +85,10 @@ class ApprovalProvider:
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
         """Approve the request there, if it is the one that was decided on."""
-        holder, now = uuid4(), self._clock()
-        until = now + timedelta(seconds=LOCK_FACTOR * self._timeout_seconds)
-        if not await self._calls.lock(self.name, instruction.order_id, holder, now, until):
-            return _unknown(BUSY, retry_after_seconds=1)
-        try:
-            asked = await self._asked(instruction.order_id, instruction.attempt_id)
-            if asked is None:
-                return RefundResult(RefundResultKind.DECLINED, NO_REQUEST)
-            return await self._approve(instruction, asked)
-        finally:
-            await self._calls.unlock(self.name, instruction.order_id, holder)
+        work = partial(self._send, instruction)
+        return await under_lock(
+            self._calls, self.name, instruction.order_id, self._clock(), self._timeout_seconds, work
+        )
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
         """What became of the request; NOT_FOUND: it still waits for an answer."""
@@ -110,6 +102,12 @@ class ApprovalProvider:
     ) -> NotificationIgnored | NotificationRefused:
         """A message says at most that something changed: the requests are read again, and its body is no proof."""
         return self._source.read_hint(headers, body, now)
+
+    async def _send(self, instruction: RefundInstruction, until: datetime) -> RefundResult:
+        asked = await self._asked(instruction.order_id, instruction.attempt_id)
+        if asked is None:
+            return RefundResult(RefundResultKind.DECLINED, NO_REQUEST)
+        return await self._approve(instruction, asked)
 
     async def _approve(self, instruction: RefundInstruction, asked: PlatformRequestRef) -> RefundResult:
         order = await self._in_time(self._source.find_order(instruction.order_id))
@@ -125,11 +123,11 @@ class ApprovalProvider:
         if done is None:
             return _result(RefundResultKind.PENDING, instruction, request, "approved; the platform pays")
         if isinstance(done, CallFailed) and not done.reached:
-            return _failed(done)
+            return failed(done)
         found = await self.look_up(instruction)  # it may have been approved all the same: only its records say
         if found.kind is not RefundResultKind.NOT_FOUND:
             return found
-        return _failed(done) if isinstance(done, CallFailed) else RefundResult(RefundResultKind.DECLINED, done.reason)
+        return failed(done) if isinstance(done, CallFailed) else RefundResult(RefundResultKind.DECLINED, done.reason)
 
     async def _in_time(self, asking: Awaitable[_Answer]) -> _Answer | CallFailed:
         try:
@@ -144,9 +142,9 @@ def _known(
 ) -> RefundResult:
     """What the request's own state says of a refund."""
     if isinstance(request, CallFailed):
-        return _failed(request)
+        return failed(request)
     if request is None or isinstance(request, UnreadableRequest):
-        return _unknown("the request is not at the shop's platform any more" if request is None else request.reason)
+        return unknown("the request is not at the shop's platform any more" if request is None else request.reason)
     match request.state:
         case RequestState.WAITING:
             return RefundResult(RefundResultKind.NOT_FOUND, "the request waits for an answer")
@@ -155,7 +153,7 @@ def _known(
         case RequestState.REFUNDED:
             return _result(RefundResultKind.SUCCEEDED, instruction, request, "")
         case RequestState.UNKNOWN:
-            return _unknown(f"the request is in a state that is not known here: {request.said}")
+            return unknown(f"the request is in a state that is not known here: {request.said}")
     return RefundResult(RefundResultKind.DECLINED, ENDED[request.state])
 
 
@@ -171,9 +169,9 @@ def _why_not(
     if (request.amount_minor, request.currency) != (instruction.amount_minor, instruction.currency):
         return RefundResult(RefundResultKind.DECLINED, ANOTHER_AMOUNT)
     if isinstance(order, CallFailed):
-        return _failed(order)
+        return failed(order)
     if order is None or isinstance(order, UnreadableOrder):
-        return _unknown("the order is not at the shop's platform any more" if order is None else order.reason)
+        return unknown("the order is not at the shop's platform any more" if order is None else order.reason)
     if any(sent.status is not ShipmentStatus.LABEL_PRINTED for sent in order.shipments):
         return RefundResult(RefundResultKind.DECLINED, SHIPPED)
     return None
@@ -191,13 +189,3 @@ def _result(
         currency=request.currency,
         occurred_at=request.changed_at,
     )
-
-
-def _unknown(
-    reason: str, *, retry_after_seconds: float | None = None, trouble: CallTrouble | None = None
-) -> RefundResult:
-    return RefundResult(RefundResultKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds, trouble=trouble)
-
-
-def _failed(failed: CallFailed) -> RefundResult:
-    return _unknown(failed.reason, trouble=failed.trouble)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from jitui.aftersales.commands.failed_refund import latest_attempt
 from jitui.aftersales.model.refund import RefundState
-from jitui.aftersales.operations.platform_refunds import PlatformCall
+from jitui.aftersales.operations.platform_calls import PlatformCall
 from jitui.aftersales.ports import RefundRef, Store
 
 LATE = timedelta(minutes=5)

@@ -12,9 +12,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
-from uuid import UUID, uuid4
+from functools import partial
 
+from jitui.aftersales.operations.platform_calls import (
+    BUSY,
+    CAPABILITIES,
+    Clock,
+    PlatformCalls,
+    failed,
+    under_lock,
+    unknown,
+)
 from jitui.aftersales.platform import (
     CallFailed,
     CallRefused,
@@ -46,48 +54,10 @@ ASKED_BEFORE = (
 MADE_UNSEEN = (
     "made by the payment's gateway and not shown by the shop's platform; settle it with the gateway's reference"
 )
-BUSY = "another refund of the order is being sent"
 LOOK_AGAIN_SECONDS = 900.0
-CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=3))
-"""`keys`: an attempt that is sent again asks only where no note says that it had asked before."""
-LOCK_FACTOR = 6
-"""How many time-outs a lock lasts: more than all calls of a refund take together."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformCall:
-    """A refund that was asked for. `made_note`: a person has seen at the payment's gateway that it was made."""
-
-    begun_at: datetime
-    made_note: str | None = None
-
-
-class PlatformCalls(Protocol):
-    """What is kept about calls to platforms: who works on an order, and which refunds were asked for."""
-
-    async def lock(self, platform: str, order_id: str, holder: UUID, now: datetime, until: datetime) -> bool:
-        """Whether the holder has the order now; nobody else has it until then."""
-        ...
-
-    async def unlock(self, platform: str, order_id: str, holder: UUID) -> None:
-        """Give the order back; nothing where somebody else has it by now."""
-        ...
-
-    async def begin(self, platform: str, order_id: str, attempt_id: UUID, at: datetime) -> bool:
-        """INVARIANT I2: note that the attempt's refund is about to be asked for; False: it was noted before."""
-        ...
-
-    async def withdraw(self, attempt_id: UUID) -> None:
-        """Take the note back: nothing was asked for after all."""
-        ...
-
-    async def call(self, attempt_id: UUID) -> PlatformCall | None:
-        """The note about the attempt's refund; None: it was never asked for."""
-        ...
 
 
 Units = Callable[[str], Awaitable[RefundedUnits]]
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +108,10 @@ class PlatformProvider:
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
         """Cancel, refund, settle; at most one refund is asked for by an attempt, ever."""
-        holder, now = uuid4(), self._clock()
-        until = now + timedelta(seconds=LOCK_FACTOR * self._rules.timeout_seconds)
-        if not await self._calls.lock(self.name, instruction.order_id, holder, now, until):
-            return _unknown(BUSY, retry_after_seconds=1)
-        try:
-            units = await self._units(instruction.order_id)
-            ready = await self._in_time(self._prepare(instruction, units))
-            return ready if isinstance(ready, RefundResult) else await self._ask_once(instruction, ready, until)
-        finally:
-            await self._calls.unlock(self.name, instruction.order_id, holder)
+        work = partial(self._send, instruction)
+        return await under_lock(
+            self._calls, self.name, instruction.order_id, self._clock(), self._rules.timeout_seconds, work
+        )
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
         """The refund with our reference; one of ours that waits to be settled is settled."""
@@ -163,17 +127,17 @@ class PlatformProvider:
             async with asyncio.timeout(self._rules.timeout_seconds):
                 return await asking
         except TimeoutError:
-            return _unknown("no answer in time", trouble=CallTrouble.TIMED_OUT)
+            return unknown("no answer in time", trouble=CallTrouble.TIMED_OUT)
 
     async def _read(self, instruction: RefundInstruction) -> _Ready | RefundResult:
         order = await self._platform.find_order(instruction.order_id)
         if isinstance(order, CallFailed):
-            return _failed(order)
+            return failed(order)
         if order is None or isinstance(order, UnreadableOrder):
-            return _unknown("the order is not at the shop's platform any more" if order is None else order.reason)
+            return unknown("the order is not at the shop's platform any more" if order is None else order.reason)
         payment = order.payment(instruction.payment_id)
         if payment is None:
-            return _unknown(f"the shop's platform has no payment {instruction.payment_id} on the order")
+            return unknown(f"the shop's platform has no payment {instruction.payment_id} on the order")
         return _Ready(order, payment)
 
     async def _known(self, instruction: RefundInstruction, read: _Ready) -> RefundResult:
@@ -185,8 +149,13 @@ class PlatformProvider:
         if call is not None and call.made_note is not None:
             return _made_unseen(instruction, call.made_note)
         if call is not None:
-            return _unknown(ASKED_BEFORE, retry_after_seconds=LOOK_AGAIN_SECONDS)
+            return unknown(ASKED_BEFORE, retry_after_seconds=LOOK_AGAIN_SECONDS)
         return RefundResult(RefundResultKind.NOT_FOUND, "no refund with our reference, and none was asked for")
+
+    async def _send(self, instruction: RefundInstruction, until: datetime) -> RefundResult:
+        units = await self._units(instruction.order_id)
+        ready = await self._in_time(self._prepare(instruction, units))
+        return ready if isinstance(ready, RefundResult) else await self._ask_once(instruction, ready, until)
 
     # Before the refund ----------------------------------------------------------------------------------------------
 
@@ -221,8 +190,8 @@ class PlatformProvider:
             order, missing, freight=whole and units.freight, reference=reference_of(instruction.attempt_id)
         )
         if isinstance(done, CallRefused):
-            return _unknown(f"cancelling: {done.reason}")
-        return None if done is None else _failed(done)
+            return unknown(f"cancelling: {done.reason}")
+        return None if done is None else failed(done)
 
     # The refund -----------------------------------------------------------------------------------------------------
 
@@ -230,9 +199,9 @@ class PlatformProvider:
         """Note the call, then ask. Broken off between the two, nobody can say later whether it was asked for."""
         now = self._clock()
         if now + timedelta(seconds=2 * self._rules.timeout_seconds) > until:
-            return _unknown(BUSY, retry_after_seconds=1)  # we were held up for so long that somebody may follow
+            return unknown(BUSY, retry_after_seconds=1)  # we were held up for so long that somebody may follow
         if not await self._calls.begin(self.name, instruction.order_id, instruction.attempt_id, now):
-            return _unknown(ASKED_BEFORE, retry_after_seconds=LOOK_AGAIN_SECONDS)
+            return unknown(ASKED_BEFORE, retry_after_seconds=LOOK_AGAIN_SECONDS)
         wanted = WantedRefund(
             instruction.payment_id,
             instruction.amount_minor,
@@ -247,9 +216,9 @@ class PlatformProvider:
             return RefundResult(RefundResultKind.DECLINED, made.reason)
         if not made.reached:
             await self._calls.withdraw(instruction.attempt_id)
-            return _failed(made)
+            return failed(made)
         found = await self.look_up(instruction)  # it may have acted: only its records say
-        return found if found.kind is not RefundResultKind.UNKNOWN else _failed(made)
+        return found if found.kind is not RefundResultKind.UNKNOWN else failed(made)
 
     async def _settled(
         self, instruction: RefundInstruction, order: PlatformOrder, refund: PlatformRefund
@@ -259,8 +228,8 @@ class PlatformProvider:
             return _result_of(instruction, order, refund)
         settled = await self._writer.settle(order, refund)
         if isinstance(settled, CallRefused):
-            return _unknown(f"settling: {settled.reason}")
-        return _failed(settled) if isinstance(settled, CallFailed) else _result_of(instruction, order, settled)
+            return unknown(f"settling: {settled.reason}")
+        return failed(settled) if isinstance(settled, CallFailed) else _result_of(instruction, order, settled)
 
 
 def _why_not(read: _Ready, units: RefundedUnits) -> str:
@@ -302,13 +271,3 @@ def _made_unseen(instruction: RefundInstruction, note: str) -> RefundResult:
         currency=instruction.currency,
         stuck=True,
     )
-
-
-def _unknown(
-    reason: str, *, retry_after_seconds: float | None = None, trouble: CallTrouble | None = None
-) -> RefundResult:
-    return RefundResult(RefundResultKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds, trouble=trouble)
-
-
-def _failed(failed: CallFailed) -> RefundResult:
-    return _unknown(failed.reason, trouble=failed.trouble)

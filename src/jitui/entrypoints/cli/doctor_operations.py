@@ -187,7 +187,7 @@ async def expected_of(settings: Settings, platforms: Iterable[str]) -> Expected:
     from contextlib import AsyncExitStack, suppress
 
     from jitui.aftersales.operations.conditions import Expected
-    from jitui.aftersales.operations.platform_refunds import CAPABILITIES
+    from jitui.aftersales.operations.platform_calls import CAPABILITIES
     from jitui.bootstrap_providers import alipay, simulator, stripe, wechat_pay
     from jitui.errors import NotConfigured
 

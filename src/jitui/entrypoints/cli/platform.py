@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -14,6 +14,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 platform = new_typer("A shop's own system: its orders are read, its refunds are made there.")
 
 
+_Value = TypeVar("_Value")
 Name = Annotated[
     str, typer.Argument(metavar="PLATFORM", help="Such as vendure: docs/reference/platforms.md lists them.")
 ]
@@ -46,10 +48,12 @@ def connect(
     """Connect a shop's own system, once its key was tried. A failed try changes nothing. Again: a new key."""
     from jitui.entrypoints.cli.running import with_app
     from jitui.entrypoints.cli.words import id_of
+    from jitui.settings import values
 
     id_of(shop, "--shop")
-    address, given = _address(url), _file(secret_file) if secret_file else None
-    secret = _asked_for_key(name) if given is None else given.read_text(encoding="utf-8").strip()
+    address = _option(url, "--url", values.http_url)
+    given = _option(secret_file, "--secret-file", values.secret_file) if secret_file else None
+    secret = _asked_for_key(name) if given is None else values.read_secret_file(given)
 
     async def work(service: Service) -> PlatformConnection:
         from jitui.aftersales.operations.platform_connections import PlatformConnection, why_not_connected
@@ -150,15 +154,14 @@ def sync(as_json: Json = False) -> None:
     from jitui.errors import NotConfigured
 
     async def work(service: Service) -> dict[str, Synced]:
-        from jitui.platform_syncing import sync_one, sync_requests_of
+        from jitui.platform_syncing import sync_one
 
         for name, problem in service.platforms.unopened.items():
             raise NotConfigured(f"{name}: {problem}")
-        done = {
+        return {
             one.source.name: await sync_one(service, one, whole=True, progress=partial(_told, one.source.name))
-            for one in service.platforms.connected
+            for one in service.platforms.opened
         }
-        return done | {one.source.name: await sync_requests_of(service, one) for one in service.platforms.asked_there}
 
     found = _some(with_app(work))
     if as_json:
@@ -179,7 +182,8 @@ def status(as_json: Json = False) -> None:
 
     async def work(service: Service) -> dict[str, tuple[PlatformConnection, SyncState]]:
         states, unopened = service.platforms.states, service.platforms.unopened
-        found = {one.platform: (one, await states.state(one.platform)) for one in await _connections(service)}
+        connections = await service.platforms.connections.all()
+        found = {one.platform: (one, await states.state(one.platform)) for one in connections}
         return {
             name: (one, replace(state, problem=unopened.get(name, state.problem)))
             for name, (one, state) in found.items()
@@ -238,10 +242,6 @@ def _told(name: str, done: Synced, cursor: datetime | None) -> None:
         say(f"{name}: {done.read} orders read{up_to}")
 
 
-async def _connections(service: Service) -> list[PlatformConnection]:
-    return await service.platforms.connections.all()
-
-
 async def _try(service: Service, name: str, url: str, secret: str) -> None:
     """Ask the platform whether it takes the key. Raises NotConfigured with what to do."""
     from jitui.adapters.platforms.access import PlatformAccess
@@ -275,24 +275,15 @@ def _keep(secret: str, path: Path) -> None:
     path.write_text(secret + "\n", encoding="utf-8")
 
 
-def _address(text: str) -> str:
+def _option(text: str, option: str, parse: Callable[[str], _Value]) -> _Value:
+    """The value of an option, by the rule that settings have for it. Raises BadInput."""
     from jitui.errors import BadInput
-    from jitui.settings.values import ExpectedValue, http_url
+    from jitui.settings.values import ExpectedValue
 
     try:
-        return http_url(text)
+        return parse(text)
     except ExpectedValue as expected:
-        raise BadInput(f"--url must be {expected}, not {text!r}.", path="--url") from None
-
-
-def _file(text: str) -> Path:
-    from jitui.errors import BadInput
-    from jitui.settings.values import ExpectedValue, secret_file
-
-    try:
-        return secret_file(text)
-    except ExpectedValue as expected:
-        raise BadInput(f"--secret-file must be {expected}, not {text!r}.", path="--secret-file") from None
+        raise BadInput(f"{option} must be {expected}, not {text!r}.", path=option) from None
 
 
 def _refuse(done: NotDone | None) -> None:
