@@ -78,12 +78,18 @@ def test_connected_read_and_disconnected(jitui: Jitui, url: str, key: Path, data
     assert again.code == 0, "the same connection may get a new key"
     assert jitui("platform", "disconnect", "vendure", "--yes").code == 0
     assert jitui("platform", "disconnect", "vendure", "--yes").code == 2
+    with answering() as another_shop:
+        words = ("--url", another_shop, "--secret-file", str(key), "--shop", "another")
+        assert jitui("platform", "connect", "vendure", *words).code == 0
+    told = jitui("platform", "status", "--json").json["vendure"]
+    assert (told["cursor"], told["synced_at"]) == (None, None), "another shop is read from its beginning"
     with psycopg.connect(database_url) as connection:
         found = connection.execute(
             "SELECT action FROM audit_event WHERE subject = 'vendure' ORDER BY number"
         ).fetchall()
         rows = connection.execute("SELECT row_to_json(a)::text FROM audit_event a").fetchall()
-    assert [row[0] for row in found] == ["platform.connected", "platform.connected", "platform.disconnected"]
+    done = ["platform.connected", "platform.connected", "platform.disconnected", "platform.connected"]
+    assert [row[0] for row in found] == done
     assert KEY not in str(rows)
 
 

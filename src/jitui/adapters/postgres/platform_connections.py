@@ -27,7 +27,11 @@ SET url = excluded.url, secret_file = excluded.secret_file, shop_id = excluded.s
     connected_at = excluded.connected_at, connected_by = excluded.connected_by
 """
 
-_REMOVE: LiteralString = "DELETE FROM platform_connection WHERE platform = %(platform)s RETURNING platform"
+# How far it was read goes with it: the next shop on this platform is read from its beginning.
+_REMOVE: LiteralString = """
+WITH read_so_far AS (DELETE FROM platform_state WHERE platform = %(platform)s)
+DELETE FROM platform_connection WHERE platform = %(platform)s RETURNING platform
+"""
 
 _UNPAID: LiteralString = """
 SELECT count(*) FROM refund WHERE provider = %(platform)s AND state IN ('queued', 'sending', 'pending', 'unknown')
