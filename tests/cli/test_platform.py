@@ -88,8 +88,8 @@ def test_connected_read_and_disconnected(jitui: Jitui, url: str, key: Path, data
             "SELECT action FROM audit_event WHERE subject = 'vendure' ORDER BY number"
         ).fetchall()
         rows = connection.execute("SELECT row_to_json(a)::text FROM audit_event a").fetchall()
-    done = ["platform.connected", "platform.connected", "platform.disconnected", "platform.connected"]
-    assert [row[0] for row in found] == done
+    actions = ["platform.connected", "platform.connected", "platform.disconnected", "platform.connected"]
+    assert [row[0] for row in found] == actions
     assert KEY not in str(rows)
 
 

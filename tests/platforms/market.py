@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from jitui.aftersales.provider import RefundInstruction
 from jitui.bootstrap import utc_now
 from jitui.policy import Policy
 from tests.aftersales.market import Market, open_market
+from tests.platforms.wire_server import WireServer
 
 LEASE = timedelta(seconds=60)
 LATER = timedelta(hours=1)
@@ -121,6 +123,22 @@ def _later(after: timedelta) -> datetime:
 def instruction_of(claimed: ClaimedRefund) -> RefundInstruction:
     """What a worker asks for the claimed refund."""
     return refund_instruction(claimed.refund, claimed.attempt)
+
+
+async def send_and_die(market: ShopMarket, server: WireServer, call: str) -> None:
+    """A worker takes the refund that is due, and dies when this call of it arrives, which goes no further."""
+    (claimed,) = await market.claim()
+    reached = asyncio.Event()
+
+    async def hang() -> None:
+        reached.set()
+        await asyncio.sleep(60)
+
+    server.before[call] = hang
+    dying = asyncio.create_task(market.provider.send(instruction_of(claimed)))
+    await asyncio.wait_for(reached.wait(), 20)
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
 
 
 async def incidents_of(market: ShopMarket, order_id: str) -> int:

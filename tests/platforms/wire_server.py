@@ -60,6 +60,10 @@ class WireServer:
         assert self._runner is not None
         await self._runner.cleanup()
 
+    def failing_before(self) -> web.Response:
+        """What a call that is not carried out is answered."""
+        return web.Response(status=500, text="<html>Bad luck</html>", content_type="text/html")
+
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         label = self._labelling(request, body)
@@ -70,7 +74,7 @@ class WireServer:
             return self.answers.pop(label)
         fault = self.faults.pop(label, None)
         if fault is Fault.ERROR_BEFORE:
-            return web.Response(status=500, text="<html>Bad luck</html>", content_type="text/html")
+            return self.failing_before()
         if fault is Fault.CUT_BEFORE:
             return _cut(request)
         # What the platform has begun goes on, also where the caller hangs up.

@@ -8,10 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from jitui.aftersales.commands.pay import refund_instruction
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.provider import RefundResultKind
-from tests.platforms.market import LEASE, ShopMarket
+from tests.platforms.market import LEASE, ShopMarket, instruction_of, send_and_die
 from tests.platforms.medusa.conftest import BEGIN, CONFIRM, LOWER, REFUND
 from tests.platforms.medusa.market import open_shop_market
 from tests.platforms.medusa.shop import (
@@ -100,18 +99,7 @@ async def test_a_worker_that_dies_before_a_call(behind: ShopMarket, medusa: Medu
     bought = await place(medusa, "ann")
     await behind.sync()
     await behind.asked(bought.number)
-    (claimed,) = await behind.claim()
-    reached = asyncio.Event()
-
-    async def hang() -> None:
-        reached.set()
-        await asyncio.sleep(60)
-
-    proxy.before[word] = hang
-    dying = asyncio.create_task(behind.provider.send(refund_instruction(claimed.refund, claimed.attempt)))
-    await asyncio.wait_for(reached.wait(), 20)
-    dying.cancel()
-    await asyncio.gather(dying, return_exceptions=True)
+    await send_and_die(behind, proxy, word)
     assert await behind.pay() == 0, "the lease stands"
     for hours in range(1, 5):
         await behind.pay(after=LEASE + hours * LATER)
@@ -132,7 +120,7 @@ async def test_two_workers_that_hold_one_attempt_pay_once(behind: ShopMarket, me
         line = (await behind.order(bought.number)).lines[0].line_id
         await behind.asked(bought.number, (line, 1))
         (claimed,) = [each for each in await behind.claim() if each.refund.order_id == bought.number]
-        one = refund_instruction(claimed.refund, claimed.attempt)
+        one = instruction_of(claimed)
         await asyncio.gather(behind.provider.send(one), behind.provider.send(one))
         assert len(refunds_in(await books(medusa, bought))) <= 1
 

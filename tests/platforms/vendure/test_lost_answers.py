@@ -9,15 +9,13 @@ from datetime import timedelta
 import pytest
 
 from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
-from jitui.aftersales.commands.pay import refund_instruction
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.operations.platform_connections import resolve_lost_call
 from jitui.aftersales.operations.platform_refunds import ASKED_BEFORE
-from jitui.aftersales.ports import ClaimedRefund, RefundRef
-from jitui.aftersales.provider import RefundInstruction
+from jitui.aftersales.ports import RefundRef
 from jitui.bootstrap import utc_now
 from jitui.ids import lane_of_id
-from tests.platforms.market import LEASE, ShopMarket
+from tests.platforms.market import LEASE, ShopMarket, instruction_of, send_and_die
 from tests.platforms.proxy import Fault, Proxy
 from tests.platforms.vendure.market import open_shop_market
 from tests.platforms.vendure.shop import Vendure, books, fulfil, place, refunds_in
@@ -98,18 +96,7 @@ async def test_a_worker_that_dies_before_a_call(behind: ShopMarket, vendure: Ven
     code = await place(vendure, "ann", method="by-hand")
     await behind.sync()
     await behind.asked(code)
-    (claimed,) = await behind.claim()
-    reached = asyncio.Event()
-
-    async def hang() -> None:
-        reached.set()
-        await asyncio.sleep(60)
-
-    proxy.before[word] = hang
-    dying = asyncio.create_task(behind.provider.send(instruction_of(claimed)))
-    await asyncio.wait_for(reached.wait(), 10)
-    dying.cancel()
-    await asyncio.gather(dying, return_exceptions=True)
+    await send_and_die(behind, proxy, word)
     assert await behind.pay() == 0, "the lease stands"
     for hours in range(1, 4):
         await behind.pay(after=LEASE + hours * LATER)
@@ -121,11 +108,6 @@ async def test_a_worker_that_dies_before_a_call(behind: ShopMarket, vendure: Ven
     else:
         assert [one["state"] for one in there] == ["Settled"]
         assert here.state is RefundState.SUCCEEDED
-
-
-def instruction_of(claimed: ClaimedRefund) -> RefundInstruction:
-    """What a worker asks for the claimed refund."""
-    return refund_instruction(claimed.refund, claimed.attempt)
 
 
 async def test_two_workers_that_hold_one_attempt_pay_once(behind: ShopMarket, vendure: Vendure) -> None:

@@ -24,6 +24,7 @@ from tests.platforms.market import (
     incidents_of,
     instruction_of,
     open_shop_market,
+    send_and_die,
 )
 from tests.platforms.wire_server import AFTER, BEFORE, Fault, WireServer
 from tests.platforms.woocommerce.conftest import access_to
@@ -348,18 +349,7 @@ async def test_a_worker_that_dies_before_its_refund(market: ShopMarket, shop: Sh
     number = shop.place([("cup", 1, "39.90")])
     await market.sync()
     await market.asked(number)
-    (claimed,) = await market.claim()
-    reached = asyncio.Event()
-
-    async def hang() -> None:
-        reached.set()
-        await asyncio.sleep(60)
-
-    server.before["refund"] = hang
-    dying = asyncio.create_task(market.provider.send(instruction_of(claimed)))
-    await asyncio.wait_for(reached.wait(), 10)
-    dying.cancel()
-    await asyncio.gather(dying, return_exceptions=True)
+    await send_and_die(market, server, "refund")
     assert await market.pay() == 0, "the lease stands"
     for hours in range(1, 3):
         await market.pay(after=LEASE + hours * LATER)
