@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from uuid import uuid4
 
 from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
@@ -22,7 +23,14 @@ from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.operations.platform_refunds import PlatformProvider, PlatformRules
 from jitui.aftersales.operations.platform_sync import Synced, sync_platform
 from jitui.aftersales.outcomes import Refusal, StoredResponse
-from jitui.aftersales.platform import Platform, PlatformWriter, read_refunded_units
+from jitui.aftersales.platform import (
+    Platform,
+    PlatformOrder,
+    PlatformWriter,
+    WantedRefund,
+    read_refunded_units,
+    reference_of,
+)
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.provider import RefundInstruction
 from jitui.bootstrap import utc_now
@@ -123,6 +131,12 @@ def _later(after: timedelta) -> datetime:
 def instruction_of(claimed: ClaimedRefund) -> RefundInstruction:
     """What a worker asks for the claimed refund."""
     return refund_instruction(claimed.refund, claimed.attempt)
+
+
+def wanted_refund(order: PlatformOrder, amount_minor: int = 3990) -> WantedRefund:
+    """A refund of the order's first payment, for an attempt of its own."""
+    attempt_id, payment_id = uuid4(), order.payments[0].payment_id
+    return WantedRefund(payment_id, amount_minor, order.currency, attempt_id, reference_of(attempt_id))
 
 
 async def send_and_die(market: ShopMarket, server: WireServer, call: str) -> None:

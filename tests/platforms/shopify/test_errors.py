@@ -22,9 +22,9 @@ from jitui.aftersales.platform import (
     PlatformOrder,
     PlatformRefund,
     WantedRefund,
-    reference_of,
 )
 from jitui.aftersales.provider import CallTrouble
+from tests.platforms.market import wanted_refund
 from tests.platforms.shopify.conftest import access_to
 from tests.platforms.shopify.errors import ERRORS
 from tests.platforms.shopify.shop import SCOPES, TOKEN, Shop
@@ -41,12 +41,6 @@ async def placed(shop: Shop, orders: ShopifyOrders, *, manual: bool = False) -> 
     return found
 
 
-def wanted(order: PlatformOrder, amount_minor: int = 3990) -> WantedRefund:
-    attempt_id = uuid4()
-    payment = order.payments[0].payment_id
-    return WantedRefund(payment, amount_minor, order.currency, attempt_id, reference_of(attempt_id))
-
-
 def test_the_page_has_the_table() -> None:
     assert error_table(ERRORS) in PAGE.read_text(), f"{PAGE.name} must have this table:\n{error_table(ERRORS)}"
 
@@ -59,7 +53,7 @@ async def test_an_error_of_a_refund(
     kind = "text/html" if row.html else "application/json"
     headers = {"location": "https://other.example.com/"} if row.status == 301 else None
     server.answers["refund"] = web.Response(status=row.status, text=row.body, content_type=kind, headers=headers)
-    answer = await writer.refund(order, wanted(order))
+    answer = await writer.refund(order, wanted_refund(order))
     assert row.is_read_as(answer), answer
     assert server.calls.count("refund") == 1, "no call repeats itself, and no redirect is followed"
 
@@ -68,7 +62,7 @@ async def test_a_refund_that_is_there_counts_whatever_is_said_beside_it(
     shop: Shop, server: WireServer, orders: ShopifyOrders, writer: ShopifyWriter
 ) -> None:
     order = await placed(shop, orders)
-    one = wanted(order)
+    one = wanted_refund(order)
     made = await writer.refund(order, one)
     assert isinstance(made, PlatformRefund) and made.attempt_id == one.attempt_id
     assert await writer.refund(order, one) == made, "the key: the same refund again"
@@ -80,14 +74,14 @@ async def test_a_refund_that_is_there_counts_whatever_is_said_beside_it(
 
 async def test_a_refusal_of_the_shop_itself(shop: Shop, orders: ShopifyOrders, writer: ShopifyWriter) -> None:
     order = await placed(shop, orders)
-    assert isinstance(await writer.refund(order, wanted(order, 7981)), CallRefused)
+    assert isinstance(await writer.refund(order, wanted_refund(order, 7981)), CallRefused)
     unknown = WantedRefund("404", 1, "CNY", uuid4(), "Jitui")
     assert isinstance(await writer.refund(order, unknown), CallRefused)
     by_hand = await placed(shop, orders, manual=True)
-    answer = await writer.refund(by_hand, wanted(by_hand))
+    answer = await writer.refund(by_hand, wanted_refund(by_hand))
     assert isinstance(answer, CallRefused) and "by hand" in answer.reason
     shop.scopes = tuple(scope for scope in SCOPES if scope != "write_orders")
-    denied = await writer.refund(order, wanted(order))
+    denied = await writer.refund(order, wanted_refund(order))
     assert isinstance(denied, CallFailed) and denied.trouble is CallTrouble.UNAUTHORISED and not denied.reached
 
 
@@ -97,14 +91,14 @@ async def test_what_keeps_the_questions_before_a_change_from_being_answered_asks
     order = await placed(shop, orders)
     for label in ("order", "shipping"):
         server.answers[label] = web.Response(status=502, text="<html>")
-        answer = await writer.refund(order, wanted(order))
+        answer = await writer.refund(order, wanted_refund(order))
         assert isinstance(answer, CallFailed) and not answer.reached
     server.answers["shipping"] = web.Response(status=502, text="<html>")
     held = await writer.cancel(order, {order.lines[0].line_id: 1}, freight=False, reference="Jitui")
     assert isinstance(held, CallFailed) and not held.reached
     assert not {"refund", "hold"} & set(server.calls)
     del shop.orders[order.platform_id]
-    assert isinstance(await writer.refund(order, wanted(order)), CallRefused)
+    assert isinstance(await writer.refund(order, wanted_refund(order)), CallRefused)
 
 
 # check() ------------------------------------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.platforms.woocommerce.opening import open_woocommerce
 from jitui.adapters.platforms.woocommerce.orders import WooCommerceOrders
 from jitui.adapters.platforms.woocommerce.writer import WooCommerceWriter
-from jitui.aftersales.platform import CallFailed, CallRefused, PlatformOrder, WantedRefund, reference_of
+from jitui.aftersales.platform import CallFailed, CallRefused, PlatformOrder, reference_of
 from jitui.aftersales.provider import CallTrouble
 from jitui.errors import Unavailable
+from tests.platforms.market import wanted_refund
 from tests.platforms.told_errors import ToldError, error_table
 from tests.platforms.wire_server import WireServer
 from tests.platforms.woocommerce.conftest import access_to
@@ -33,13 +34,6 @@ async def placed(shop: Shop, orders: WooCommerceOrders, method: str = "card") ->
     return found
 
 
-def wanted(order: PlatformOrder, amount_minor: int = 3990) -> WantedRefund:
-    attempt_id = uuid4()
-    return WantedRefund(
-        order.payments[0].payment_id, amount_minor, order.currency, attempt_id, reference_of(attempt_id)
-    )
-
-
 def test_the_page_has_the_table() -> None:
     assert error_table(ERRORS) in PAGE.read_text(), f"{PAGE.name} must have this table:\n{error_table(ERRORS)}"
 
@@ -52,7 +46,7 @@ async def test_an_error_of_a_refund(
     kind = "text/html" if row.html else "application/json"
     headers = {"location": "https://www.example.com/"} if row.status == 301 else None
     server.answers["refund"] = web.Response(status=row.status, text=row.body, content_type=kind, headers=headers)
-    answer = await writer.refund(order, wanted(order))
+    answer = await writer.refund(order, wanted_refund(order))
     assert row.is_read_as(answer), answer
     assert server.calls.count("refund") == 1, "no call repeats itself, and no redirect is followed"
 
@@ -63,11 +57,11 @@ async def test_a_gateway_that_cannot_refund_is_not_asked(
     """Whatever the shop's language is; WooCommerce would answer with the code of every failure."""
     shop.language = {"The payment gateway for this order does not support automatic refunds.": "Geht nicht."}
     order = await placed(shop, orders, method="bacs")
-    answer = await writer.refund(order, wanted(order))
+    answer = await writer.refund(order, wanted_refund(order))
     assert isinstance(answer, CallRefused) and "bacs" in answer.reason
     assert "refund" not in server.calls
     gone = await placed(shop, orders, method="gone")
-    told = await writer.refund(gone, wanted(gone))
+    told = await writer.refund(gone, wanted_refund(gone))
     assert isinstance(told, CallRefused), "a gateway that is not there: WooCommerce says so itself"
     assert server.calls.count("refund") == 1
 
@@ -78,7 +72,7 @@ async def test_what_keeps_the_question_before_a_refund_from_being_answered_asks_
     order = await placed(shop, orders)
     for label in (f"GET orders/{order.platform_id}", "GET payment_gateways/card"):
         server.answers[label] = web.Response(status=502, text="<html>")
-        answer = await writer.refund(order, wanted(order))
+        answer = await writer.refund(order, wanted_refund(order))
         assert isinstance(answer, CallFailed) and not answer.reached
     assert "refund" not in server.calls
 
@@ -88,7 +82,7 @@ async def test_an_order_that_was_deleted_meanwhile(
 ) -> None:
     order = await placed(shop, orders)
     del shop.orders[int(order.platform_id)]
-    answer = await writer.refund(order, wanted(order))
+    answer = await writer.refund(order, wanted_refund(order))
     assert isinstance(answer, CallFailed) and not answer.reached
     refused = await writer.cancel(order, {order.lines[0].line_id: 2}, freight=False, reference="Jitui")
     assert isinstance(refused, CallRefused)
@@ -101,7 +95,7 @@ async def test_words_of_a_plugin_are_no_refusal(
     order = await placed(shop, orders)
     body = {"code": "a_plugin_failed", "message": "Invalid refund amount.", "data": {"status": 500}}
     server.answers["refund"] = web.json_response(body, status=500)
-    answer = await writer.refund(order, wanted(order))
+    answer = await writer.refund(order, wanted_refund(order))
     assert isinstance(answer, CallFailed) and answer.reached
 
 
