@@ -83,6 +83,10 @@ class Platforms:
         """The platforms as payment providers, by name."""
         return {one.provider.name: one.provider for one in self.opened}
 
+    def source(self, platform: str) -> Platform | None:
+        """The connected platform of this name whose orders are read; None for any other provider."""
+        return next((one.source for one in self.connected if one.source.name == platform), None)
+
     @property
     def shops(self) -> dict[str, str]:
         """Whose orders they have, by name."""

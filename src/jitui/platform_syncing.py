@@ -18,6 +18,8 @@ from jitui.aftersales.operations.read_first import (
 )
 from jitui.aftersales.operations.request_sync import sync_requests
 from jitui.aftersales.outcomes import Refusal, StoredResponse
+from jitui.aftersales.platform import OrderHint, Platform
+from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
 from jitui.bootstrap import Service
 from jitui.bootstrap_platforms import Connected, ConnectedRequests
 from jitui.errors import NotConfigured, Unavailable
@@ -104,6 +106,17 @@ async def take_in_now(service: Service, order_id: str) -> PlatformReading | Refu
         return PlatformReading.NOT_READ
     decision_settings = await service.decision_settings()
     return await read_order_now(service.store, shops_of(service), decision_settings, order_id, now=service.clock())
+
+
+async def take_hint(
+    service: Service, source: Platform, headers: Mapping[str, str], body: bytes
+) -> NotificationIgnored | NotificationRefused:
+    """Have the order that a platform's webhook names read again by the worker; the webhook waits for no reading."""
+    read = await source.read_hint(headers, body)
+    if not isinstance(read, OrderHint):
+        return read
+    await service.platforms.states.note_hint(source.name, read.order_id, service.clock())
+    return NotificationIgnored("The order is read again")
 
 
 def shops_of(service: Service) -> Mapping[str, PlatformShop]:

@@ -18,6 +18,7 @@ from jitui.aftersales.commands.request_refund import (
 )
 from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.order import LineUnits, ShipmentStatus
+from jitui.aftersales.model.platform_request import PlatformRequestRef
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.operations.platform_sync import take_order
@@ -249,3 +250,18 @@ async def test_the_dry_run_reads_there_too(market: Market, platform: FakePlatfor
 
 def test_what_was_not_read_is_the_default() -> None:
     assert DecisionSettings.__dataclass_fields__["reading"].default is PlatformReading.NOT_READ
+
+
+@on_both_stores
+async def test_what_a_platform_pays_on_its_own_requests_is_asked_for_there(market: Market) -> None:
+    """It pays no refund that was approved for a request of ours; a stranger learns nothing of the order."""
+    await take(market)
+    settled = replace(settings_of(market), platforms={}, asked_there=frozenset({"vendure"}))
+    refused = await request_refund(market.store, settled, REQUEST, now=NOW)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.ASKED_AT_PLATFORM
+    seen = await check_eligibility(market.store, settled, REQUEST, now=NOW)
+    assert isinstance(seen, Refusal) and seen.code is RefusalCode.ASKED_AT_PLATFORM
+    stranger = await request_refund(market.store, settled, RefundRequest("somebody", "V-1"), now=NOW)
+    assert isinstance(stranger, Refusal) and stranger.code is RefusalCode.NOT_FOUND
+    there = replace(REQUEST, there=PlatformRequestRef("vendure", "9", "1", 3500))
+    assert ticket_of(await request_refund(market.store, settled, there, now=NOW)).state is TicketState.REFUNDING

@@ -101,3 +101,19 @@ async def test_no_link_for_what_is_not_the_shops(beside: Api, platform: FakePlat
         assert (await beside.post(LINK, {"valid_hours": hours})).status_code == 400
     platform.down = True
     assert (await beside.post(LINK, key=beside.shop)).status_code == 503
+
+
+async def test_a_webhook_says_at_most_which_order_to_read(beside: Api, platform: FakePlatform) -> None:
+    """It needs no key of ours, and nobody waits at the platform while its orders are read."""
+    states = beside.service.platforms.states
+
+    async def told(body: bytes, signature: str = "signed") -> int:
+        headers = {"x-signature": signature}
+        return (await beside.client.post("/v1/notifications/vendure", content=body, headers=headers)).status_code
+
+    assert await told(b"V-1", "forged") == 401
+    assert await told(b"") == 204
+    assert await states.hints("vendure", beside.now.at, 9) == []
+    assert await told(b"V-1") == 204
+    assert [hint.order_id for hint in await states.hints("vendure", beside.now.at, 9)] == ["V-1"]
+    assert platform.reads == []

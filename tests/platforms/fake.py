@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jitui.aftersales.memory_store.provider import MemoryProvider
-from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
-from jitui.aftersales.provider import CallTrouble
+from jitui.aftersales.platform import CallFailed, OrderHint, PlatformOrder, UnreadableOrder
+from jitui.aftersales.provider import CallTrouble, NotificationIgnored, NotificationRefused
 from jitui.bootstrap import Service
 from jitui.bootstrap_platforms import Connected
 from jitui.errors import Unavailable
@@ -52,6 +52,14 @@ class FakePlatform:
     ) -> AsyncIterator[list[PlatformOrder | UnreadableOrder]]:
         self._answer()
         yield sorted(self.orders.values(), key=lambda order: order.changed_at)
+
+    async def read_hint(
+        self, headers: Mapping[str, str], body: bytes
+    ) -> OrderHint | NotificationIgnored | NotificationRefused:
+        """The body is the order's id, signed by the word `signed`."""
+        if headers.get("x-signature") != "signed":
+            return NotificationRefused("The signature is wrong")
+        return OrderHint(body.decode()) if body else NotificationIgnored("It names no order")
 
     def _answer(self) -> None:
         if self.down:

@@ -8,18 +8,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
+from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
+from jitui.adapters.postgres.pool import make_pool
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed, refund_instruction
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.deciding import Deciding
+from jitui.aftersales.governance.policies import install
 from jitui.aftersales.model.order import LineUnits
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Ticket
+from jitui.aftersales.operations.platform_connections import PlatformConnection
 from jitui.aftersales.operations.platform_refunds import PlatformProvider, PlatformRules
 from jitui.aftersales.operations.platform_sync import Synced, sync_platform
 from jitui.aftersales.outcomes import Refusal, StoredResponse
@@ -33,8 +38,9 @@ from jitui.aftersales.platform import (
 )
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.provider import RefundInstruction
-from jitui.bootstrap import utc_now
+from jitui.bootstrap import Service, open_service, utc_now
 from jitui.policy import Policy
+from jitui.settings import read_settings
 from tests.aftersales.market import Market, open_market
 from tests.platforms.wire_server import WireServer
 
@@ -179,3 +185,19 @@ async def open_shop_market(
         provider = PlatformProvider(orders, writer, units, calls, rules, utc_now)
         policy = Policy.from_text(_POLICY.replace("CURRENCY", currency))
         yield ShopMarket(jitui, orders, writer, provider, PostgresPlatformStates(jitui.pool), policy)
+
+
+@asynccontextmanager
+async def open_shop_service(
+    platform: str, url: str, secret: str, database_url: str, home: Path
+) -> AsyncIterator[Service]:
+    """A service as it is configured, with this platform connected and a policy in force."""
+    key = home / "key"
+    key.write_text(secret)
+    key.chmod(0o600)
+    new = PlatformConnection(platform, url, str(key), "my-shop", True, utc_now(), "test")
+    async with make_pool(database_url, max_size=1) as pool:
+        await PostgresPlatformConnections(pool).put(new)
+    async with open_service(read_settings({"JITUI_HOME": str(home)}), database_url) as service:
+        await install(service.policies, POLICY, by="test", now=service.clock())
+        yield service

@@ -19,7 +19,7 @@ from jitui.aftersales.platform import (
     UnreadableOrder,
     WantedRefund,
 )
-from jitui.aftersales.provider import CallTrouble, RefundResultKind
+from jitui.aftersales.provider import CallTrouble, NotificationRefused, RefundResultKind
 from tests.aftersales.market import NOW
 
 PLACED = NOW - timedelta(hours=1)
@@ -66,6 +66,9 @@ class MemoryShop:
 
     async def contact_address(self, order_id: str) -> str | None:
         return None
+
+    async def read_hint(self, headers: Mapping[str, str], body: bytes) -> NotificationRefused:
+        return NotificationRefused("There are none")
 
     async def find_order(self, order_id: str) -> PlatformOrder | UnreadableOrder | CallFailed | None:
         self.calls.append("find_order")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
 from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.aftersales.commands.request_refund import DecisionSettings
-from jitui.aftersales.operations.platform_sync import OVERLAP, WATCHED_EVERY, Synced, sync_platform
+from jitui.aftersales.operations.platform_sync import OVERLAP, WATCHED_AT_ONCE, WATCHED_EVERY, Synced, sync_platform
 from jitui.aftersales.platform import PlatformOrder, UnreadableOrder
 from jitui.errors import Unavailable
 from tests.aftersales.market import NOW, Market, open_market
@@ -139,3 +140,81 @@ async def test_a_deleted_order_keeps_what_is_known_of_it(market: Market) -> None
     del shop.orders["S-1"]
     assert (await sync(market, shop, whole=True)).refused == {}
     assert await market.store.find_order("S-1") is not None
+
+
+# Hints of webhooks ----------------------------------------------------------------------------------------------------
+
+MOMENT = timedelta(microseconds=1)
+
+
+async def test_an_order_that_a_webhook_names_is_read_first_and_once(market: Market) -> None:
+    shop, states = shop_of(2), PostgresPlatformStates(market.pool)
+    await sync(market, shop)
+    shop.ship()
+    for earlier in (2, 1):
+        await states.note_hint("memory", "S-1", NOW - earlier * MOMENT)
+    await states.note_hint("memory", "S-404", NOW)
+    await states.note_hint("another", "S-2", NOW)
+    with pytest.raises(Unavailable):
+        await sync(market, Told(shop.orders))
+    assert await shipped(market, "S-1")
+    assert await states.hints("memory", NOW, 9) == []
+    assert [hint.order_id for hint in await states.hints("another", NOW, 9)] == ["S-2"]
+
+
+class Told(PagedShop):
+    """Reads orders by their ids, and tells no changes."""
+
+    def __init__(self, orders: dict[str, PlatformOrder]) -> None:
+        super().__init__(orders=orders)
+
+    def changed_since(
+        self, cursor: datetime | None, overlap: timedelta
+    ) -> AsyncIterator[list[PlatformOrder | UnreadableOrder]]:
+        raise Unavailable("The shop tells no changes.")
+
+
+async def test_a_hint_stays_until_its_order_was_read(market: Market) -> None:
+    """While the platform is down, and where a webhook named the order again while it was read."""
+    shop, states = shop_of(1), PostgresPlatformStates(market.pool)
+    await states.note_hint("memory", "S-1", NOW - MOMENT)
+
+    class Down(Told):
+        async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
+            raise Unavailable("The shop does not answer.")
+
+    with pytest.raises(Unavailable):
+        await sync(market, Down(shop.orders))
+    assert [hint.order_id for hint in await states.hints("memory", NOW, 9)] == ["S-1"]
+
+    class Named(PagedShop):
+        async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
+            await states.note_hint("memory", "S-1", NOW + MOMENT)
+            return await super().read_orders(order_ids)
+
+    await sync(market, Named(orders=shop.orders))
+    assert await states.hints("memory", NOW, 9) == []
+    (left,) = await states.hints("memory", NOW + MOMENT, 9)
+    assert (left.order_id, left.hinted_at) == ("S-1", NOW + MOMENT)
+
+
+async def test_a_late_webhook_moves_no_hint_back(market: Market) -> None:
+    states = PostgresPlatformStates(market.pool)
+    for at in (NOW, NOW - MOMENT):
+        await states.note_hint("memory", "S-1", at)
+    assert await states.hints("memory", NOW - MOMENT, 9) == []
+
+
+async def test_more_hints_than_are_read_at_once(market: Market) -> None:
+    shop, states = shop_of(0), PostgresPlatformStates(market.pool)
+    for number in range(WATCHED_AT_ONCE + 1):
+        await states.note_hint("memory", f"S-{number}", NOW)
+    await sync(market, shop)
+    assert await states.hints("memory", NOW, 9) == []
+
+
+async def test_hints_go_with_the_connection(market: Market) -> None:
+    states = PostgresPlatformStates(market.pool)
+    await states.note_hint("memory", "S-1", NOW)
+    await PostgresPlatformConnections(market.pool).remove("memory", by="test", now=NOW)
+    assert await states.hints("memory", NOW, 9) == []

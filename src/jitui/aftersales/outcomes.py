@@ -88,6 +88,7 @@ class RefusalCode(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     REQUEST_IN_FLIGHT = "request-in-flight"
     PLATFORM_UNAVAILABLE = "platform-unavailable"
+    ASKED_AT_PLATFORM = "asked-at-platform"
 
 
 @dataclass(frozen=True, slots=True)

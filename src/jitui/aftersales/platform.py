@@ -18,7 +18,7 @@ from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, TicketState
 from jitui.aftersales.ports import Store
-from jitui.aftersales.provider import CallTrouble, RefundResultKind
+from jitui.aftersales.provider import CallTrouble, NotificationIgnored, NotificationRefused, RefundResultKind
 
 # What a platform can do ------------------------------------------------------------------------------------------
 
@@ -255,6 +255,13 @@ class CallRefused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class OrderHint:
+    """What a platform's webhook may say: this order is to be read again, by its number or the platform's own id."""
+
+    order_id: str
+
+
 class Platform(Protocol):
     """A source of orders, payments and shipments."""
 
@@ -287,6 +294,12 @@ class Platform(Protocol):
 
         Raises Unavailable, with what to do.
         """
+        ...
+
+    async def read_hint(
+        self, headers: Mapping[str, str], body: bytes
+    ) -> OrderHint | NotificationIgnored | NotificationRefused:
+        """The order that a webhook with a valid signature is about; nothing else of its body is believed."""
         ...
 
 

@@ -55,6 +55,8 @@ class SaleorServer:
     slow: dict[str, float] = field(default_factory=dict)
     seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     page: int = 50
+    keys: dict[str, Any] = field(default_factory=dict)
+    key_reads: int = 0
 
     # Who acts there -------------------------------------------------------------------------------------------------
 
@@ -129,6 +131,11 @@ class SaleorServer:
     def calls(self, operation: str) -> list[dict[str, Any]]:
         """The variables of an operation that was let in."""
         return [variables for name, variables in self.seen if name == operation]
+
+    async def key_set(self, http: web.Request) -> web.Response:
+        """The public keys of its webhooks."""
+        self.key_reads += 1
+        return web.json_response(self.keys)
 
     # How it answers -------------------------------------------------------------------------------------------------
 
@@ -276,6 +283,7 @@ async def open_server() -> AsyncIterator[SaleorServer]:
     server = SaleorServer()
     app = web.Application()
     app.router.add_post("/graphql/", server.answer)
+    app.router.add_get("/.well-known/jwks.json", server.key_set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -13,10 +13,10 @@ from joserfc.jwk import KeySet, RSAKey
 from joserfc.jws import serialize_compact
 
 from jitui.adapters.platforms.access import PlatformAccess
-from jitui.adapters.platforms.saleor.hints import is_from_saleor
 from jitui.adapters.platforms.saleor.mapping import NOT_ASKED
 from jitui.adapters.platforms.saleor.opening import open_saleor
 from jitui.adapters.platforms.saleor.orders import SaleorOrders
+from jitui.adapters.platforms.saleor.webhooks import is_from_saleor
 from jitui.adapters.platforms.saleor.writer import SaleorWriter
 from jitui.aftersales.model.order import ShipmentStatus
 from jitui.aftersales.platform import (

@@ -9,7 +9,8 @@ import json
 
 import pytest
 
-from jitui.adapters.platforms.shopify.webhooks import order_to_read
+from jitui.adapters.platforms.shopify.webhooks import read_webhook
+from jitui.aftersales.platform import OrderHint
 from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
 
 SECRET = "shpss_secret"
@@ -30,9 +31,9 @@ def signed(body: bytes, topic: str = "orders/updated", secret: str = SECRET) -> 
 )
 def test_a_signed_delivery_names_an_order(topic: str, told: object) -> None:
     body = json.dumps(told).encode()
-    assert order_to_read(signed(body, topic), body, SECRET) == "gid://shopify/Order/450789469"
+    assert read_webhook(signed(body, topic), body, SECRET) == OrderHint("gid://shopify/Order/450789469")
     lower = {name.lower(): value for name, value in signed(body, topic).items()}
-    assert order_to_read(lower, body, SECRET) == "gid://shopify/Order/450789469"
+    assert read_webhook(lower, body, SECRET) == OrderHint("gid://shopify/Order/450789469")
 
 
 def test_a_wrong_signature() -> None:
@@ -43,13 +44,19 @@ def test_a_wrong_signature() -> None:
         (signed(body), body + b" "),
         ({**signed(body), "X-Shopify-Hmac-Sha256": "ü"}, body),
     ):
-        answer = order_to_read(headers, read, SECRET)
+        answer = read_webhook(headers, read, SECRET)
         assert isinstance(answer, NotificationRefused) and not answer.signed
+
+
+def test_without_the_apps_secret_nobody_signs() -> None:
+    """A token alone is no secret to check with."""
+    body = b'{"id":1}'
+    assert isinstance(read_webhook(signed(body, secret=""), body, ""), NotificationRefused)
 
 
 def test_other_topics_and_other_forms() -> None:
     for topic, body in (("products/update", b'{"id":1}'), ("refunds/create", b'{"id":1}')):
-        assert isinstance(order_to_read(signed(body, topic), body, SECRET), NotificationIgnored)
+        assert isinstance(read_webhook(signed(body, topic), body, SECRET), NotificationIgnored)
     for body in (b"[]", b"not json", b"\xff", b'{"id":"x"}'):
-        answer = order_to_read(signed(body), body, SECRET)
+        answer = read_webhook(signed(body), body, SECRET)
         assert isinstance(answer, NotificationRefused) and answer.signed

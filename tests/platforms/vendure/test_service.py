@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from jitui.adapters.postgres.platform_connections import PostgresPlatformConnections
 from jitui.adapters.postgres.pool import make_pool
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import RefundRequest
-from jitui.aftersales.governance.policies import install
 from jitui.aftersales.model.ticket import TicketState
-from jitui.aftersales.operations.platform_connections import LATE, PlatformConnection
+from jitui.aftersales.operations.platform_connections import LATE
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.bootstrap import Service, open_service, utc_now
 from jitui.entrypoints.cli.doctor_operations import Level
 from jitui.entrypoints.cli.doctor_platforms import platforms
 from jitui.platform_syncing import request_refund_now, sync_platforms
-from jitui.settings import read_settings
 from jitui.worker import pay_due
-from tests.platforms.market import POLICY
+from tests.platforms.market import open_shop_service
 from tests.platforms.vendure.shop import Vendure, books, fulfil, place, refunds_in
-
-
-@asynccontextmanager
-async def service_at(url: str, token: str, database_url: str, home: Path) -> AsyncIterator[Service]:
-    """A service with Vendure alone, its policy in force."""
-    key = home / "vendure-key"
-    key.write_text(token)
-    key.chmod(0o600)
-    new = PlatformConnection("vendure", url, str(key), "my-shop", True, utc_now(), "test")
-    async with make_pool(database_url, max_size=1) as pool:
-        await PostgresPlatformConnections(pool).put(new)
-    async with open_service(read_settings({"JITUI_HOME": str(home)}), database_url) as service:
-        await install(service.policies, POLICY, by="test", now=service.clock())
-        yield service
 
 
 async def test_the_workers_steps_read_and_pay(vendure: Vendure, database_url: str, tmp_path: Path) -> None:
     code = await place(vendure, "ann", method="by-hand")
-    async with service_at(vendure.url, vendure.token, database_url, tmp_path) as service:
+    async with open_shop_service("vendure", vendure.url, vendure.token, database_url, tmp_path) as service:
         await sync_platforms(service)
         ref = await service.store.find_order(code)
         assert ref is not None
@@ -66,7 +46,7 @@ async def test_the_workers_steps_read_and_pay(vendure: Vendure, database_url: st
 async def test_what_keeps_it_from_reading_is_kept(
     vendure: Vendure, database_url: str, tmp_path: Path, url: str, said: str
 ) -> None:
-    async with service_at(url or vendure.url, "not-the-key", database_url, tmp_path) as service:
+    async with open_shop_service("vendure", url or vendure.url, "not-the-key", database_url, tmp_path) as service:
         await sync_platforms(service)
         state = await service.platforms.states.state("vendure")
         assert said in state.problem
@@ -74,7 +54,7 @@ async def test_what_keeps_it_from_reading_is_kept(
 
 
 async def test_doctor_says_how_old_what_we_know_is(vendure: Vendure, database_url: str, tmp_path: Path) -> None:
-    async with service_at(vendure.url, vendure.token, database_url, tmp_path) as service:
+    async with open_shop_service("vendure", vendure.url, vendure.token, database_url, tmp_path) as service:
         now, connections = service.clock(), await service.platforms.connections.all()
         async with make_pool(database_url, max_size=1) as pool:
             (never,) = await platforms(connections, service.settings, pool, now)
@@ -90,7 +70,7 @@ async def test_what_shipped_since_the_last_reading_is_not_approved(
 ) -> None:
     """Nobody has read in between; an order that was never read is taken in, and its buyer's address is known there."""
     code, other = await place(vendure, "ann"), await place(vendure, "ann")
-    async with service_at(vendure.url, vendure.token, database_url, tmp_path) as service:
+    async with open_shop_service("vendure", vendure.url, vendure.token, database_url, tmp_path) as service:
         await sync_platforms(service)
         new = await place(vendure, "ann")
         await fulfil(vendure, code, "SF-SINCE")

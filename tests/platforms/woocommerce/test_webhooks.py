@@ -9,7 +9,8 @@ import json
 
 import pytest
 
-from jitui.adapters.platforms.woocommerce.webhooks import order_to_read
+from jitui.adapters.platforms.woocommerce.webhooks import read_webhook
+from jitui.aftersales.platform import OrderHint
 from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
 
 SECRET = "a \"secret\" & 'quotes'"
@@ -30,18 +31,18 @@ def signed(body: bytes, topic: str = "order.updated", secret: str = SECRET) -> d
 )
 def test_a_signed_delivery_names_an_order(topic: str, told: object, order: str) -> None:
     body = json.dumps(told).encode()
-    assert order_to_read(signed(body, topic), body, SECRET) == order
+    assert read_webhook(signed(body, topic), body, SECRET) == OrderHint(order)
     lower = {name.lower(): value for name, value in signed(body, topic).items()}
-    assert order_to_read(lower, body, SECRET) == order
+    assert read_webhook(lower, body, SECRET) == OrderHint(order)
 
 
 def test_the_ping_has_no_signature() -> None:
-    assert isinstance(order_to_read({}, b"webhook_id=5", SECRET), NotificationIgnored)
+    assert isinstance(read_webhook({}, b"webhook_id=5", SECRET), NotificationIgnored)
 
 
 @pytest.mark.parametrize("body", [b'{"id":723}', b""])
 def test_without_a_signature_nothing_is_read(body: bytes) -> None:
-    assert isinstance(order_to_read({"X-WC-Webhook-Topic": "order.updated"}, body, SECRET), NotificationRefused)
+    assert isinstance(read_webhook({"X-WC-Webhook-Topic": "order.updated"}, body, SECRET), NotificationRefused)
 
 
 def test_a_wrong_signature() -> None:
@@ -52,13 +53,18 @@ def test_a_wrong_signature() -> None:
         ({**signed(body), "X-WC-Webhook-Signature": ""}, body),
         ({**signed(body), "X-WC-Webhook-Signature": "ü"}, body),
     ):
-        answer = order_to_read(headers, read, SECRET)
+        answer = read_webhook(headers, read, SECRET)
         assert isinstance(answer, NotificationRefused) and not answer.signed
+
+
+def test_without_a_secret_nobody_signs() -> None:
+    body = b'{"id":723}'
+    assert isinstance(read_webhook(signed(body, secret=""), body, ""), NotificationRefused)
 
 
 def test_other_topics_and_other_forms() -> None:
     for topic, body in (("product.updated", b'{"id":1}'), ("action.x", b'{"arg":{"id":1}}'), ("action.x", b"{}")):
-        assert isinstance(order_to_read(signed(body, topic), body, SECRET), NotificationIgnored)
+        assert isinstance(read_webhook(signed(body, topic), body, SECRET), NotificationIgnored)
     for body in (b"[]", b"not json", b"\xff", b'{"id":"x"}'):
-        answer = order_to_read(signed(body), body, SECRET)
+        answer = read_webhook(signed(body), body, SECRET)
         assert isinstance(answer, NotificationRefused) and answer.signed

@@ -29,7 +29,8 @@ SET url = excluded.url, secret_file = excluded.secret_file, shop_id = excluded.s
 
 # How far it was read goes with it: the next shop on this platform is read from its beginning.
 _REMOVE: LiteralString = """
-WITH read_so_far AS (DELETE FROM platform_state WHERE platform = %(platform)s)
+WITH read_so_far AS (DELETE FROM platform_state WHERE platform = %(platform)s),
+    to_read AS (DELETE FROM platform_hint WHERE platform = %(platform)s)
 DELETE FROM platform_connection WHERE platform = %(platform)s RETURNING platform
 """
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
 
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.aftersales.operations.platform_sync import SyncState
+from jitui.aftersales.operations.platform_sync import NotedHint, SyncState
 
 _STATE: LiteralString = """
 SELECT json_build_object('cursor', cursor_at, 'synced_at', synced_at, 'problem', problem,
@@ -30,6 +31,23 @@ WHERE o.order_id > %(after)s AND o.completed_at IS NULL
     AND (o.placed_at >= %(since)s OR EXISTS (SELECT FROM refund r
         WHERE r.lane = o.lane AND r.order_id = o.order_id AND r.queued_at >= %(since)s))
 ORDER BY o.order_id LIMIT %(limit)s
+"""
+
+
+_NOTE_HINT: LiteralString = """
+INSERT INTO platform_hint (platform, order_id, hinted_at) VALUES (%(platform)s, %(order_id)s, %(now)s)
+ON CONFLICT (platform, order_id) DO UPDATE SET hinted_at = greatest(platform_hint.hinted_at, excluded.hinted_at)
+"""
+
+_HINTS: LiteralString = """
+SELECT json_build_object('order_id', order_id, 'hinted_at', hinted_at)::text FROM platform_hint
+WHERE platform = %(platform)s AND hinted_at <= %(until)s
+ORDER BY hinted_at, order_id LIMIT %(limit)s
+"""
+
+_DROP_HINTS: LiteralString = """
+DELETE FROM platform_hint h USING unnest(%(order_ids)s::text[], %(times)s::timestamptz[]) AS read (order_id, hinted_at)
+WHERE h.platform = %(platform)s AND h.order_id = read.order_id AND h.hinted_at = read.hinted_at
 """
 
 
@@ -62,6 +80,26 @@ class PostgresPlatformStates:
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_WATCHED, params)).fetchall()
         return [str(row[0]) for row in rows]
+
+    async def note_hint(self, platform: str, order_id: str, now: datetime) -> None:
+        """One row for each order."""
+        params = {"platform": platform, "order_id": order_id, "now": now}
+        async with self._pool.connection() as connection:
+            await connection.execute(_NOTE_HINT, params)
+
+    async def hints(self, platform: str, until: datetime, limit: int) -> list[NotedHint]:
+        """The orders that were named, oldest first."""
+        return await read_rows(self._pool, _HINTS, {"platform": platform, "until": until, "limit": limit}, NotedHint)
+
+    async def drop_hints(self, platform: str, read: Sequence[NotedHint]) -> None:
+        """Delete those that are as they were read."""
+        params = {
+            "platform": platform,
+            "order_ids": [hint.order_id for hint in read],
+            "times": [hint.hinted_at for hint in read],
+        }
+        async with self._pool.connection() as connection:
+            await connection.execute(_DROP_HINTS, params)
 
     async def forget(self, platform: str) -> None:
         """Begin anew: the next reading takes in every order."""

@@ -59,3 +59,14 @@ def must_be_read(
     if isinstance(requested, Refusal) and requested.code in _WITHOUT_READING:
         return False
     return platform_of(snapshot, platforms) is not None
+
+
+def asked_elsewhere(snapshot: OrderSnapshot, asked_there: frozenset[str]) -> Refusal | None:
+    """The refusal of a request for money that a platform pays back on its own buyers' requests alone."""
+    name = next((tender.provider for tender in snapshot.tenders if tender.provider in asked_there), None)
+    if name is None:
+        return None
+    return Refusal(
+        RefusalCode.ASKED_AT_PLATFORM,
+        f"This order was paid on {name}, and its refund is asked for there; the request is decided from there.",
+    )

@@ -33,7 +33,12 @@ from jitui.aftersales.commands.facts import (
     inputs_beside,
     is_paused,
 )
-from jitui.aftersales.commands.platform_orders import PlatformReading, must_be_read, platform_unavailable
+from jitui.aftersales.commands.platform_orders import (
+    PlatformReading,
+    asked_elsewhere,
+    must_be_read,
+    platform_unavailable,
+)
 from jitui.aftersales.commands.receipt import receipt_of
 from jitui.aftersales.commands.requested_lines import RequestedLines, requested_lines
 from jitui.aftersales.commands.restriction_rules import RESTRICTED, RuledDecision, decide_under_rules
@@ -97,7 +102,8 @@ class DecisionSettings:
 
     `providers`: those through which it can refund; money through any other one is not recorded. Usage of the shops'
     and the platform's caps that is older than `usage_max_age` is unknown. `platforms`: the connected commerce platforms
-    with their shops; `reading`: how the order was read there (`operations/read_first.py`).
+    with their shops; `reading`: how the order was read there (`operations/read_first.py`); `asked_there`: those whose
+    buyers ask there and nowhere else.
     """
 
     deciding: Deciding
@@ -107,6 +113,7 @@ class DecisionSettings:
     usage_max_age: timedelta = USAGE_MAX_AGE
     platforms: Mapping[str, str] = field(default_factory=dict)
     reading: PlatformReading = PlatformReading.NOT_READ
+    asked_there: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +218,12 @@ def plan_request(
 def _requested(
     snapshot: OrderSnapshot, decision_settings: DecisionSettings, request: RefundRequest, now: datetime
 ) -> RequestedLines | Refusal:
-    """What is asked for, of an order that nobody has to read at its platform before."""
+    """What is asked for, of an order that is not asked back at its platform, nor has to be read there before."""
     requested = requested_lines(snapshot, request.buyer_id, request.lines, now, basis=request.basis)
     if must_be_read(snapshot, decision_settings.platforms, decision_settings.reading, requested):
         return platform_unavailable()
+    if request.there is None and isinstance(requested, RequestedLines):
+        return asked_elsewhere(snapshot, decision_settings.asked_there) or requested
     return requested
 
 

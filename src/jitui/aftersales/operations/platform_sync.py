@@ -39,6 +39,14 @@ class SyncState:
     watched_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NotedHint:
+    """An order that a webhook named, by what the webhook calls it, and when the last one did."""
+
+    order_id: str
+    hinted_at: datetime
+
+
 class PlatformStates(Protocol):
     """Where the cursor of each platform is kept, and which of its orders are to be read again."""
 
@@ -48,6 +56,18 @@ class PlatformStates(Protocol):
 
     async def watched(self, provider: str, since: datetime, after: str, limit: int) -> list[str]:
         """Orders paid through the provider that are not completed, placed or refunded since; by id, after this one."""
+        ...
+
+    async def note_hint(self, platform: str, order_id: str, now: datetime) -> None:
+        """Have an order read again; naming it many times before that reads it once."""
+        ...
+
+    async def hints(self, platform: str, until: datetime, limit: int) -> list[NotedHint]:
+        """Orders that were named up to then, in the order of the times."""
+        ...
+
+    async def drop_hints(self, platform: str, read: Sequence[NotedHint]) -> None:
+        """Those orders were read; one that was named again meanwhile stays."""
         ...
 
 
@@ -79,13 +99,18 @@ async def sync_platform(
     whole: bool = False,
     progress: Progress = lambda done, cursor: None,
 ) -> Synced:
-    """Read what changed since the cursor and, where it is time or `whole`, the watched orders. Raises Unavailable.
+    """Read what webhooks named, what changed since the cursor and, where it is time or `whole`, the watched orders.
 
-    The cursor moves with each page, so a reading that breaks off goes on where it was.
+    The cursor moves with each page, so a reading that breaks off goes on where it was. Raises Unavailable.
     """
     deciding = await settings()
     state, done = await states.state(platform.name), Synced()
     cursor = state.cursor
+    while hints := await states.hints(platform.name, now, WATCHED_AT_ONCE):
+        for found in await platform.read_orders([hint.order_id for hint in hints]):
+            done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
+        await states.drop_hints(platform.name, hints)
+        progress(done, cursor)
     async for page in platform.changed_since(cursor, OVERLAP):
         for found in page:
             done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))

@@ -144,6 +144,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
         (RefusalCode.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is in flight"),
         (RefusalCode.PLATFORM_UNAVAILABLE, 503, "The shop's system cannot be read"),
+        (RefusalCode.ASKED_AT_PLATFORM, 409, "The refund is asked for where the order was paid"),
     )
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote
@@ -21,8 +21,9 @@ from jitui.adapters.platforms.medusa.forms import (
     PlacedLines,
 )
 from jitui.adapters.platforms.medusa.mapping import DRAFT, NAME, number_of, order_of
+from jitui.adapters.platforms.signatures import NO_WEBHOOKS
 from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
-from jitui.aftersales.provider import CallTrouble
+from jitui.aftersales.provider import CallTrouble, NotificationRefused
 from jitui.errors import Unavailable
 
 PAGE = 50
@@ -94,6 +95,10 @@ class MedusaOrders:
             if len(found) < PAGE:
                 return
             after, skip = (found[-1].updated_at - _A_MOMENT, 0) if new else (after, skip + PAGE)
+
+    async def read_hint(self, headers: Mapping[str, str], body: bytes) -> NotificationRefused:
+        """There are none."""
+        return NO_WEBHOOKS
 
     async def check(self) -> str | None:
         """Why the shop cannot be read; None when it can."""

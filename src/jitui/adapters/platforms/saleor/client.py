@@ -44,7 +44,8 @@ class SaleorClient(ShopClient):
 
     def __init__(self, *, base_url: str, token: str, timeout_seconds: float) -> None:
         super().__init__(timeout_seconds=timeout_seconds)
-        self._url = f"{base_url.rstrip('/').removesuffix('/graphql')}/graphql/"
+        self._root = base_url.rstrip("/").removesuffix("/graphql")
+        self._url = f"{self._root}/graphql/"
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
 
     async def ask(self, query: str, variables: Mapping[str, object], form: type[_Data]) -> _Data | CallFailed:
@@ -56,6 +57,18 @@ class SaleorClient(ShopClient):
             return data
         try:
             return msgspec.json.decode(data, type=form)
+        except msgspec.MsgspecError as error:
+            return CallFailed(f"unreadable answer: {error}", CallTrouble.UNREADABLE)
+
+    async def key_set(self) -> dict[str, object] | CallFailed:
+        """The public keys that its webhooks are signed with."""
+        told = await self._call("GET", f"{self._root}/.well-known/jwks.json", headers={"accept": "application/json"})
+        if isinstance(told, CallFailed):
+            return told
+        if told.status != 200:
+            return CallFailed(f"answered {told.status}", CallTrouble.UNREADABLE)
+        try:
+            return msgspec.json.decode(told.body, type=dict[str, object])
         except msgspec.MsgspecError as error:
             return CallFailed(f"unreadable answer: {error}", CallTrouble.UNREADABLE)
 

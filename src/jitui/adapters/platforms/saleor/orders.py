@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from jitui.adapters.platforms.saleor.client import SaleorClient
 from jitui.adapters.platforms.saleor.mapping import NOT_PLACED, order_of
 from jitui.adapters.platforms.saleor.queries import CHECK, ORDERS, CheckAnswer, Connection, Order, OrdersAnswer
-from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
-from jitui.aftersales.provider import CallTrouble
+from jitui.adapters.platforms.saleor.webhooks import read_webhook
+from jitui.aftersales.platform import CallFailed, OrderHint, PlatformOrder, UnreadableOrder
+from jitui.aftersales.provider import CallTrouble, NotificationIgnored, NotificationRefused
 from jitui.errors import Unavailable
 
 NAME = "saleor"
 PAGE, MOST_PAGES = 50, 2000
+KEYS_FOR_SECONDS = 60.0
 OLDEST = (3, 22)
 RIGHTS = ("HANDLE_PAYMENTS", "MANAGE_ORDERS")
 
@@ -23,10 +26,23 @@ class SaleorOrders:
 
     def __init__(self, client: SaleorClient) -> None:
         self._client = client
+        self._keys: Mapping[str, object] | CallFailed | None = None
+        self._keys_until = 0.0
 
     @property
     def name(self) -> str:
         return NAME
+
+    async def read_hint(
+        self, headers: Mapping[str, str], body: bytes
+    ) -> OrderHint | NotificationIgnored | NotificationRefused:
+        """Signed with one of the shop's keys, which are read at most once a minute."""
+        now = time.monotonic()
+        if self._keys is None or now >= self._keys_until:
+            self._keys, self._keys_until = await self._client.key_set(), now + KEYS_FOR_SECONDS
+        if isinstance(self._keys, CallFailed):
+            return NotificationRefused(f"Saleor's keys cannot be read: {self._keys.reason}")
+        return read_webhook(headers, body, self._keys)
 
     async def check(self) -> str | None:
         """Why the shop cannot be read or refunded; its version and the app's rights are looked at."""

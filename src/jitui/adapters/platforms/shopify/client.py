@@ -57,6 +57,12 @@ class ShopifyClient(ShopClient):
         self._pace = Pace()
         self.told_version = VERSION
 
+    @property
+    def webhook_secret(self) -> str:
+        """What the app's webhooks are signed with; empty where only a token is known."""
+        grant = self._tokens.grant
+        return "" if grant is None else grant["client_secret"]
+
     async def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any] | CallFailed:
         """The data of an answer without errors. It waits for the bucket, at most for half of the time-out."""
         token = await self._token()

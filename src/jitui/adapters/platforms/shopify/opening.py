@@ -14,4 +14,4 @@ async def open_shopify(access: PlatformAccess, stack: AsyncExitStack) -> tuple[S
     """Reader and writer on one client; the secret is a token or `client_id:client_secret`. It calls nobody."""
     made = ShopifyClient(base_url=access.url, secret=access.secret, timeout_seconds=access.timeout_seconds)
     client = await stack.enter_async_context(made)
-    return ShopifyOrders(client), ShopifyWriter(client)
+    return ShopifyOrders(client, made.webhook_secret), ShopifyWriter(client)

@@ -24,8 +24,9 @@ from jitui.adapters.platforms.shopify.queries import (
     Shipping,
     ShippingAnswer,
 )
-from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
-from jitui.aftersales.provider import CallTrouble
+from jitui.adapters.platforms.shopify.webhooks import read_webhook
+from jitui.aftersales.platform import CallFailed, OrderHint, PlatformOrder, UnreadableOrder
+from jitui.aftersales.provider import CallTrouble, NotificationIgnored, NotificationRefused
 from jitui.errors import Unavailable
 
 NAME = "shopify"
@@ -46,8 +47,9 @@ _T = TypeVar("_T")
 class ShopifyOrders:
     """See `jitui.aftersales.platform.Platform`; an order's id here is its name there, without the `#`."""
 
-    def __init__(self, client: ShopifyClient) -> None:
+    def __init__(self, client: ShopifyClient, webhook_secret: str) -> None:
         self._client = client
+        self._webhook_secret = webhook_secret
 
     @property
     def name(self) -> str:
@@ -88,6 +90,12 @@ class ShopifyOrders:
             after = page.orders.page_info.end_cursor
             if not page.orders.page_info.has_next_page or after is None:
                 return
+
+    async def read_hint(
+        self, headers: Mapping[str, str], body: bytes
+    ) -> OrderHint | NotificationIgnored | NotificationRefused:
+        """Signed with the secret that the connection has."""
+        return read_webhook(headers, body, self._webhook_secret)
 
     async def check(self) -> str | None:
         """Why the shop cannot be read and written; None when it can."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
 
+from jitui.adapters.platforms.signatures import header, why_unsigned
+from jitui.aftersales.platform import OrderHint
 from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
 
 _OF_ORDERS = ("orders/", "refunds/", "fulfillments/", "order_transactions/")
@@ -22,21 +21,16 @@ class _Order(Struct, frozen=True):
     order_id: int | None = None
 
 
-def order_to_read(
+def read_webhook(
     headers: Mapping[str, str], body: bytes, secret: str
-) -> str | NotificationIgnored | NotificationRefused:
+) -> OrderHint | NotificationIgnored | NotificationRefused:
     """The platform's own id (`gid://…`) of the order that a delivery is about; the secret is the app's.
 
     Deliveries repeat, and come in no order: an order that is read again is as it is now.
     """
-    told = {name.lower(): value for name, value in headers.items()}
-    given = told.get("x-shopify-hmac-sha256")
-    if given is None:
-        return NotificationRefused("The signature is missing")
-    made = base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest())
-    if not hmac.compare_digest(made, given.strip().encode()):
-        return NotificationRefused("The signature is wrong")
-    topic = told.get("x-shopify-topic", "")
+    if (refused := why_unsigned(header(headers, "x-shopify-hmac-sha256"), body, secret)) is not None:
+        return refused
+    topic = header(headers, "x-shopify-topic") or ""
     if not topic.startswith(_OF_ORDERS):
         return NotificationIgnored("It is not about an order")
     try:
@@ -44,4 +38,4 @@ def order_to_read(
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return NotificationRefused("The body has another form", signed=True)
     number = order.id if topic.startswith("orders/") else order.order_id
-    return NotificationIgnored("It names no order") if number is None else f"gid://shopify/Order/{number}"
+    return NotificationIgnored("It names no order") if number is None else OrderHint(f"gid://shopify/Order/{number}")

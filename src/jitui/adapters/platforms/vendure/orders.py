@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from jitui.adapters.platforms.signatures import NO_WEBHOOKS
 from jitui.adapters.platforms.vendure.client import VendureClient
 from jitui.adapters.platforms.vendure.mapping import order_of
 from jitui.adapters.platforms.vendure.queries import CHECK, CONTACT, ORDERS, ContactAnswer, Order, OrdersAnswer
 from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
-from jitui.aftersales.provider import CallTrouble
+from jitui.aftersales.provider import CallTrouble, NotificationRefused
 from jitui.errors import Unavailable
 
 NAME = "vendure"
@@ -70,6 +71,10 @@ class VendureOrders:
             if len(found) < PAGE:
                 return
             after, skip = (found[-1].updated_at - _A_MOMENT, 0) if new else (after, skip + PAGE)
+
+    async def read_hint(self, headers: Mapping[str, str], body: bytes) -> NotificationRefused:
+        """There are none."""
+        return NO_WEBHOOKS
 
     async def check(self) -> str | None:
         """Why the shop cannot be read; None when it can."""

@@ -13,8 +13,11 @@ from jitui.adapters.platforms.woocommerce.writer import WooCommerceWriter
 async def open_woocommerce(
     access: PlatformAccess, stack: AsyncExitStack
 ) -> tuple[WooCommerceOrders, WooCommerceWriter]:
-    """Reader and writer on one client; the secret is `ck_…:cs_…`. It calls nobody."""
+    """Reader and writer on one client; the secret is `ck_…:cs_…`. It calls nobody.
+
+    Webhooks are signed with `cs_…`, which WooCommerce takes for those that are given no secret of their own.
+    """
     key, _, secret = access.secret.strip().partition(":")
     made = WooCommerceClient(base_url=access.url, key=key, secret=secret, timeout_seconds=access.timeout_seconds)
     client = await stack.enter_async_context(made)
-    return WooCommerceOrders(client), WooCommerceWriter(client)
+    return WooCommerceOrders(client, secret), WooCommerceWriter(client)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -12,8 +12,9 @@ import msgspec
 from jitui.adapters.platforms.woocommerce.answers import Fulfilment, Order, Refund, Stub
 from jitui.adapters.platforms.woocommerce.client import NO_ROUTE, Answer, WooCommerceClient, WooError
 from jitui.adapters.platforms.woocommerce.mapping import CARTS, order_of
-from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
-from jitui.aftersales.provider import CallTrouble
+from jitui.adapters.platforms.woocommerce.webhooks import read_webhook
+from jitui.aftersales.platform import CallFailed, OrderHint, PlatformOrder, UnreadableOrder
+from jitui.aftersales.provider import CallTrouble, NotificationIgnored, NotificationRefused
 from jitui.errors import Unavailable
 
 NAME = "woocommerce"
@@ -31,8 +32,9 @@ _T = TypeVar("_T")
 class WooCommerceOrders:
     """See `jitui.aftersales.platform.Platform`; an order's id here is its number there."""
 
-    def __init__(self, client: WooCommerceClient) -> None:
+    def __init__(self, client: WooCommerceClient, webhook_secret: str) -> None:
         self._client = client
+        self._webhook_secret = webhook_secret
 
     @property
     def name(self) -> str:
@@ -83,6 +85,12 @@ class WooCommerceOrders:
             if page >= pages:
                 return
             after, page = (_changed_at(listed[-1]) - _A_SECOND, 1) if new else (after, page + 1)
+
+    async def read_hint(
+        self, headers: Mapping[str, str], body: bytes
+    ) -> OrderHint | NotificationIgnored | NotificationRefused:
+        """Signed with the secret that the connection has."""
+        return read_webhook(headers, body, self._webhook_secret)
 
     async def check(self) -> str | None:
         """Why the shop cannot be read and written; None when it can."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from jitui.adapters.platforms.signatures import header, why_unsigned
+from jitui.aftersales.platform import OrderHint
 from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
 
 
@@ -23,36 +22,32 @@ class _Action(Struct, frozen=True):
     arg: Any = None
 
 
-def order_to_read(
+def read_webhook(
     headers: Mapping[str, str], body: bytes, secret: str
-) -> str | NotificationIgnored | NotificationRefused:
+) -> OrderHint | NotificationIgnored | NotificationRefused:
     """The number of the order that a delivery is about.
 
     The first delivery of a webhook is a form without a signature, and says nothing. The signature carries no time, so
     an old delivery may come again: an order that is read again is as it is now.
     """
-    told = {name.lower(): value for name, value in headers.items()}
-    given = told.get("x-wc-webhook-signature")
-    if given is None:
-        if body.startswith(b"webhook_id="):
-            return NotificationIgnored("The webhook was set up")
-        return NotificationRefused("The signature is missing")
-    made = base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest())
-    if not hmac.compare_digest(made, given.strip().encode()):
-        return NotificationRefused("The signature is wrong")
-    topic = told.get("x-wc-webhook-topic", "")
+    given = header(headers, "x-wc-webhook-signature")
+    if given is None and body.startswith(b"webhook_id="):
+        return NotificationIgnored("The webhook was set up")
+    if (refused := why_unsigned(given, body, secret)) is not None:
+        return refused
+    topic = header(headers, "x-wc-webhook-topic") or ""
     if not topic.startswith(("order.", "action.")):
         return NotificationIgnored("It is not about an order")
     return _named(topic, body)
 
 
-def _named(topic: str, body: bytes) -> str | NotificationIgnored | NotificationRefused:
+def _named(topic: str, body: bytes) -> OrderHint | NotificationIgnored | NotificationRefused:
     try:
         if topic.startswith("order."):
             order = msgspec.json.decode(body, type=_Order)
-            return order.number or str(order.id)
+            return OrderHint(order.number or str(order.id))
         arg = msgspec.json.decode(body, type=_Action).arg
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return NotificationRefused("The body has another form", signed=True)
     is_id = isinstance(arg, int | str) and str(arg).isdecimal()
-    return str(arg) if is_id else NotificationIgnored("The action names no order")
+    return OrderHint(str(arg)) if is_id else NotificationIgnored("The action names no order")

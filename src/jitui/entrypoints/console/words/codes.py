@@ -235,6 +235,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.COMPLAINT_ANSWERED: _("This complaint was answered already."),
         RefusalCode.IDEMPOTENCY_KEY_REUSED: _("This page was sent already, with other choices. Please open it again."),
         RefusalCode.REQUEST_IN_FLIGHT: _("Your request is being worked on. Please look again in a moment."),
+        RefusalCode.ASKED_AT_PLATFORM: _("Please ask for this refund where you bought the order."),
         RefusalCode.PLATFORM_UNAVAILABLE: _(
             "The shop's system does not answer, so nothing was decided. Please try again in a moment."
         ),

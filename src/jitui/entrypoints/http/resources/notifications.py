@@ -1,4 +1,4 @@
-"""Notifications, signed by payment providers."""
+"""Notifications, signed by payment providers, and webhooks of commerce platforms."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from jitui.entrypoints.http.reply import NO_CONTENT, Answer, Reply
 from jitui.entrypoints.http.request import RequestContext
 from jitui.ids import lane_of_id
 from jitui.logs import get_logger
+from jitui.platform_syncing import take_hint
 
 log = get_logger("jitui.http")
 
@@ -35,7 +36,13 @@ async def take_notification(request: RequestContext, provider: FromPath[str]) ->
     if told_by is None:
         return not_found()
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
-    read = told_by.read_notification(headers, await read_all(request), service.clock())
+    body = await read_all(request)
+    platform = service.platforms.source(provider)
+    read = (
+        told_by.read_notification(headers, body, service.clock())
+        if platform is None
+        else await take_hint(service, platform, headers, body)
+    )
     if isinstance(read, NotificationRefused):
         if read.signed:
             return Problem(INVALID_REQUEST, "The notification is signed and cannot be read.")

@@ -91,6 +91,7 @@ _REFUSALS = (
     RefusalCode.TOO_MANY_REQUESTS,
     RefusalCode.LINE_REQUEST_LIMIT,
     RefusalCode.PLATFORM_UNAVAILABLE,
+    RefusalCode.ASKED_AT_PLATFORM,
 )
 
 

@@ -1,0 +1,13 @@
+"""Orders that webhooks of commerce platforms name."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0044"
+down_revision = "0043"
+
+
+def upgrade() -> None:
+    """Run the SQL file beside this one."""
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text())
