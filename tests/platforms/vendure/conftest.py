@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,7 @@ def _running(database: dict[str, object], modules: Path, log: Path) -> Iterator[
         "PGPASSWORD": str(database.get("password", "")),
         "PGDATABASE": str(database["dbname"]),
         "VENDURE_DISABLE_TELEMETRY": "true",
+        "VENDURE_KEYS": os.environ.get("VENDURE_KEYS", ""),
         "VENDURE_MODULES": str(modules),
         "VENDURE_PASSWORD": PASSWORD,
         "VENDURE_PORT": str(port),
