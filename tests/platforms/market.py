@@ -26,7 +26,7 @@ from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.operations.platform_connections import PlatformConnection
 from jitui.aftersales.operations.platform_refunds import PlatformProvider, PlatformRules
-from jitui.aftersales.operations.platform_sync import Synced, sync_platform
+from jitui.aftersales.operations.platform_sync import OVERLAP, Synced, SyncState, sync_platform
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.platform import (
     Platform,
@@ -172,9 +172,15 @@ async def incidents_of(market: ShopMarket, order_id: str) -> int:
 
 @asynccontextmanager
 async def open_shop_market(
-    opening: Opening, database_url: str, access: PlatformAccess, *, settles: bool = False, currency: str = "CNY"
+    opening: Opening,
+    database_url: str,
+    access: PlatformAccess,
+    *,
+    settles: bool = False,
+    currency: str = "CNY",
+    read_from: datetime | None = None,
 ) -> AsyncIterator[ShopMarket]:
-    """A market whose one provider is the shop's platform."""
+    """A market whose one provider is the shop's platform; `read_from`: what changed before is not read."""
     async with (
         open_market(database_url, now=datetime.now(UTC), watched=True) as jitui,
         AsyncExitStack() as stack,
@@ -183,8 +189,10 @@ async def open_shop_market(
         units, calls = partial(read_refunded_units, jitui.store), PostgresPlatformCalls(jitui.pool)
         rules = PlatformRules(settles=settles, timeout_seconds=access.timeout_seconds)
         provider = PlatformProvider(orders, writer, units, calls, rules, utc_now)
-        policy = Policy.from_text(_POLICY.replace("CURRENCY", currency))
-        yield ShopMarket(jitui, orders, writer, provider, PostgresPlatformStates(jitui.pool), policy)
+        policy, states = Policy.from_text(_POLICY.replace("CURRENCY", currency)), PostgresPlatformStates(jitui.pool)
+        if read_from is not None:
+            await states.note(orders.name, SyncState(cursor=read_from + OVERLAP))
+        yield ShopMarket(jitui, orders, writer, provider, states, policy)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,12 +14,22 @@ from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.model.refund import RefundState
 from jitui.bootstrap import utc_now
 from tests.platforms.market import ShopMarket
-from tests.platforms.vendure.shop import AMOUNT_ALONE, Vendure, admin, books, fulfil, place, refunds_in, shipped_in
+from tests.platforms.vendure.shop import (
+    AMOUNT_ALONE,
+    Vendure,
+    VendureError,
+    admin,
+    books,
+    fulfil,
+    place,
+    refunds_in,
+    shipped_in,
+)
 
 ROUNDS = 40
 BARE_ROUNDS = 20
 AT_ONCE = 4
-LATEST_SECONDS = 1.5
+LATEST_SECONDS = 0.6
 """By then a refund has gone out."""
 
 
@@ -66,7 +77,7 @@ async def test_bare_vendure_lets_both_through(vendure: Vendure) -> None:
     outcomes: Counter[str] = Counter()
     for number in range(BARE_ROUNDS):
         code = await place(vendure, f"bare{number}", [("cup", 1)])
-        await asyncio.gather(_refund_bare(vendure, code), fulfil(vendure, code))
+        await asyncio.gather(_refund_bare(vendure, code), _ship_bare(vendure, code))
         there = await books(vendure, code)
         outcomes[_named(bool(refunds_in(there)), shipped_in(there))] += 1
         over = sum(refund["total"] for refund in refunds_in(there)) > there["payments"][0]["amount"]
@@ -78,6 +89,12 @@ async def test_bare_vendure_lets_both_through(vendure: Vendure) -> None:
 async def _ship_after(vendure: Vendure, code: str, seconds: float) -> None:
     await asyncio.sleep(seconds)
     await fulfil(vendure, code, f"SF{code}")
+
+
+async def _ship_bare(vendure: Vendure, code: str) -> None:
+    """An error of Vendure's own is no failure of the test: what stands in its books afterwards counts."""
+    with suppress(VendureError):
+        await fulfil(vendure, code)
 
 
 async def _refund_bare(vendure: Vendure, code: str) -> None:
