@@ -190,7 +190,6 @@ class Service:
             deadline_passed,
             self.settings.usage_max_age,
             self.platforms.shops,
-            asked_there=frozenset(one.source.name for one in self.platforms.asked_there),
         )
 
     async def gate_rules(self) -> GateRules:

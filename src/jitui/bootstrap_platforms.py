@@ -20,7 +20,7 @@ from jitui.aftersales.operations.platform_connections import LostCalls, Platform
 from jitui.aftersales.operations.platform_refunds import PlatformProvider, PlatformRules
 from jitui.aftersales.operations.platform_sync import PlatformStates
 from jitui.aftersales.operations.request_sync import RequestParts
-from jitui.aftersales.platform import PLATFORMS, Platform, PlatformWriter, read_refunded_units
+from jitui.aftersales.platform import ASKED_HERE, PLATFORMS, Platform, PlatformWriter, read_refunded_units
 from jitui.aftersales.platform_requests import RequestSource
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
@@ -58,7 +58,10 @@ class ConnectedRequests:
 
 @dataclass(frozen=True, slots=True)
 class Platforms:
-    """What is connected, and how far each was read. `unopened`: by name, why a connection cannot be used.
+    """What is connected, and how far each was read.
+
+    `unopened`: by name, why a connection cannot be used. `unopened_shops`: whose orders those have that are asked back
+    here.
 
     `calls`: what people say about lost calls. `codes`, `mailer`: how buyers without an account are sent codes, where
     mail is configured.
@@ -67,6 +70,7 @@ class Platforms:
     connected: tuple[Connected, ...]
     asked_there: tuple[ConnectedRequests, ...]
     unopened: dict[str, str]
+    unopened_shops: dict[str, str]
     connections: PlatformConnections
     states: PlatformStates
     calls: LostCalls
@@ -89,8 +93,8 @@ class Platforms:
 
     @property
     def shops(self) -> dict[str, str]:
-        """Whose orders they have, by name."""
-        return {one.source.name: one.shop_id for one in self.connected}
+        """Whose orders the connections have, opened or not, by name: none of them is decided on without reading it."""
+        return {**self.unopened_shops, **{one.source.name: one.shop_id for one in self.connected}}
 
 
 async def open_platforms(
@@ -103,13 +107,16 @@ async def open_platforms(
     connections, states = PostgresPlatformConnections(pool), PostgresPlatformStates(pool)
     calls, units = PostgresPlatformCalls(pool), partial(read_refunded_units, store)
     seconds, asked = settings.provider_timeout_seconds, partial(read_asked, store)
-    connected, asked_there, unopened = list[Connected](), list[ConnectedRequests](), dict[str, str]()
+    connected, asked_there = list[Connected](), list[ConnectedRequests]()
+    unopened, unopened_shops = dict[str, str](), dict[str, str]()
     for one in await connections.all():
         try:
             opened = await open_adapter(one.platform, access_of(one, settings), stack)
         except NotConfigured as error:
             log.error("platform_unopened", platform=one.platform, reason=str(error))
             unopened[one.platform] = str(error)
+            if one.platform in ASKED_HERE:
+                unopened_shops[one.platform] = one.shop_id
             continue
         if isinstance(opened, tuple):
             rules = PlatformRules(settles=one.settles or one.platform in _SETTLED_BY_US, timeout_seconds=seconds)
@@ -123,6 +130,7 @@ async def open_platforms(
         tuple(connected),
         tuple(asked_there),
         unopened,
+        unopened_shops,
         connections,
         states,
         calls,

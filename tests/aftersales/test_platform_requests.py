@@ -255,13 +255,45 @@ def test_what_was_not_read_is_the_default() -> None:
 @on_both_stores
 async def test_what_a_platform_pays_on_its_own_requests_is_asked_for_there(market: Market) -> None:
     """It pays no refund that was approved for a request of ours; a stranger learns nothing of the order."""
-    await take(market)
-    settled = replace(settings_of(market), platforms={}, asked_there=frozenset({"vendure"}))
-    refused = await request_refund(market.store, settled, REQUEST, now=NOW)
+    deciding = replace(settings_of(market), platforms={}, providers=frozenset({"kuaishou"}))
+    assert await take_order(market.store, deciding, "kuaishou", SHOP, ORDER, now=NOW) == []
+    refused = await request_refund(market.store, deciding, REQUEST, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ASKED_AT_PLATFORM
-    seen = await check_eligibility(market.store, settled, REQUEST, now=NOW)
+    seen = await check_eligibility(market.store, deciding, REQUEST, now=NOW)
     assert isinstance(seen, Refusal) and seen.code is RefusalCode.ASKED_AT_PLATFORM
-    stranger = await request_refund(market.store, settled, RefundRequest("somebody", "V-1"), now=NOW)
+    stranger = await request_refund(market.store, deciding, RefundRequest("somebody", "V-1"), now=NOW)
     assert isinstance(stranger, Refusal) and stranger.code is RefusalCode.NOT_FOUND
-    there = replace(REQUEST, there=PlatformRequestRef("vendure", "9", "1", 3500))
-    assert ticket_of(await request_refund(market.store, settled, there, now=NOW)).state is TicketState.REFUNDING
+    there = replace(REQUEST, there=PlatformRequestRef("kuaishou", "9", "1", 3500))
+    assert ticket_of(await request_refund(market.store, deciding, there, now=NOW)).state is TicketState.REFUNDING
+
+
+@on_both_stores
+@pytest.mark.parametrize("connected", [True, False], ids=["cannot be opened", "is not connected any more"])
+async def test_nothing_is_decided_where_the_platform_cannot_be_asked_at_all(market: Market, connected: bool) -> None:
+    """Its key is gone, or it was disconnected: what is recorded may be over, and nobody can say."""
+    await take(market)
+    before = await recorded(market)
+    settled = replace(settings_of(market), platforms={"vendure": SHOP} if connected else {})
+    for done in (
+        await request_refund_read_first(market.store, {}, settled, REQUEST, now=NOW),
+        await check_eligibility_read_first(market.store, {}, settled, REQUEST, now=NOW),
+        await request_refund(market.store, settled, REQUEST, now=NOW),
+    ):
+        assert isinstance(done, Refusal) and done.code is RefusalCode.PLATFORM_UNAVAILABLE
+    assert await recorded(market) == before
+    other = RefundRequest("vendure-1", "V-2")
+    unknown = await request_refund_read_first(market.store, {}, settled, other, now=NOW)
+    assert isinstance(unknown, Refusal)
+    assert unknown.code is (RefusalCode.PLATFORM_UNAVAILABLE if connected else RefusalCode.NOT_FOUND)
+
+
+@on_both_stores
+async def test_what_one_platform_does_not_have_another_that_cannot_be_asked_may_have(
+    market: Market, platform: FakePlatform
+) -> None:
+    shops = {platform.name: PlatformShop(platform, SHOP)}
+    settled = replace(settings_of(market), platforms={"vendure": SHOP, "woocommerce": "shop-2"})
+    unknown = await request_refund_read_first(market.store, shops, settled, RefundRequest("b", "V-2"), now=NOW)
+    assert isinstance(unknown, Refusal) and unknown.code is RefusalCode.PLATFORM_UNAVAILABLE
+    known = await request_refund_read_first(market.store, shops, settled, REQUEST, now=NOW)
+    assert ticket_of(known).state is TicketState.REFUNDING

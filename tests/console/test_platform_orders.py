@@ -16,6 +16,7 @@ from tests.platforms.fake import FakePlatform, with_platform
 
 OURS = replace(ORDER, buyer_id=PREMIUM.subject_id)
 SENT = PlatformShipment("vendure-9", "SF1", "sf", ShipmentStatus.SHIPPED, NOW, (LineUnits("l1", 3),))
+PROMISE = "As things stand"
 PAGE, FORM = "/buyer/ask?order=V-1", "/buyer/ask"
 
 
@@ -35,3 +36,22 @@ async def test_what_shipped_there_meanwhile_is_not_approved(market: Marketplace)
         gone = await visitor.post(FORM, form.fields)
         assert gone.status_code == 409
         assert 'role="alert"' in gone.text
+
+
+async def test_while_it_is_down_the_page_promises_nothing(market: Marketplace) -> None:
+    """Opened then, or sent then and shown again."""
+    platform = FakePlatform()
+    platform.orders["V-1"] = OURS
+    service = with_platform(market.service, platform, SHOP.subject_id)
+    assert await take_in_now(service, "V-1") == "agrees"
+    async with visiting(console_app(service, one_click=True), PREMIUM) as visitor:
+        page = await visitor.see(PAGE)
+        assert PROMISE in page.text
+        platform.down = True
+        for shown in (await visitor.get(PAGE), await visitor.post(FORM, page.form(FORM).fields)):
+            assert "does not answer, so nothing was decided" in shown.text
+            assert PROMISE not in shown.text
+            assert " disabled>" not in shown.text, "it can be sent again"
+        platform.down = False
+        platform.orders["V-1"] = replace(OURS, shipments=(SENT,))
+        assert PROMISE not in (await visitor.see(PAGE)).text

@@ -18,6 +18,7 @@ from jitui.adapters.postgres.platform_states import PostgresPlatformStates
 from jitui.adapters.postgres.pool import make_pool
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed, refund_instruction
+from jitui.aftersales.commands.platform_orders import PlatformReading
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.governance.policies import install
@@ -84,7 +85,9 @@ class ShopMarket:
 
     @property
     def deciding(self) -> DecisionSettings:
-        return DecisionSettings(Deciding(self.policy), self.jitui.decision_settings.time_zone, frozenset({self.name}))
+        """The order was read by `sync`, and that counts as the reading for a decision."""
+        zone, providers = self.jitui.decision_settings.time_zone, frozenset({self.name})
+        return DecisionSettings(Deciding(self.policy), zone, providers, reading=PlatformReading.AGREES)
 
     async def settings(self) -> DecisionSettings:
         """As a service reads them."""

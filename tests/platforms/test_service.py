@@ -18,9 +18,10 @@ from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.operations.platform_sync import take_order
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.platform import PlatformOrder
-from jitui.bootstrap import Service
+from jitui.bootstrap import Service, open_service
 from jitui.entrypoints.http.app import create_app
 from jitui.platform_syncing import check_eligibility_now, request_refund_now, sync_platforms
+from jitui.settings import read_settings
 from jitui.worker import pay_due
 from tests.asgi import transport_to
 from tests.platforms.kuaishou import server as kuaishou
@@ -165,6 +166,26 @@ async def test_a_refund_on_kuaishou_is_asked_for_there(beside: Beside) -> None:
         assert isinstance(done, Refusal) and done.code is RefusalCode.ASKED_AT_PLATFORM
         seen = await check_eligibility_now(service, RefundRequest(order.buyer_id, number))
         assert isinstance(seen, Refusal) and seen.code is RefusalCode.ASKED_AT_PLATFORM
+
+
+async def test_without_its_key_a_platforms_orders_are_not_decided_on(
+    beside: Beside, database_url: str, tmp_path: Path
+) -> None:
+    """A process that cannot read the key file goes on without it, and so does one after it was disconnected."""
+    shop = woocommerce.Shop()
+    secret = f"{woocommerce.KEY}:{woocommerce.SECRET}"
+    async with woocommerce_server.serving(shop) as server:
+        async with beside.service("woocommerce", server.url, secret) as service:
+            number = shop.place([("cup", 2, "39.90")])
+            await sync_platforms(service)
+        (tmp_path / "key").unlink()
+        settings = read_settings({"JITUI_HOME": str(tmp_path)})
+        for disconnected in (False, True):
+            async with open_service(settings, database_url) as without:
+                assert set(without.platforms.unopened) == (set() if disconnected else {"woocommerce"})
+                done = await asked(without, number)
+                assert isinstance(done, Refusal) and done.code is RefusalCode.PLATFORM_UNAVAILABLE
+                await without.platforms.connections.remove("woocommerce", by="test", now=without.clock())
 
 
 async def hinted(service: Service, platform: str) -> list[str]:

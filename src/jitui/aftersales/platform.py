@@ -41,6 +41,7 @@ class PlatformCapabilities:
 
 
 _NEVER = "never met for real"
+_JITUI, _THE_PLATFORM = "Jitui", "the platform"
 
 PLATFORMS: tuple[PlatformCapabilities, ...] = (
     PlatformCapabilities(
@@ -48,7 +49,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         title="Vendure",
         tried="3.7.3",
         adapter=True,
-        request="Jitui",
+        request=_JITUI,
         holds="no hold; cancelled units cannot be shipped afterwards",
         looks_up="by the attempt's id in the refund's `reason`",
         key="none of its own; one attempt asks once, by a note of ours",
@@ -61,7 +62,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         title="Medusa 2",
         tried="2.21.2",
         adapter=True,
-        request="Jitui",
+        request=_JITUI,
         holds="an open order edit lets nobody ship; units that it took out cannot be shipped afterwards",
         looks_up="by the attempt's id in the refund's `note`",
         key="none: the same refund twice makes two while money is left; one attempt asks once",
@@ -74,7 +75,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         title="WooCommerce",
         tried="",
         adapter=True,
-        request="Jitui",
+        request=_JITUI,
         holds="none; a whole order is cancelled first, units of a part are named in a note to the merchant",
         looks_up="by the attempt's id in the refund's `reason`",
         key="none: the same refund twice makes two while money is left; one attempt asks once",
@@ -87,7 +88,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         title="Saleor",
         tried="",
         adapter=True,
-        request="Jitui",
+        request=_JITUI,
         holds="none",
         looks_up="by the attempt's id in the granted refund's `reason`",
         key="a granted refund is requested once: Saleor refuses it while it is pending or paid",
@@ -100,7 +101,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         title="Shopify",
         tried="",
         adapter=True,
-        request="Jitui",
+        request=_JITUI,
         holds="units of a fulfilment order on hold are fulfilled by nobody; the refund takes them out",
         looks_up="by the attempt's id in the refund's note",
         key="`@idempotent(key:)` on `refundCreate`, required from version 2026-04; one attempt asks once",
@@ -113,7 +114,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         title="Kuaishou",
         tried="",
         adapter=True,
-        request="the platform",
+        request=_THE_PLATFORM,
         holds="an order is not shipped there while a request waits",
         looks_up="by the state of the platform's refund request",
         key="the request's state: one that was approved is not approved again",
@@ -124,6 +125,10 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
     ),
 )
 """Every platform that is known here; `vendure` and `medusa` were met for real."""
+
+ASKED_HERE = frozenset(one.name for one in PLATFORMS if one.request == _JITUI)
+ASKED_THERE = frozenset(one.name for one in PLATFORMS if one.request == _THE_PLATFORM)
+"""Platforms by who takes their buyers' requests."""
 
 
 def tried_for_real(platform: PlatformCapabilities) -> str:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.platform import ASKED_HERE, ASKED_THERE
 
 RETRY_AFTER_SECONDS = 30
 
@@ -20,12 +21,14 @@ class PlatformReading(StrEnum):
 
 
 def platform_of(snapshot: OrderSnapshot, platforms: Mapping[str, str]) -> str | None:
-    """The connected platform that took the order's money; of an order without payments, the one of its shop.
+    """The platform that took the order's money; of an order without payments, the connected one of its shop.
 
-    `platforms`: the connected ones, by name, with the shop of each.
+    Also where it is no longer connected, or cannot be opened: then nobody knows what became of the order there.
+    `platforms`: the connections, opened or not, by name, with the shop of each.
     """
     if snapshot.tenders:
-        return next((tender.provider for tender in snapshot.tenders if tender.provider in platforms), None)
+        paid_through = (tender.provider for tender in snapshot.tenders)
+        return next((name for name in paid_through if name in ASKED_HERE or name in platforms), None)
     return next((name for name, shop_id in platforms.items() if shop_id == snapshot.order.shop_id), None)
 
 
@@ -50,20 +53,20 @@ _WITHOUT_READING = (
 def must_be_read(
     snapshot: OrderSnapshot, platforms: Mapping[str, str], reading: PlatformReading, requested: object
 ) -> bool:
-    """INVARIANT: an order of a connected platform is not decided on before it was read there for this decision.
+    """INVARIANT: an order of a platform is not decided on before it was read there for this decision.
 
     `requested`: what is asked for, or the refusal of it.
     """
-    if reading is not PlatformReading.NOT_READ or not platforms:
+    if reading is not PlatformReading.NOT_READ:
         return False
     if isinstance(requested, Refusal) and requested.code in _WITHOUT_READING:
         return False
     return platform_of(snapshot, platforms) is not None
 
 
-def asked_elsewhere(snapshot: OrderSnapshot, asked_there: frozenset[str]) -> Refusal | None:
+def asked_elsewhere(snapshot: OrderSnapshot) -> Refusal | None:
     """The refusal of a request for money that a platform pays back on its own buyers' requests alone."""
-    name = next((tender.provider for tender in snapshot.tenders if tender.provider in asked_there), None)
+    name = next((tender.provider for tender in snapshot.tenders if tender.provider in ASKED_THERE), None)
     if name is None:
         return None
     return Refusal(

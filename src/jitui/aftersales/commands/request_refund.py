@@ -101,9 +101,8 @@ class DecisionSettings:
     """How requests are decided: the policies, the time zone of calendar days, and whether the time to answer is over.
 
     `providers`: those through which it can refund; money through any other one is not recorded. Usage of the shops'
-    and the platform's caps that is older than `usage_max_age` is unknown. `platforms`: the connected commerce platforms
-    with their shops; `reading`: how the order was read there (`operations/read_first.py`); `asked_there`: those whose
-    buyers ask there and nowhere else.
+    and the platform's caps that is older than `usage_max_age` is unknown. `platforms`: the connections to commerce
+    platforms with their shops; `reading`: how the order was read there (`operations/read_first.py`).
     """
 
     deciding: Deciding
@@ -113,7 +112,6 @@ class DecisionSettings:
     usage_max_age: timedelta = USAGE_MAX_AGE
     platforms: Mapping[str, str] = field(default_factory=dict)
     reading: PlatformReading = PlatformReading.NOT_READ
-    asked_there: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +221,7 @@ def _requested(
     if must_be_read(snapshot, decision_settings.platforms, decision_settings.reading, requested):
         return platform_unavailable()
     if request.there is None and isinstance(requested, RequestedLines):
-        return asked_elsewhere(snapshot, decision_settings.asked_there) or requested
+        return asked_elsewhere(snapshot) or requested
     return requested
 
 

@@ -46,7 +46,7 @@ async def request_refund_read_first(
     Other orders, and a repeated Idempotency-Key, cost no round trip more.
     """
     done = await request_refund(store, decision_settings, request, now=now, by=by, reply=reply)
-    if not isinstance(done, Refusal) or not await _is_for_platform(store, shops, request.order_id, done):
+    if not isinstance(done, Refusal) or not await _is_for_platform(store, decision_settings, request.order_id, done):
         return done
     reading = await read_order_now(store, shops, decision_settings, request.order_id, now=now)
     if isinstance(reading, Refusal):
@@ -65,7 +65,7 @@ async def check_eligibility_read_first(
 ) -> Eligibility | Refusal:
     """As `check_eligibility`, on the order as its platform has it now."""
     done = await check_eligibility(store, decision_settings, request, now=now)
-    if not isinstance(done, Refusal) or not await _is_for_platform(store, shops, request.order_id, done):
+    if not isinstance(done, Refusal) or not await _is_for_platform(store, decision_settings, request.order_id, done):
         return done
     reading = await read_order_now(store, shops, decision_settings, request.order_id, now=now)
     if isinstance(reading, Refusal):
@@ -73,11 +73,12 @@ async def check_eligibility_read_first(
     return await check_eligibility(store, replace(decision_settings, reading=reading), request, now=now)
 
 
-async def _is_for_platform(store: Store, shops: Mapping[str, PlatformShop], order_id: str, refusal: Refusal) -> bool:
+async def _is_for_platform(store: Store, settings: DecisionSettings, order_id: str, refusal: Refusal) -> bool:
     """Whether a platform may say more. An order that is recorded, and somebody else's, is not asked for there."""
     if refusal.code is RefusalCode.PLATFORM_UNAVAILABLE:
         return True
-    return bool(shops) and refusal.code is RefusalCode.NOT_FOUND and await store.find_order(order_id) is None
+    unknown = refusal.code is RefusalCode.NOT_FOUND and await store.find_order(order_id) is None
+    return bool(settings.platforms) and unknown
 
 
 async def read_order_now(
@@ -90,12 +91,15 @@ async def read_order_now(
 ) -> PlatformReading | Refusal:
     """Read one order at its platform and take it in; one that is not recorded yet is looked for at each platform.
 
-    `not-found` where neither we nor a platform has it, `platform-unavailable` where nobody can say.
+    `not-found` where neither we nor a platform has it, `platform-unavailable` where nobody can say: it does not answer,
+    cannot be opened, or is not connected any more.
     """
     before = await _recorded(store, order_id)
     name = None if before is None else platform_of(before, decision_settings.platforms)
     if before is not None and name is None:
         return PlatformReading.NOT_READ
+    if name is not None and name not in shops:
+        return platform_unavailable()
     for shop in shops.values() if name is None else (shops[name],):
         found = await shop.source.find_order(order_id)
         if isinstance(found, CallFailed):
@@ -106,7 +110,10 @@ async def read_order_now(
             return PlatformReading.AGREES if agrees else PlatformReading.DIFFERS
         if isinstance(found, UnreadableOrder):
             break
-    return not_found() if before is None else PlatformReading.DIFFERS
+    if before is not None:
+        return PlatformReading.DIFFERS
+    unread = decision_settings.platforms.keys() - shops.keys()
+    return platform_unavailable() if unread else not_found()
 
 
 async def _recorded(store: Store, order_id: str) -> OrderSnapshot | None:

@@ -30,7 +30,7 @@ from jitui.entrypoints.console.page.form import Form
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.ticket.asking import (
     askable,
-    check,
+    check_again,
     check_values,
     everything,
     form_values,
@@ -83,7 +83,7 @@ async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
     """The part of the form that depends on what is chosen."""
     order_id = known_text(request.query_params.get("order", ""))
     chosen = read_ask(visit.reader.subject_id, order_id, dict(request.query_params))
-    checked = chosen if isinstance(chosen, Refusal) else await check(visit, chosen)
+    checked = chosen if isinstance(chosen, Refusal) else await check_again(visit, chosen)
     return show(visit, "ticket/_check.html", **await check_values(visit, visit.reader.subject_id, checked))
 
 

@@ -28,7 +28,7 @@ from jitui.entrypoints.console.shopper.ticket import (
     withdraw_ticket,
 )
 from jitui.entrypoints.console.ticket.asking import (
-    check,
+    check_again,
     check_values,
     everything,
     form_values,
@@ -142,7 +142,7 @@ async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
         return session_over(visit, request)
     buyer_id = snapshot.order.buyer_id
     chosen = read_ask(buyer_id, snapshot.order.order_id, dict(request.query_params))
-    checked = chosen if isinstance(chosen, Refusal) else await check(visit, chosen)
+    checked = chosen if isinstance(chosen, Refusal) else await check_again(visit, chosen)
     return show(visit, "ticket/_check.html", **await check_values(visit, buyer_id, checked))
 
 

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 import msgspec
 
 from jitui.aftersales.commands.execute import Executed, IdempotentReply
-from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility
+from jitui.aftersales.commands.platform_orders import PlatformReading
+from jitui.aftersales.commands.request_refund import Eligibility, RefundRequest, check_eligibility
 from jitui.aftersales.model.order import FulfillmentStatus, LineUnits, OrderLine
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, Reason
@@ -19,7 +20,7 @@ from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, Stor
 from jitui.entrypoints.console.page.visit import Visit
 from jitui.entrypoints.console.ticket.why import shop_name
 from jitui.entrypoints.console.words.codes import REVIEW_REASONS
-from jitui.platform_syncing import request_refund_now
+from jitui.platform_syncing import check_eligibility_now, request_refund_now
 from jitui.policy import Explanation, Outcome, explain
 
 UNITS_FIELD = "units."
@@ -67,10 +68,18 @@ def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundReq
 
 
 async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
-    """The dry run of a request, as in the API, on what is recorded: only the request itself reads at a platform."""
+    """The dry run of a request, as in the API: an order of a platform is read there first."""
+    return _dry_run(visit, await check_eligibility_now(visit.service, request))
+
+
+async def check_again(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
+    """The dry run of other units, on the order as it was read for the page."""
     service = visit.service
-    recorded = replace(await service.decision_settings(), platforms={})
-    found = await check_eligibility(service.store, recorded, request, now=service.clock())
+    as_read = replace(await service.decision_settings(), reading=PlatformReading.AGREES)
+    return _dry_run(visit, await check_eligibility(service.store, as_read, request, now=service.clock()))
+
+
+def _dry_run(visit: Visit, found: Eligibility | Refusal) -> DryRun | Refusal:
     if isinstance(found, Refusal):
         return found
     return DryRun(
