@@ -4,13 +4,14 @@ READY := @$(PYTHON) scripts/setup.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-platforms check docs bench lock release
+.PHONY: help setup demo test test-platforms test-all check docs bench lock release
 
 help:
 	@echo "make setup   prepare this checkout: .venv, the console's files, the client's calls, what the tests need (a browser, Java)"
 	@echo "make demo    a running marketplace on this machine"
 	@echo "make test    everything that must hold, except what needs another system"
 	@echo "make test-platforms  refunds on a real Vendure and a real Medusa, which npm brings into a cache"
+	@echo "make test-all   both of them in one run"
 	@echo "make check   lint, format, types, contracts between the layers"
 	@echo "make docs    the documentation as a site, in build/site; a broken link fails"
 	@echo "make bench   speed against its floors and peers"
@@ -24,13 +25,21 @@ demo:
 	$(READY)
 	@$(BIN)/jitui demo
 
+# Three processes keep two cores busy: many tests wait, for a server to start or a time to pass.
+PYTEST := $(BIN)/pytest -n 3 --dist loadgroup
+
 test:
 	$(READY) --test-tools=require
-	@$(BIN)/pytest -n 2 --dist loadgroup --ignore=tests/platforms/vendure --ignore=tests/platforms/medusa
+	@$(PYTEST) --ignore=tests/platforms/vendure --ignore=tests/platforms/medusa
 
+# JITUI_TEST_ROUNDS=200 races refunds against shipments that often, where a run has twenty. -s prints the outcomes.
 test-platforms:
 	$(READY)
 	@$(BIN)/pytest tests/platforms -s --durations=10
+
+test-all:
+	$(READY) --test-tools=require
+	@$(PYTEST)
 
 check:
 	$(READY)

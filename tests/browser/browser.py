@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -95,7 +96,9 @@ class Window:
         return {str(text) for text in found}
 
     async def keep(self, name: str, width: int = WIDE) -> None:
-        """A picture for people, in artifacts/."""
+        """A picture for people in artifacts/, where JITUI_TEST_PICTURES asks for it."""
+        if not os.environ.get("JITUI_TEST_PICTURES"):
+            return
         ARTIFACTS.mkdir(exist_ok=True)
         await self.page.set_viewport_size({"width": width, "height": 800})
         await self.page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)

@@ -12,7 +12,7 @@ from jitui.demo.simulation.invariants import QUOTA_APPROVALS, QUOTA_DAYS, QUOTA_
 from jitui.demo.simulation.workload import draw_workload
 from tests.simulation import broken_parts
 
-FEWEST_SEEDS, SECONDS = 6, 45.0
+FEWEST_SEEDS, SECONDS = 6, 20.0
 """As many worlds as fit into that time, and never fewer than these."""
 MOST_SEEDS_TO_NOTICE = 12
 
@@ -47,27 +47,28 @@ def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -
 
 
 @pytest.mark.parametrize(
-    "override",
+    ("override", "first_seed"),
     [
-        broken_parts.fresh_key_for_each_send,
-        broken_parts.unknown_is_failed,
-        broken_parts.deaf_to_bad_news,
-        broken_parts.no_hold_on_the_tender,
-        broken_parts.no_posting,
-        broken_parts.no_advance,
-        broken_parts.advance_not_ended,
-        broken_parts.no_timeline,
-        broken_parts.refund_not_moved,
-        broken_parts.shipment_forgotten,
-        broken_parts.quota_forgotten,
-        broken_parts.keys_forgotten,
-        broken_parts.no_locks,
+        (broken_parts.fresh_key_for_each_send, 1),
+        (broken_parts.unknown_is_failed, 1),
+        (broken_parts.deaf_to_bad_news, 3),
+        (broken_parts.no_hold_on_the_tender, 1),
+        (broken_parts.no_posting, 1),
+        (broken_parts.no_advance, 4),
+        (broken_parts.advance_not_ended, 5),
+        (broken_parts.no_timeline, 1),
+        (broken_parts.refund_not_moved, 1),
+        (broken_parts.shipment_forgotten, 1),
+        (broken_parts.quota_forgotten, 4),
+        (broken_parts.keys_forgotten, 2),
+        (broken_parts.no_locks, 1),
     ],
 )
 @pytest.mark.timeout(600)
-def test_a_broken_part_is_noticed(stage: Stage, override: Callable[[Service], Service]) -> None:
+def test_a_broken_part_is_noticed(stage: Stage, override: Callable[[Service], Service], first_seed: int) -> None:
+    """It begins with the world that has noticed it before, so that as few as possible are run."""
     name = f"{broken_parts.__name__}:{getattr(override, '__name__', '')}"
-    report = run_seeds(stage, SimulationOptions(MOST_SEEDS_TO_NOTICE, override=name, stop_at_failure=True))
+    report = run_seeds(stage, SimulationOptions(MOST_SEEDS_TO_NOTICE, first_seed, override=name, stop_at_failure=True))
     assert not report.holds, f"{name} went unnoticed in {report.seeds} worlds"
 
 
