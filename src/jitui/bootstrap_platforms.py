@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -147,6 +148,15 @@ def access_of(connection: PlatformConnection, settings: Settings) -> PlatformAcc
             f"The file with the key of {connection.platform} cannot be read, or is empty: {connection.secret_file}."
         )
     return PlatformAccess(connection.url, secret, settings.provider_timeout_seconds / 2)
+
+
+def changed_at(connection: PlatformConnection) -> datetime:
+    """When the connection, or the file with its key, was changed last."""
+    try:
+        of_key = datetime.fromtimestamp(Path(connection.secret_file).stat().st_mtime, UTC)
+    except OSError:
+        return connection.connected_at
+    return max(connection.connected_at, of_key)
 
 
 async def check_access(platform: str, access: PlatformAccess) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from jitui.aftersales.commands.execute import Executed, IdempotentReply
 from jitui.aftersales.commands.platform_orders import PlatformReading
@@ -30,14 +29,25 @@ MOST_NAMED = 20
 log = get_logger("jitui.platforms")
 
 
-async def sync_platforms(service: Service) -> bool:
-    """A platform that cannot be read is noted with the reason, and does not keep the others from being read."""
+async def sync_platforms(service: Service, told: dict[str, str] | None = None) -> bool:
+    """A platform that cannot be read is noted with the reason, and does not keep the others from being read.
+
+    `told`: by platform, the reason that the log has; it gets a line when trouble begins and one when it has ended.
+    """
+    told = {} if told is None else told
+    for name, reason in service.platforms.unopened.items():
+        await service.platforms.states.note_problem(name, reason)
     for one in service.platforms.opened:
+        name = one.source.name
         try:
             done = await sync_one(service, one)
         except (NotConfigured, Unavailable) as error:
-            log.warning("platform_unread", platform=one.source.name, reason=str(error))
+            if told.get(name) != str(error):
+                told[name] = str(error)
+                log.warning("platform_unread", platform=name, reason=told[name])
             continue
+        if told.pop(name, None) is not None:
+            log.info("platform_read_again", platform=name, note="it answers again, and was read to its end")
         for order_id, reason in list(done.refused.items())[:MOST_NAMED]:
             log.warning("platform_order_refused", platform=one.source.name, order=order_id, reason=reason)
     return False
@@ -55,6 +65,7 @@ async def sync_one(
     Raises Unavailable when it cannot be read, NotConfigured before the first policy.
     """
     states, name = service.platforms.states, one.source.name
+    await service.decision_settings()  # that no policy is published is no trouble of the platform: nothing is noted
     try:
         if isinstance(one, ConnectedRequests):
             taken = await sync_requests(one.parts, service.decision_settings, now=service.clock())
@@ -70,7 +81,7 @@ async def sync_one(
             progress=progress,
         )
     except (NotConfigured, Unavailable) as error:
-        await states.note(name, replace(await states.state(name), problem=str(error)))
+        await states.note_problem(name, str(error))
         raise
 
 

@@ -140,7 +140,7 @@ def _periodic_steps() -> tuple[tuple[str, Step, float], ...]:
         ("clusters", _join_linked_accounts, CLUSTERS_SECONDS),
         ("cap_alerts", alert_of_caps, CAPS_SECONDS),
         ("shipping_reminders", remind_of_shipping, SHIPPING_REMINDERS_SECONDS),
-        ("platforms", sync_platforms, PLATFORMS_SECONDS),
+        ("platforms", partial(sync_platforms, told={}), PLATFORMS_SECONDS),
         ("audit", note_audit_head, AUDIT_SECONDS),
         ("forget", _forget, FORGET_SECONDS),
         ("erasures", _keep_erasures, ERASURES_SECONDS),

@@ -10,12 +10,21 @@ import pytest
 
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask, TaskKind
-from jitui.aftersales.operations.conditions import GRACE, SILENT_AFTER, Expected, standing_tasks
+from jitui.aftersales.operations.conditions import (
+    FIRST_READING,
+    GRACE,
+    SILENT_AFTER,
+    Expected,
+    standing_tasks,
+    started_before,
+)
+from jitui.aftersales.operations.platform_connections import LATE
 from jitui.aftersales.provider import Capabilities
 from jitui.aftersales.queries import (
     CanaryTrouble,
     OpenRefunds,
     OperationsState,
+    PlatformSeen,
     ProviderTroubleSeen,
     UnbalancedOrder,
     WorkerSeen,
@@ -178,3 +187,42 @@ def test_a_canary_that_was_ended_is_a_task_and_one_with_a_signal_is_another() ->
     assert (task.kind, task.condition) == (TaskKind.CANARY_SIGNAL, "canary_signal:7")
     assert task.evidence == {"publication": 7, "version": "2", "signals": ["share_instant"]}
     assert standing(replace(WELL, canary=CanaryTrouble(7, "2"))) == []
+
+
+def platform(read_at: timedelta | None, problem: str = "", *, began: bool = True) -> OperationsState:
+    """WooCommerce, connected ten days ago, was read so long ago."""
+    at = None if read_at is None else NOW - read_at
+    seen = PlatformSeen("woocommerce", "https://shop", "s-1", NOW - timedelta(days=10), at, problem, began)
+    return replace(WELL, platforms=(seen,))
+
+
+@pytest.mark.parametrize("problem", ["", "WooCommerce does not answer"])
+def test_a_platform_that_is_not_read_is_a_condition_after_five_minutes(problem: str) -> None:
+    assert standing(platform(LATE, problem)) == []
+    (task,) = standing(platform(LATE + A_MOMENT, problem))
+    assert (task.kind, task.provider) == (TaskKind.PLATFORM_UNREAD, "woocommerce")
+    assert task.condition == "platform_unread:woocommerce"
+    since = (NOW - LATE - A_MOMENT).isoformat(timespec="seconds")
+    assert task.evidence == {"reason": problem, "since": since}
+
+
+def test_a_platform_that_was_never_read_is_unread_since_it_was_connected() -> None:
+    (task,) = standing(platform(None, "It does not take the key", began=False))
+    assert task.evidence["since"] == (NOW - timedelta(days=10)).isoformat()
+    assert kinds(platform(None, began=False)) == [TaskKind.PLATFORM_UNREAD], "no worker has taken the connection up"
+
+
+def test_the_first_reading_of_a_large_shop_may_last_a_day() -> None:
+    def reading(connected: timedelta, problem: str = "") -> OperationsState:
+        (seen,) = platform(None, problem).platforms
+        return replace(WELL, platforms=(replace(seen, connected_at=NOW - connected),))
+
+    assert kinds(reading(FIRST_READING)) == []
+    assert kinds(reading(FIRST_READING + A_MOMENT)) == [TaskKind.PLATFORM_UNREAD]
+    assert kinds(reading(LATE + A_MOMENT, "It does not answer")) == [TaskKind.PLATFORM_UNREAD]
+
+
+def test_workers_that_started_before_a_change_go_on_without_it() -> None:
+    new, dead = replace(ALIVE, name="w-2", started_at=NOW + A_MOMENT), replace(ALIVE, name="w-3", seen_seconds_ago=61)
+    assert started_before((ALIVE, new, dead), NOW) == ()
+    assert started_before((ALIVE, new, dead), NOW + A_MOMENT) == ("w-1",)

@@ -214,6 +214,32 @@ class CanaryTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class PlatformSeen:
+    """A connected commerce platform as it stands.
+
+    `read_at`: when it was last read to its end; `problem`: why not since. `began`: some of it was read. The first
+    reading of a large shop takes hours.
+    """
+
+    platform: str
+    url: str
+    shop_id: str
+    connected_at: datetime
+    read_at: datetime | None
+    problem: str
+    began: bool = False
+
+    @property
+    def unread_since(self) -> datetime:
+        """Since when nothing is known for certain; since it was connected, where it never was read."""
+        return self.read_at or self.connected_at
+
+    def unread_seconds(self, now: datetime) -> float:
+        """For how long it was not read."""
+        return max(0.0, (now - self.unread_since).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
 class OperationsState:
     """What an operator must see: refunds that are not paid, workers, the age of the cap usage, open tasks by kind.
 
@@ -231,6 +257,7 @@ class OperationsState:
     overdue_complaints: tuple[OverdueComplaint, ...] = ()
     canary: CanaryTrouble | None = None
     unconfirmed: tuple[UnconfirmedChange, ...] = ()
+    platforms: tuple[PlatformSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from jitui.aftersales.governance.cap_usage import StandingAlerts
 from jitui.aftersales.model.task import TaskKind
 from jitui.aftersales.model.ticket import Arm
 from jitui.aftersales.operations.conditions import is_alive
-from jitui.aftersales.operations.platform_connections import PlatformSeen
-from jitui.aftersales.queries import ArmFigures, Benefit, CapsUsed, Health, OperationsState
+from jitui.aftersales.queries import ArmFigures, Benefit, CapsUsed, Health, OperationsState, PlatformSeen
 from jitui.aftersales.reconciliation.restore import PayoutStatus
 from jitui.identity.keys import ApiKey
 from jitui.notices.model import NoticeBacklog

@@ -42,4 +42,8 @@ TASKS: Mapping[TaskKind, Words] = {
     TaskKind.CANARY_ENDED: both("灰度规则被自动结束", "A canary was ended by its guard"),
     TaskKind.CANARY_SIGNAL: both("灰度规则出现信号，暂不扩大", "A signal stands against a canary"),
     TaskKind.CHANGE_UNCONFIRMED: both("一人所作的更改未经第二人确认", "A change by one person waits for a second"),
+    TaskKind.PLATFORM_UNREAD: both(
+        "无法读取店铺的电商系统，买家暂时不能申请退款",
+        "A shop's platform cannot be read: its buyers cannot ask for refunds",
+    ),
 }

@@ -8,14 +8,15 @@ from typing import LiteralString
 
 from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
 from jitui.adapters.postgres.pool import Pool, fetch, read_rows
-from jitui.aftersales.operations.platform_connections import PlatformConnection, PlatformSeen
+from jitui.aftersales.operations.platform_connections import PlatformConnection
+from jitui.aftersales.queries import PlatformSeen
 from jitui.identity.audit import AuditAction
 
 _ALL: LiteralString = "SELECT to_json(c)::text FROM platform_connection c ORDER BY platform"
 
 _SEEN: LiteralString = """
 SELECT json_build_object('platform', c.platform, 'url', c.url, 'shop_id', c.shop_id, 'connected_at', c.connected_at,
-    'read_at', s.synced_at, 'problem', coalesce(s.problem, ''))::text
+    'read_at', s.synced_at, 'problem', coalesce(s.problem, ''), 'began', s.cursor_at IS NOT NULL)::text
 FROM platform_connection c LEFT JOIN platform_state s ON s.platform = c.platform ORDER BY c.platform
 """
 

@@ -23,6 +23,12 @@ SET cursor_at = excluded.cursor_at, synced_at = excluded.synced_at, problem = ex
     watched_at = excluded.watched_at
 """
 
+_NOTE_PROBLEM: LiteralString = """
+INSERT INTO platform_state (platform, problem)
+SELECT c.platform, %(problem)s FROM platform_connection c WHERE c.platform = %(platform)s
+ON CONFLICT (platform) DO UPDATE SET problem = excluded.problem
+"""
+
 _WATCHED: LiteralString = """
 SELECT o.order_id FROM orders o
 WHERE o.order_id > %(after)s AND o.completed_at IS NULL
@@ -73,6 +79,11 @@ class PostgresPlatformStates:
         }
         async with self._pool.connection() as connection:
             await connection.execute(_NOTE, params)
+
+    async def note_problem(self, platform: str, problem: str) -> None:
+        """Keep why it cannot be read; nothing of one that is disconnected."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_NOTE_PROBLEM, {"platform": platform, "problem": problem})
 
     async def watched(self, provider: str, since: datetime, after: str, limit: int) -> list[str]:
         """The orders to read again."""

@@ -143,6 +143,10 @@ SELECT json_build_object(
     'unconfirmed', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
         SELECT confirmation_id, action, subject, done_by, confirm_by FROM confirmation
         WHERE confirmed_at IS NULL AND confirm_by < %(now)s::timestamptz ORDER BY confirm_by LIMIT 100) x),
+    'platforms', (SELECT coalesce(json_agg(json_build_object('platform', c.platform, 'url', c.url,
+            'shop_id', c.shop_id, 'connected_at', c.connected_at, 'read_at', s.synced_at,
+            'problem', coalesce(s.problem, ''), 'began', s.cursor_at IS NOT NULL) ORDER BY c.platform), '[]')
+        FROM platform_connection c LEFT JOIN platform_state s ON s.platform = c.platform),
     'canary', (
         SELECT json_build_object('publication', p.publication, 'version', p.version,
             'ended_for', CASE WHEN p.action = 'stop' THEN p.reason END,

@@ -52,6 +52,7 @@ class TaskKind(StrEnum):
     CANARY_ENDED = "canary_ended"
     CANARY_SIGNAL = "canary_signal"
     CHANGE_UNCONFIRMED = "change_unconfirmed"
+    PLATFORM_UNREAD = "platform_unread"
 
 
 class TaskState(StrEnum):

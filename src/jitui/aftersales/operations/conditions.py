@@ -13,14 +13,25 @@ from datetime import datetime, timedelta
 from jitui.aftersales.commands.cap_usage import usage_is_fresh
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask, TaskKind, task_of_condition
+from jitui.aftersales.operations.platform_connections import LATE
 from jitui.aftersales.provider import BOTH, Capabilities
-from jitui.aftersales.queries import CanaryTrouble, OpenRefunds, OperationsState, UnbalancedOrder, WorkerSeen
+from jitui.aftersales.queries import (
+    CanaryTrouble,
+    OpenRefunds,
+    OperationsState,
+    PlatformSeen,
+    UnbalancedOrder,
+    WorkerSeen,
+)
 
 SILENT_AFTER = timedelta(seconds=60)
 """How long a worker may say nothing until it counts as dead."""
 
 GRACE = timedelta(seconds=60)
 """How long work may lie, or usage be older than it may, while workers are started anew."""
+
+FIRST_READING = timedelta(days=1)
+"""How long a platform may be read for the first time, as long as it goes on."""
 
 WATCHED = frozenset(
     {
@@ -37,6 +48,7 @@ WATCHED = frozenset(
         TaskKind.CANARY_ENDED,
         TaskKind.CANARY_SIGNAL,
         TaskKind.CHANGE_UNCONFIRMED,
+        TaskKind.PLATFORM_UNREAD,
     }
 )
 """Kinds whose tasks are opened and closed by looking."""
@@ -67,12 +79,18 @@ def standing_tasks(
         *_complaints(state, now),
         *_canary(state.canary, now),
         *_unconfirmed(state, now),
+        *_unread(state.platforms, now),
     )
 
 
 def is_alive(worker: WorkerSeen) -> bool:
     """Whether the worker was heard of in time."""
     return worker.seen_seconds_ago <= SILENT_AFTER.total_seconds()
+
+
+def started_before(workers: Sequence[WorkerSeen], changed_at: datetime) -> tuple[str, ...]:
+    """The workers that go on with a connection as it was before: a process takes up a change when it starts."""
+    return tuple(worker.name for worker in workers if is_alive(worker) and worker.started_at < changed_at)
 
 
 def _overdue(refunds: Sequence[OpenRefunds], expected: Expected, now: datetime) -> Iterator[NewTask]:
@@ -224,6 +242,15 @@ def _unconfirmed(state: OperationsState, now: datetime) -> Iterator[NewTask]:
             "confirm_by": change.confirm_by.isoformat(),
         }
         yield _task(TaskKind.CHANGE_UNCONFIRMED, str(change.confirmation_id), evidence, now)
+
+
+def _unread(platforms: Sequence[PlatformSeen], now: datetime) -> Iterator[NewTask]:
+    """Commerce platforms that were not read in time: nothing is decided on their orders, so buyers cannot ask."""
+    for one in platforms:
+        is_first = one.began and one.read_at is None and not one.problem
+        if now - one.unread_since > (FIRST_READING if is_first else LATE):
+            evidence = {"reason": one.problem, "since": one.unread_since.isoformat(timespec="seconds")}
+            yield _task(TaskKind.PLATFORM_UNREAD, one.platform, evidence, now, provider=one.platform)
 
 
 def _task(

@@ -11,6 +11,7 @@ from jitui.aftersales.commands.failed_refund import latest_attempt
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.operations.platform_calls import PlatformCall
 from jitui.aftersales.ports import RefundRef, Store
+from jitui.aftersales.queries import PlatformSeen
 
 LATE = timedelta(minutes=5)
 """From when on a platform counts as not read in time: a worker reads every quarter of a minute, a large shop longer."""
@@ -38,22 +39,6 @@ class NotDone:
     """Why nothing was changed, and what to do."""
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformSeen:
-    """A connected platform as it stands. `read_at`: when it was last read to its end; `problem`: why not since."""
-
-    platform: str
-    url: str
-    shop_id: str
-    connected_at: datetime
-    read_at: datetime | None
-    problem: str
-
-    def unread_seconds(self, now: datetime) -> float:
-        """For how long it was not read; since it was connected, where it never was."""
-        return max(0.0, (now - (self.read_at or self.connected_at)).total_seconds())
 
 
 class PlatformConnections(Protocol):
@@ -96,9 +81,11 @@ async def disconnect_platform(
 ) -> NotDone | None:
     """Forget a connection through which no refund is on its way; orders and tickets stay."""
     if unpaid := await connections.unpaid(platform):
+        waiting = "1 refund" if unpaid == 1 else f"{unpaid} refunds"
         return NotDone(
-            f"{unpaid} refunds of {platform} are not paid yet. Let the worker pay them first, or settle those that "
-            "failed: `jitui refunds list --provider` shows them."
+            f"{waiting} of {platform} {'is' if unpaid == 1 else 'are'} not paid yet. Let the worker pay first: "
+            f"`jitui refunds list --provider {platform}` lists them, and `jitui refunds show REFUND` says what one "
+            "waits for."
         )
     if not await connections.remove(platform, by=by, now=now):
         return NotDone(f"{platform} is not connected.")

@@ -54,6 +54,10 @@ class PlatformStates(Protocol):
 
     async def note(self, platform: str, state: SyncState) -> None: ...
 
+    async def note_problem(self, platform: str, problem: str) -> None:
+        """Why it cannot be read; how far it was read stays."""
+        ...
+
     async def watched(self, provider: str, since: datetime, after: str, limit: int) -> list[str]:
         """Orders paid through the provider that are not completed, placed or refunded since; by id, after this one."""
         ...

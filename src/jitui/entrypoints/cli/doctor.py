@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -90,8 +90,9 @@ def _findings() -> Iterator[DoctorFinding]:
     yield DoctorFinding("settings", Level.OK, f"home is {settings.home}")
     yield _zones()
     yield _disk(settings.home)
-    yield from _database(settings)
-    yield from _providers(settings)
+    of_database = list(_database(settings))
+    yield from of_database
+    yield from _providers(settings, {finding.what for finding in of_database})
     yield _metrics(settings)
     yield _encryption(settings)
     yield from sign_in(settings)
@@ -211,7 +212,7 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
         standing = await standing_now(queries, expected, now, ledger_since=now - FIRST_LOOK)
         state = await queries.operations(now)
         ending = await PostgresKeys(pool).ending_soon(now)
-        connected = await platforms(connections, settings, pool, now)
+        connected = await platforms(connections, state.platforms, state.workers, settings, now)
     is_stale = any(task.kind == "roll_up_stale" for task in standing)
     rolled_up = () if is_stale else (_roll_up(health, now, settings.usage_max_age),)
     found = (_policy(live), approvals, _payouts(payouts), *rolled_up, _queue(health), _keys(ending, now))
@@ -313,11 +314,13 @@ def _keys(ending: Sequence[ApiKey], now: datetime) -> DoctorFinding:
 # What only some things need ---------------------------------------------------------------------------------------
 
 
-def _providers(settings: Settings) -> Iterator[DoctorFinding]:
+def _providers(settings: Settings, named: Collection[str]) -> Iterator[DoctorFinding]:
+    """`named`: what there are findings of; a connected platform is a provider too."""
     from jitui import bootstrap_providers as providers
+    from jitui.aftersales.platform import PLATFORMS
 
     yield _provider("Alipay", "how-to/pay-with-alipay.md", partial(providers.alipay, settings))
-    yield _simulator(settings)
+    yield _simulator(settings, is_connected=any(one.name in named for one in PLATFORMS))
     yield _provider("Stripe", "how-to/pay-with-stripe.md", partial(providers.stripe, settings))
     yield _provider("WeChat Pay", "how-to/pay-with-wechat-pay.md", partial(providers.wechat_pay, settings))
 
@@ -346,14 +349,14 @@ async def _probe(provider: OpenedProvider) -> ProviderProblem | None:
         return await probe(provider)
 
 
-def _simulator(settings: Settings) -> DoctorFinding:
+def _simulator(settings: Settings, *, is_connected: bool) -> DoctorFinding:
     from jitui import bootstrap_providers as providers
 
     name = "provider simulator"
     if settings.simulator_url is None:
         others = (settings.alipay_app_id, settings.stripe_secret_key_file, settings.wechat_pay_merchant_id)
         mend = "Nothing can be paid until a provider is configured; `jitui demo` brings its own simulator."
-        if any(other is not None for other in others):
+        if is_connected or any(other is not None for other in others):
             mend = "Only trying things out needs it: docs/reference/provider-simulator.md."
         return DoctorFinding(name, Level.ABSENT, "not configured", mend)
     found = _provider(name, "reference/provider-simulator.md", partial(providers.simulator, settings))

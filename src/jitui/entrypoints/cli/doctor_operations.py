@@ -43,7 +43,8 @@ def operations(state: OperationsState, standing: Sequence[NewTask], now: datetim
     yield _failed(state, now)
     yield from _workers(state, standing)
     for task in standing:
-        yield _of_condition(task, now)
+        if task.kind != "platform_unread":  # each connected platform has a finding of its own
+            yield _of_condition(task, now)
     if not any(task.kind == "ledger_unbalanced" for task in standing):
         found = "balanced in the orders of the last hour"
         yield DoctorFinding("ledger", Level.OK, found, "`jitui ledger --check` looks at all orders.")
@@ -56,7 +57,7 @@ def _failed(state: OperationsState, now: datetime) -> DoctorFinding:
         return DoctorFinding("refunds", Level.OK, "none has failed")
     count = sum(found.count for found in failed)
     providers = ", ".join(sorted({found.provider for found in failed}))
-    oldest = _age(now, min(found.oldest_at for found in failed))
+    oldest = age_of(now, min(found.oldest_at for found in failed))
     mend = "`jitui refunds list --state failed` says why; docs/how-to/mend-failed-refunds.md."
     return DoctorFinding("refunds", Level.FAILED, f"{count} failed ({providers}), the oldest for {oldest}", mend)
 
@@ -81,7 +82,10 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
             found = (
                 f"{told['refunds']} {states} for longer than is usual, the oldest for {_lasts(told, 'oldest_at', now)}"
             )
-            mend = f"`jitui refunds list --provider {name}`; ask the provider, or reconcile its statement."
+            mend = (
+                f"`jitui refunds list --provider {name}`, then `jitui refunds show REFUND`: it says whom to ask. "
+                "The provider's next statement ends it too."
+            )
             return DoctorFinding(f"outcomes at {name}", Level.FAILED, found, mend)
         case TaskKind.PROVIDER_NOT_CONFIGURED:
             waits = f"{told['refunds']}, the oldest for {_lasts(told, 'due_since', now)}"
@@ -171,10 +175,11 @@ def _list(value: object) -> Sequence[object]:
 
 
 def _lasts(evidence: Mapping[str, object], name: str, now: datetime) -> str:
-    return _age(now, datetime.fromisoformat(str(evidence[name])))
+    return age_of(now, datetime.fromisoformat(str(evidence[name])))
 
 
-def _age(now: datetime, since: datetime) -> str:
+def age_of(now: datetime, since: datetime) -> str:
+    """How long that is, in the largest unit of which there are two."""
     seconds = max(0, int((now - since).total_seconds()))
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:

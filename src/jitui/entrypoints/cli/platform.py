@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -14,12 +15,13 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
     from jitui.aftersales.operations.platform_connections import NotDone, PlatformConnection
     from jitui.aftersales.operations.platform_sync import Synced, SyncState
+    from jitui.aftersales.queries import PlatformSeen
     from jitui.bootstrap import Service
 
 platform = new_typer("A shop's own system: its orders are read, its refunds are made there.")
@@ -132,18 +134,59 @@ def doctor(as_json: Json = False) -> None:
     from jitui.entrypoints.cli.exits import FAILED
     from jitui.entrypoints.cli.running import with_app
 
-    async def work(service: Service) -> dict[str, str | None]:
-        tried = {one.source.name: await one.source.check() for one in service.platforms.opened}
-        return {**tried, **service.platforms.unopened}
+    async def work(service: Service) -> dict[str, dict[str, object]]:
+        tried: dict[str, str | None] = {one.source.name: await one.source.check() for one in service.platforms.opened}
+        tried.update(service.platforms.unopened)
+        seen = await _seen(service)
+        return {name: _tried(problem, *seen[name]) for name, problem in tried.items()}
 
     found = _some(with_app(work))
     if as_json:
         print_json(found)
     else:
-        for name, problem in found.items():
-            echo(f"{name}: {problem or 'it answers, and takes our key'}")
-    if any(found.values()):
+        for name, one in found.items():
+            echo(f"{name}: {one['problem'] or 'it answers, and takes our key'}")
+            if one["problem"]:
+                echo(f"  {one['unread']}")
+            _say_older(one)
+    if any(not one["ok"] for one in found.values()):
         raise typer.Exit(FAILED)
+
+
+def _tried(problem: str | None, seen: PlatformSeen, older: Sequence[str], now: datetime) -> dict[str, object]:
+    """What was found of one platform."""
+    from jitui.entrypoints.cli.doctor_platforms import unread
+
+    return {
+        "ok": problem is None,
+        "problem": problem,
+        "last_read_at": seen.read_at,
+        "unread": None if problem is None else unread(seen, now),
+        "older_workers": older,
+    }
+
+
+async def _seen(service: Service) -> dict[str, tuple[PlatformSeen, Sequence[str], datetime]]:
+    """By platform, how it stands, the workers that have its connection as it was before, and the time now."""
+    from jitui.aftersales.operations.conditions import started_before
+    from jitui.bootstrap_platforms import changed_at
+
+    now = service.clock()
+    state = await service.queries.operations(now)
+    changed = {one.platform: changed_at(one) for one in await service.platforms.connections.all()}
+    return {
+        one.platform: (one, started_before(state.workers, changed[one.platform]), now)
+        for one in state.platforms
+        if one.platform in changed
+    }
+
+
+def _say_older(found: Mapping[str, object]) -> None:
+    from jitui.entrypoints.cli.doctor_platforms import UNTIL_STARTED_AGAIN
+
+    older = found["older_workers"]
+    if isinstance(older, Sequence) and older:
+        echo(f"  The connection was changed after {', '.join(map(str, older))} started. {UNTIL_STARTED_AGAIN}")
 
 
 @platform.command()
@@ -180,24 +223,40 @@ def status(as_json: Json = False) -> None:
     """What is connected, how far it was read, and why the last reading ended early, if it did."""
     from jitui.entrypoints.cli.running import with_app
 
-    async def work(service: Service) -> dict[str, tuple[PlatformConnection, SyncState]]:
+    async def work(service: Service) -> dict[str, tuple[PlatformConnection, SyncState, Sequence[str]]]:
         states, unopened = service.platforms.states, service.platforms.unopened
-        connections = await service.platforms.connections.all()
+        connections, seen = await service.platforms.connections.all(), await _seen(service)
         found = {one.platform: (one, await states.state(one.platform)) for one in connections}
+        no_policy = await _no_policy(service)
         return {
-            name: (one, replace(state, problem=unopened.get(name, state.problem)))
+            name: (one, replace(state, problem=unopened.get(name, state.problem) or no_policy), seen[name][1])
             for name, (one, state) in found.items()
         }
 
     found = _some(with_app(work))
+    told = {
+        name: {**asdict(one), **asdict(state), "older_workers": older} for name, (one, state, older) in found.items()
+    }
     if as_json:
-        print_json({name: {**asdict(one), **asdict(state)} for name, (one, state) in found.items()})
+        print_json(told)
         return
-    for name, (one, state) in found.items():
+    for name, (one, state, _older) in found.items():
         read = "never" if state.synced_at is None else state.synced_at.isoformat(timespec="seconds")
         echo(f"{name}: {one.url}, for the shop {one.shop_id}; last read to the end: {read}")
         if state.problem:
             echo(f"  {visible(state.problem)}")
+        _say_older(told[name])
+
+
+async def _no_policy(service: Service) -> str:
+    """Why nothing is read before a policy is published; empty once one is."""
+    from jitui.errors import NotConfigured
+
+    try:
+        await service.decision_settings()
+    except NotConfigured as error:
+        return str(error)
+    return ""
 
 
 @platform.command()

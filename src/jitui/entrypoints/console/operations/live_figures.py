@@ -13,8 +13,15 @@ from typing import TypeVar
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.task import NewTask
 from jitui.aftersales.operations.conditions import is_alive, standing_tasks
-from jitui.aftersales.operations.platform_connections import PlatformSeen
-from jitui.aftersales.queries import ArmFigures, Benefit, Health, OpenRefunds, OperationsState, ProviderTroubleSeen
+from jitui.aftersales.queries import (
+    ArmFigures,
+    Benefit,
+    Health,
+    OpenRefunds,
+    OperationsState,
+    PlatformSeen,
+    ProviderTroubleSeen,
+)
 from jitui.aftersales.reconciliation.restore import PayoutStatus
 from jitui.bootstrap import Service
 from jitui.monitoring.families import cap_shares

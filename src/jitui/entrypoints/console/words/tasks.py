@@ -47,6 +47,7 @@ KIND_WORDS: Mapping[str, str] = {
     TaskKind.CANARY_ENDED: _("A guard ended the canary"),
     TaskKind.CANARY_SIGNAL: _("The canary's share is not raised"),
     TaskKind.CHANGE_UNCONFIRMED: _("A change waits for a second person"),
+    TaskKind.PLATFORM_UNREAD: _("A shop's platform cannot be read"),
 }
 
 _BY_STATEMENT = _("Compare with the provider. Correct what is wrong, then say here what it was.")
@@ -66,7 +67,9 @@ WHAT_TO_DO: Mapping[str, str] = {
     TaskKind.DISPUTE_DIFFERS: _("Ask the provider which report is right."),
     TaskKind.DISPUTE_OVERLAPS: _("Tell the buyer's bank that the money was refunded, with the evidence."),
     TaskKind.REFUND_FAILED: _("Open the refund: send it again, or settle it by hand. It ends by itself."),
-    TaskKind.OUTCOME_OVERDUE: _("Ask the provider, or reconcile its next statement. It ends by itself."),
+    TaskKind.OUTCOME_OVERDUE: _(
+        "Open the refunds: each says whom to ask. The provider's next statement ends it too."
+    ),
     TaskKind.PROVIDER_NOT_CONFIGURED: _("Configure the provider and start the workers anew, or settle by hand."),
     TaskKind.PROVIDER_TROUBLE: _("Look at the provider's status page, the network and our key. It ends by itself."),
     TaskKind.LEDGER_UNBALANCED: _("Something else has written to the database. Find out what before you correct it."),
@@ -83,4 +86,7 @@ WHAT_TO_DO: Mapping[str, str] = {
     TaskKind.CANARY_ENDED: _("Read the numbers, then mend the policy under a new version, or retire it."),
     TaskKind.CANARY_SIGNAL: _("Look at what its buyers ask and get; end the canary, or wait."),
     TaskKind.CHANGE_UNCONFIRMED: _("Another person reads the change, and confirms it."),
+    TaskKind.PLATFORM_UNREAD: _(
+        "Its buyers cannot ask for refunds. Look at its address, its key, and whether it runs. It ends by itself."
+    ),
 }
