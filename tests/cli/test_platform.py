@@ -69,8 +69,13 @@ def test_connected_read_and_disconnected(jitui: Jitui, url: str, key: Path, data
     done = jitui("platform", "connect", "vendure", "--url", url, "--secret-file", str(key), "--shop", "my-shop")
     assert (done.code, "vendure is connected" in done.out) == (0, True), done
     assert jitui("platform", "doctor").out == "vendure: it answers, and takes our key\n"
+    told = jitui("platform", "doctor", "--json").json["vendure"]
+    assert (told["ok"], told["problem"], told["last_read_at"]) == (True, None, None)
     assert "last read to the end: never" in jitui("platform", "status").out
+    assert jitui("platform", "sync").code == 2
+    assert "No policy" in jitui("platform", "status").out
     assert jitui("policy", "publish", "policies/unshipped-instant-refund.yaml").code == 0
+    assert jitui("platform", "status", "--json").json["vendure"]["problem"] == "", "said as it is now"
     assert jitui("platform", "sync").code == 0
     told = jitui("platform", "status", "--json").json["vendure"]
     assert (told["shop_id"], told["problem"], told["synced_at"] is None) == ("my-shop", "", False)
@@ -150,7 +155,9 @@ def test_a_typed_key_is_kept_for_this_account_alone(jitui: Jitui, url: str, sett
     assert (kept.read_text().strip(), stat.S_IMODE(kept.stat().st_mode)) == (KEY, 0o600)
     kept.unlink()
     assert jitui("platform", "doctor").code == 1, "a key that is gone is said, and keeps nothing else from working"
-    assert "cannot be read" in jitui("platform", "doctor").out
+    told = jitui("platform", "doctor").out
+    assert "cannot be read" in told and "It was never read to its end; it was connected at" in told
+    assert jitui("platform", "doctor", "--json").json["vendure"]["ok"] is False
     assert "cannot be read" in jitui("platform", "status").out
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from jitui.adapters.postgres.pool import make_pool
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import RefundRequest
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.operations.platform_connections import LATE
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.entrypoints.cli.doctor_operations import Level
+from jitui.entrypoints.cli.doctor_operations import DoctorFinding, Level
 from jitui.entrypoints.cli.doctor_platforms import platforms
 from jitui.platform_syncing import request_refund_now, sync_platforms
 from jitui.worker import pay_due
@@ -55,12 +55,16 @@ async def test_what_keeps_it_from_reading_is_kept(
 
 async def test_doctor_says_how_old_what_we_know_is(vendure: Vendure, database_url: str, tmp_path: Path) -> None:
     async with open_shop_service("vendure", vendure.url, vendure.token, database_url, tmp_path) as service:
-        now, connections = service.clock(), await service.platforms.connections.all()
-        async with make_pool(database_url, max_size=1) as pool:
-            (never,) = await platforms(connections, service.settings, pool, now)
-            await sync_platforms(service)
-            (fresh,) = await platforms(connections, service.settings, pool, service.clock())
-            (late,) = await platforms(connections, service.settings, pool, service.clock() + LATE)
+        connections = await service.platforms.connections.all()
+
+        async def found(now: datetime) -> DoctorFinding:
+            seen = await service.platforms.connections.seen()
+            (finding,) = await platforms(connections, seen, (), service.settings, now)
+            return finding
+
+        never = await found(service.clock())
+        await sync_platforms(service)
+        fresh, late = await found(service.clock()), await found(service.clock() + LATE)
     assert [never.level, fresh.level, late.level] == [Level.FAILED, Level.OK, Level.FAILED]
     assert "never read" in never.found
 

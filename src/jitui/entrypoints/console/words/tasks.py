@@ -67,9 +67,7 @@ WHAT_TO_DO: Mapping[str, str] = {
     TaskKind.DISPUTE_DIFFERS: _("Ask the provider which report is right."),
     TaskKind.DISPUTE_OVERLAPS: _("Tell the buyer's bank that the money was refunded, with the evidence."),
     TaskKind.REFUND_FAILED: _("Open the refund: send it again, or settle it by hand. It ends by itself."),
-    TaskKind.OUTCOME_OVERDUE: _(
-        "Open the refunds: each says whom to ask. The provider's next statement ends it too."
-    ),
+    TaskKind.OUTCOME_OVERDUE: _("Open the refunds: each says whom to ask. The provider's next statement ends it too."),
     TaskKind.PROVIDER_NOT_CONFIGURED: _("Configure the provider and start the workers anew, or settle by hand."),
     TaskKind.PROVIDER_TROUBLE: _("Look at the provider's status page, the network and our key. It ends by itself."),
     TaskKind.LEDGER_UNBALANCED: _("Something else has written to the database. Find out what before you correct it."),
