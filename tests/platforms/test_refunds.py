@@ -19,7 +19,15 @@ from jitui.aftersales.deciding import Deciding
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.operations.platform_calls import BUSY
-from jitui.aftersales.operations.platform_connections import LOST_AFTER, NotDone, resolve_lost_call
+from jitui.aftersales.operations.platform_connections import (
+    LOST_AFTER,
+    CallSeen,
+    CallStanding,
+    GatewayAnswer,
+    NotDone,
+    read_call,
+    resolve_lost_call,
+)
 from jitui.aftersales.operations.platform_refunds import (
     ASKED_BEFORE,
     REFUNDED_THERE,
@@ -214,6 +222,44 @@ async def test_a_refund_that_a_person_has_seen_at_the_gateway_is_settled_with_ev
     assert why_not_retried(order, refund, RULES) is not None
     assert why_not_settled(order, refund, RULES) is None
     assert shop.there.calls.count("refund") == 1
+
+
+async def seen(shop: Shop, refund: Refund) -> CallSeen:
+    order = await shop.order()
+    (now,) = [one for one in order.refunds if one.refund_id == refund.refund_id]
+    return await read_call(shop.calls, now, order.attempts, shop.now)
+
+
+async def test_what_is_to_be_done_about_a_lost_call_comes_from_the_note_not_from_the_last_look_up(shop: Shop) -> None:
+    shop.there.faults["refund"] = Fault.LOST_BEFORE
+    refund, asked_at = await shop.pay(), shop.now
+    on_its_way = await seen(shop, refund)
+    assert (on_its_way.standing, on_its_way.asked_at) == (CallStanding.ON_ITS_WAY, asked_at)
+    shop.there.faults["find_order"] = Fault.LOST_BEFORE
+    refund = await shop.pay(after=HOUR)
+    assert "jitui platform resolve" not in refund.reason, "the last look-up failed for another reason"
+    assert (await seen(shop, refund)).standing is CallStanding.LOST
+    assert await shop.calls.lost(asked_at) == {refund.refund_id}
+    assert await shop.calls.lost(asked_at - timedelta(microseconds=1)) == set()
+    assert await resolved(shop, refund, made=False) is None
+    said = await seen(shop, refund)
+    assert said.standing is None
+    assert said.answers == (GatewayAnswer(False, "seen at the bank", "wei", shop.now),)
+    assert await shop.calls.lost(shop.now) == set()
+
+
+async def test_that_the_gateway_made_it_is_shown_until_the_worker_takes_it_up_and_after(shop: Shop) -> None:
+    shop.there.faults["refund"] = Fault.LOST_BEFORE
+    refund = await shop.pay()
+    shop.now += HOUR
+    assert await resolved(shop, refund, made=True) is None
+    said = await seen(shop, refund)
+    assert (said.standing, [one.made for one in said.answers]) == (CallStanding.MADE, [True])
+    assert await shop.calls.lost(shop.now) == set()
+    refund = await shop.pay(after=HOUR)
+    assert refund.state is RefundState.FAILED
+    later = await seen(shop, refund)
+    assert (later.standing, len(later.answers)) == (None, 1)
 
 
 async def resolved(shop: Shop, refund: Refund, *, made: bool) -> NotDone | None:

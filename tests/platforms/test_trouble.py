@@ -1,4 +1,4 @@
-"""A platform that cannot be read is an operator's task after five minutes, whatever the cause, until it is read again."""
+"""A platform that cannot be read is an operator's task after five minutes, until it is read again."""
 
 from __future__ import annotations
 

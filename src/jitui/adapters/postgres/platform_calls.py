@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
 from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
-from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.adapters.postgres.pool import Pool, fetch, read_rows
 from jitui.aftersales.operations.platform_calls import PlatformCall
+from jitui.aftersales.operations.platform_connections import GatewayAnswer
 from jitui.identity.audit import AuditAction
 
 _LOCK: LiteralString = """
@@ -44,6 +46,20 @@ DELETE FROM platform_call WHERE attempt_id = %(attempt_id)s AND made_note IS NUL
 """
 
 
+_LOST: LiteralString = """
+SELECT r.refund_id FROM refund r
+JOIN refund_attempt a ON a.lane = r.lane AND a.refund_id = r.refund_id AND a.attempt_no = r.attempt_no
+JOIN platform_call c ON c.attempt_id = a.attempt_id
+WHERE r.state = 'unknown' AND c.made_note IS NULL AND c.begun_at <= %(begun_by)s
+"""
+
+_ANSWERS: LiteralString = """
+SELECT json_build_object('made', detail::json -> 'made', 'note', coalesce(detail::json ->> 'note', ''),
+    'by', actor, 'at', at)::text
+FROM audit_event WHERE subject = ANY (%(attempts)s::text[]) AND action = %(action)s ORDER BY number
+"""
+
+
 class PostgresPlatformCalls:
     """A row for each locked order, and one for each attempt that asked; every call commits by itself."""
 
@@ -72,6 +88,15 @@ class PostgresPlatformCalls:
         """The note about the attempt's call."""
         found = await read_rows(self._pool, _CALL, {"attempt_id": attempt_id}, PlatformCall)
         return found[0] if found else None
+
+    async def lost(self, begun_by: datetime) -> Collection[UUID]:
+        """The refunds that a person must look at."""
+        return {UUID(str(row[0])) for row in await fetch(self._pool, _LOST, {"begun_by": begun_by})}
+
+    async def answers(self, attempts: Collection[UUID]) -> Sequence[GatewayAnswer]:
+        """By the audit log: of a call that was not made there is no other row any more."""
+        params = {"attempts": [str(one) for one in attempts], "action": AuditAction.PLATFORM_CALL_RESOLVED.value}
+        return await read_rows(self._pool, _ANSWERS, params, GatewayAnswer)
 
     async def answer(self, attempt_id: UUID, *, made: bool, note: str, by: str, now: datetime) -> bool:
         """Mark the call as made, or take its note away; False where it was answered meanwhile."""

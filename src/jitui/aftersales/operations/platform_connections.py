@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.commands.failed_refund import latest_attempt
-from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.refund import Attempt, Refund, RefundState
 from jitui.aftersales.operations.platform_calls import PlatformCall
 from jitui.aftersales.ports import RefundRef, Store
 from jitui.aftersales.queries import PlatformSeen
@@ -95,8 +97,46 @@ async def disconnect_platform(
 # Calls that were lost ------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class GatewayAnswer:
+    """What a person has said about a lost call: whether the payment's gateway has the refund, and what they saw."""
+
+    made: bool
+    note: str
+    by: str
+    at: datetime
+
+
+class CallStanding(StrEnum):
+    """How a refund stands that was asked for at a platform while its outcome is not known.
+
+    A person says what became of one that is `lost`; one that is `made` is taken up by the worker.
+    """
+
+    ON_ITS_WAY = "on_its_way"
+    LOST = "lost"
+    MADE = "made"
+
+
+@dataclass(frozen=True, slots=True)
+class CallSeen:
+    """A refund's call to a platform, by our note, and what people have said; `standing`: None where none is open."""
+
+    standing: CallStanding | None = None
+    asked_at: datetime | None = None
+    answers: tuple[GatewayAnswer, ...] = ()
+
+
 class LostCalls(Protocol):
     """The notes about calls. Each answer of a person is in the audit log."""
+
+    async def lost(self, begun_by: datetime) -> Collection[UUID]:
+        """The refunds whose outcome is not known, that were asked for by then, and of which nobody has said more."""
+        ...
+
+    async def answers(self, attempts: Collection[UUID]) -> Sequence[GatewayAnswer]:
+        """What people have said about the attempts' calls, oldest first."""
+        ...
 
     async def call(self, attempt_id: UUID) -> PlatformCall | None:
         """The note about an attempt's call."""
@@ -105,6 +145,25 @@ class LostCalls(Protocol):
     async def answer(self, attempt_id: UUID, *, made: bool, note: str, by: str, now: datetime) -> bool:
         """Keep what the person has seen: the refund was made, or the note goes, so that it is asked for again."""
         ...
+
+
+async def read_call(calls: LostCalls, refund: Refund, attempts: Sequence[Attempt], now: datetime) -> CallSeen:
+    """The refund's call, whatever the last look-up said; an empty one where it was never asked for at a platform."""
+    latest = max(attempts, key=lambda attempt: attempt.attempt_no, default=None)
+    call = None if latest is None else await calls.call(latest.attempt_id)
+    said = tuple(await calls.answers([attempt.attempt_id for attempt in attempts]))
+    if call is None:
+        return CallSeen(answers=said)
+    return CallSeen(standing_of(refund, call, now), call.begun_at, said)
+
+
+def standing_of(refund: Refund, call: PlatformCall, now: datetime) -> CallStanding | None:
+    """How the call stands; None where the outcome is known."""
+    if refund.state is not RefundState.UNKNOWN:
+        return None
+    if call.made_note is not None:
+        return CallStanding.MADE
+    return CallStanding.ON_ITS_WAY if now < call.begun_at + LOST_AFTER else CallStanding.LOST
 
 
 async def resolve_lost_call(
@@ -121,13 +180,14 @@ async def resolve_lost_call(
     refund = next(one for one in snapshot.refunds if one.refund_id == ref.refund_id)
     attempt = latest_attempt(snapshot, refund)
     call = None if attempt is None else await calls.call(attempt.attempt_id)
-    if refund.state is not RefundState.UNKNOWN or attempt is None or call is None:
+    standing = None if call is None else standing_of(refund, call, now)
+    if attempt is None or standing is None:
         return NotDone(
             f"The refund is {refund.state.value}, and no call about it is lost: there is nothing to resolve."
         )
-    if call.made_note is not None:
+    if standing is CallStanding.MADE:
         return NotDone("Somebody has said already that the gateway made the refund; the worker takes it up.")
-    if now < call.begun_at + LOST_AFTER:
+    if standing is CallStanding.ON_ITS_WAY:
         return NotDone(
             "The call is only a few minutes old, and may still be answered. Try again in a quarter of an hour."
         )

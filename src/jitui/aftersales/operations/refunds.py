@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules, why_not_retried, why_not_settled
 from jitui.aftersales.model.refund import Attempt, Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import TicketEvent, TicketState
+from jitui.aftersales.operations.platform_connections import CallSeen, LostCalls, read_call
 from jitui.aftersales.ports import RefundRef, Store
 
 
@@ -21,9 +23,15 @@ class RefundAction(StrEnum):
     REJECT = "reject"
 
 
+_NO_CALL = CallSeen()
+
+
 @dataclass(frozen=True, slots=True)
 class RefundDetails:
-    """A refund with its attempts, whose it is, its ticket's timeline, and what can be done about it now."""
+    """A refund with its attempts, whose it is, its ticket's timeline, and what can be done about it now.
+
+    `call`: how it was asked for at a commerce platform.
+    """
 
     refund: Refund
     attempts: tuple[Attempt, ...]
@@ -32,6 +40,15 @@ class RefundDetails:
     ticket_state: TicketState
     timeline: tuple[TicketEvent, ...]
     actions: tuple[RefundAction, ...]
+    call: CallSeen = _NO_CALL
+
+
+async def read_refund_and_call(
+    store: Store, ref: RefundRef, rules: ManualPaymentRules, calls: LostCalls, now: datetime
+) -> RefundDetails | None:
+    """The refund as it is now, with how it was asked for at a commerce platform; None where there is none."""
+    found = await read_refund(store, ref, rules)
+    return None if found is None else replace(found, call=await read_call(calls, found.refund, found.attempts, now))
 
 
 async def read_refund(store: Store, ref: RefundRef, rules: ManualPaymentRules) -> RefundDetails | None:

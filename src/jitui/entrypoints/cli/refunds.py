@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,20 +92,23 @@ def list_refunds(
     def asked(now: datetime) -> RefundFilter:
         return fixed if age is None else replace(fixed, queued_before=now - age)
 
-    def work(service: Service) -> Awaitable[ListedRefunds]:
-        return service.queries.refunds(asked(service.clock()))
+    async def work(service: Service) -> tuple[ListedRefunds, Collection[UUID]]:
+        from jitui.aftersales.operations.platform_connections import LOST_AFTER
 
-    def remote(client: Client) -> ListedRefunds:
+        now = service.clock()
+        return await service.queries.refunds(asked(now)), await service.platforms.calls.lost(now - LOST_AFTER)
+
+    def remote(client: Client) -> tuple[ListedRefunds, Collection[UUID]]:
         from datetime import UTC, datetime
 
         from jitui.entrypoints.cli import remote_refunds
 
-        return remote_refunds.refunds(client, asked(datetime.now(UTC)))
+        return remote_refunds.refunds(client, asked(datetime.now(UTC))), ()
 
-    _print_list(on_service(work, remote), as_json)
+    _print_list(*on_service(work, remote), as_json)
 
 
-def _print_list(page: ListedRefunds, as_json: bool) -> None:
+def _print_list(page: ListedRefunds, lost: Collection[UUID], as_json: bool) -> None:
     found = page.refunds
     say_late(page.lag_ms)
     if as_json:
@@ -114,6 +117,8 @@ def _print_list(page: ListedRefunds, as_json: bool) -> None:
         return
     for row in found:
         _show(row.refund)
+        if row.refund.refund_id in lost:
+            echo(f"  its answer was lost: `jitui refunds show {row.refund.refund_id}` says what to do")
     if not found:
         echo("There are no such refunds.")
 
@@ -175,7 +180,31 @@ def show(refund: RefundId, as_json: Json = False) -> None:
     echo(f"{told('ticket', '售后单')} {found.refund.ticket_id}: {word(found.ticket_state)}")
     for event in found.timeline:
         echo(f"  {moment(event.at)}  {event.why}, {word(event.actor_kind)} {event.actor_id}".rstrip())
-    echo(f"can be done now: {', '.join(found.actions) or 'nothing; it is on its way, or paid'}")
+    is_lost = _show_call(found)
+    nothing = "look at the payment's gateway, then resolve" if is_lost else "nothing; it is on its way, or paid"
+    echo(f"can be done now: {', '.join(found.actions) or nothing}")
+
+
+def _show_call(found: RefundDetails) -> bool:
+    """What people have seen at the gateway, and what is to be said of a call that was lost; whether one is."""
+    from jitui.aftersales.operations.platform_connections import CallStanding
+    from jitui.entrypoints.cli.speaking import moment
+
+    call, refund_id = found.call, found.refund.refund_id
+    for answer in call.answers:
+        seen = "the gateway made it" if answer.made else "the gateway did not make it"
+        echo(f"said at {moment(answer.at)} by {answer.by}: {seen}: {answer.note}")
+    if call.standing is CallStanding.MADE:
+        echo("The worker takes up what was said; then the refund is settled with the gateway's reference.")
+    if call.standing is not CallStanding.LOST or call.asked_at is None:
+        return False
+    echo(
+        f"It was asked for at {moment(call.asked_at)} and the answer was lost. It is not asked for again until you say"
+    )
+    echo("what the payment's gateway has:")
+    for option in ("--made", "--not-made"):
+        echo(f'  jitui platform resolve {refund_id} {option} --note "what you saw"')
+    return True
 
 
 def _document(refund: Refund) -> dict[str, object]:
@@ -208,6 +237,7 @@ def _details_document(found: RefundDetails) -> dict[str, object]:
         "ticket_state": found.ticket_state,
         "timeline": [_fields(one, *timeline) for one in found.timeline],
         "actions": found.actions,
+        "call": found.call,
     }
 
 
@@ -219,9 +249,10 @@ def _fields(value: object, *names: str) -> dict[str, object]:
 
 
 async def _read(service: Service, ref: RefundRef) -> RefundDetails:
-    from jitui.aftersales.operations.refunds import read_refund
+    from jitui.aftersales.operations.refunds import read_refund_and_call
 
-    found = await read_refund(service.store, ref, service.manual_payment_rules)
+    calls, rules = service.platforms.calls, service.manual_payment_rules
+    found = await read_refund_and_call(service.store, ref, rules, calls, service.clock())
     if found is None:
         raise _unknown(ref.refund_id)
     return found

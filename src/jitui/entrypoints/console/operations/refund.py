@@ -18,7 +18,8 @@ from jitui.aftersales.commands.settle_refund import ManualPayout, Outcome, Refun
 from jitui.aftersales.ledger import story
 from jitui.aftersales.model.refund import AttemptState, RefundState, same_person
 from jitui.aftersales.model.ticket import Actor, ActorKind
-from jitui.aftersales.operations.refunds import RefundAction, RefundDetails, read_refund
+from jitui.aftersales.operations.platform_connections import CallStanding
+from jitui.aftersales.operations.refunds import RefundAction, RefundDetails, read_refund_and_call
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, RefundRef
 from jitui.entrypoints.console.page.access import may, needs
@@ -139,7 +140,9 @@ def _ref(refund_id: UUID) -> RefundRef:
 
 
 async def _details(visit: Visit, refund_id: UUID) -> RefundDetails:
-    found = await read_refund(visit.service.store, _ref(refund_id), visit.service.manual_payment_rules)
+    service = visit.service
+    calls, rules = service.platforms.calls, service.manual_payment_rules
+    found = await read_refund_and_call(service.store, _ref(refund_id), rules, calls, service.clock())
     if found is None:
         raise NotFoundException
     return found
@@ -203,6 +206,8 @@ def situation_of(details: RefundDetails, providers: frozenset[str]) -> str:
         return _("The buyer's bank is asked for the same money. Wait until it has decided before you send it again.")
     if refund.state is RefundState.QUEUED and refund.provider not in providers:
         return _("Its provider is not configured here. Configure it, or pay by another way and settle by hand.")
+    if details.call.standing in _CALLS:
+        return _CALLS[details.call.standing]
     return _SITUATIONS[refund.state]
 
 
@@ -215,5 +220,15 @@ _SITUATIONS = {
         "the next statement says."
     ),
     RefundState.SUCCEEDED: _("It is paid. There is nothing to do."),
+}
+_CALLS: Mapping[CallStanding | None, str] = {
+    CallStanding.LOST: _(
+        "It was asked for at the shop's platform, and the answer was lost. It is neither sent again nor settled by "
+        "hand until somebody has looked at the payment's gateway."
+    ),
+    CallStanding.MADE: _(
+        "Somebody has seen at the payment's gateway that it was made. The worker takes that up; then it is settled "
+        "with the gateway's reference."
+    ),
 }
 HANDLERS = (refund_page, act_on_refund)

@@ -13,6 +13,7 @@ from litestar.response import Stream
 
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.sorting import Place
+from jitui.aftersales.operations.platform_connections import LOST_AFTER
 from jitui.aftersales.refund_list import ListedRefund, RefundFilter, place_of_refund
 from jitui.entrypoints.console.page.access import needs
 from jitui.entrypoints.console.page.csv_file import BATCH, CsvRow, csv_file
@@ -89,6 +90,7 @@ async def refunds(visit: Visiting, request: ConsoleRequest) -> Page:
         query=query,
         tabs=TABS,
         refunds=[one.refund for one in shown],
+        lost=await visit.service.platforms.calls.lost(visit.service.clock() - LOST_AFTER),
         next_page=REFUNDS.after(_place(shown[-1]), wanted.sort, wanted.order) if len(found) > len(shown) else "",
         states=tuple(RefundState),
         ages=AGE_WORDS,
