@@ -9,19 +9,37 @@ from typing import Any
 
 import pytest
 
+from jitui.adapters.platforms.kuaishou import requests as kuaishou
+from jitui.adapters.platforms.medusa import orders as medusa
+from jitui.adapters.platforms.saleor import orders as saleor
+from jitui.adapters.platforms.shopify import orders as shopify
+from jitui.adapters.platforms.vendure import orders as vendure
+from jitui.adapters.platforms.woocommerce import orders as woocommerce
 from jitui.aftersales.operations.platform_connections import LATE, PlatformConnection
 from jitui.aftersales.operations.platform_sync import SyncState
 from jitui.aftersales.operations.workers import WorkerBeat
+from jitui.aftersales.platform import CallFailed
+from jitui.aftersales.provider import CallTrouble
 from jitui.aftersales.queries import OperationsState, ProviderTroubleSeen
 from jitui.entrypoints.console.mount import console_app
 from jitui.entrypoints.console.operations import live as live_page
 from jitui.entrypoints.console.operations.live_figures import EVERY_SECONDS, LiveReader
+from jitui.entrypoints.console.words.platforms import headline_of
 from jitui.entrypoints.http.request import Stopping
 from jitui.errors import Unavailable
 from tests.console.conftest import Visit
 from tests.console.marketplace import Marketplace
 from tests.console.operators import AUDITOR, LI, SUPPORT, failed, refunding, staffed
 from tests.console.pages import Page, visiting
+
+PROBLEMS = (
+    kuaishou.problem_of,
+    medusa.problem_of,
+    saleor.problem_of,
+    shopify.problem_of,
+    vendure.problem_of,
+    woocommerce.problem_of,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -71,17 +89,35 @@ async def test_commerce_platforms_are_shown_with_what_keeps_them_from_being_read
         url = f"https://{name}.example.com"
         await connections.put(PlatformConnection(name, url, "/secret/key", "my-shop", False, now, "wei"))
     await states.note("medusa", SyncState(None, now - timedelta(seconds=20)))
-    await states.note("vendure", SyncState(None, now - timedelta(seconds=20), "It does not take the key."))
+    await states.note(
+        "vendure", SyncState(None, now - timedelta(seconds=20), "Vendure does not take the key, or it lacks rights.")
+    )
+    service = replace(service, providers={**service.providers, "vendure": service.providers["simulator"]})
     await states.note("woocommerce", SyncState(None, now - LATE - timedelta(seconds=1)))
     async with visiting(console_app(service, one_click=True), LI) as visitor:
         page = await visitor.see("/operations/live")
     for said in (
         "medusa · my-shop No trouble Address https://medusa.example.com Last read to its end 2",
-        "vendure · my-shop It cannot be read It does not take the key.",
+        "vendure · my-shop It does not take our key Vendure does not take the key, or it lacks rights.",
         "woocommerce · my-shop Not read in time",
     ):
         assert said in page.text, (said, page.text)
     assert "/secret" not in page.text
+    assert "vendure It cannot be read Everything is paid." in page.text, "as a provider it has no better news"
+
+
+@pytest.mark.parametrize(
+    ("problem", "headline"),
+    [
+        *((of(CallFailed("it said: does not answer", CallTrouble.UNAUTHORISED)), "our key") for of in PROBLEMS),
+        *((of(CallFailed("it said: does not take the ", CallTrouble.UNREACHABLE)), "not answer") for of in PROBLEMS),
+        *((of(CallFailed("x", CallTrouble.UNREADABLE)), "not this platform") for of in PROBLEMS),
+        ("The file with the key of saleor cannot be read, or is empty: /key.", "cannot be opened"),
+        ("Saleor's list of orders has more than 9 pages.", "cannot be read"),
+    ],
+)
+def test_what_an_adapter_says_has_a_headline_that_is_translated(problem: str, headline: str) -> None:
+    assert headline in headline_of(problem)
 
 
 async def test_the_same_is_sent_as_events(market: Marketplace) -> None:

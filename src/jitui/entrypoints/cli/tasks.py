@@ -10,6 +10,7 @@ import typer
 from jitui.entrypoints.cli.completing import words_of
 from jitui.entrypoints.cli.list_options import Ascending, Buyer, Limit, Order, Provider, Shop, direction
 from jitui.entrypoints.cli.output import Json, echo, print_json
+from jitui.text import visible
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -179,5 +180,7 @@ def _show(task: OperatorTask) -> None:
     echo(f"{task.task_id}  {task.kind}  {word(task.state)}")
     parts = ", ".join(part for part in (task.provider, order, paid) if part)
     echo(f"  {parts}; {told('since', '开始于')} {moment(task.opened_at)}")
+    if task.evidence.get("reason"):
+        echo(f"  {visible(str(task.evidence['reason']))}")
     if task.note is not None:
         echo(f"  {task.resolved_by}: {task.note}")

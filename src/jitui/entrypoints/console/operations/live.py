@@ -18,6 +18,7 @@ from jitui.bootstrap import Service
 from jitui.entrypoints.console.operations.live_figures import EVERY_SECONDS, LiveFigures, LiveReader
 from jitui.entrypoints.console.page.access import needs
 from jitui.entrypoints.console.page.visit import PAGE_HEADERS, ConsoleRequest, Page, Visit, Visiting, show
+from jitui.entrypoints.console.words.platforms import headline_of
 from jitui.entrypoints.http.request import Stopping
 from jitui.identity.access import ROLE_GRANTS, Permission
 from jitui.identity.people import whose_session
@@ -119,6 +120,7 @@ def _show(visit: Visit, template: str, figures: LiveFigures) -> Page:
         figures=figures,
         troubles=TROUBLES,
         cap_scopes=CAP_SCOPES,
+        headline_of=headline_of,
         late_seconds=LATE.total_seconds(),
         now=figures.read_at or visit.service.clock(),
     )
