@@ -171,3 +171,30 @@ def test_above_the_limit_it_takes_another_person(jitui: Jitui, refund_id: str, m
     done = jitui("refunds", "settle", refund_id, "--confirm", "--reference", "BANK-7", "--by", "wang.wei")
     assert (done.code, done.out) == (0, "It is settled.\n")
     assert "by li.na, confirmed by wang.wei: to the account" in jitui("refunds", "show", refund_id).out
+
+
+def test_a_call_that_was_lost_says_what_to_do_and_afterwards_what_was_said(
+    jitui: Jitui, refund_id: str, database_url: str
+) -> None:
+    """By the note of the call, whatever the last look-up said."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE refund SET state = 'unknown', reason = 'no connection: ConnectError' WHERE refund_id = %s",
+            [refund_id],
+        )
+        connection.execute(
+            "INSERT INTO platform_call (attempt_id, platform, order_id, begun_at) "
+            "SELECT attempt_id, 'vendure', 'o-1', now() - interval '15 minutes' FROM refund_attempt WHERE refund_id = %s",
+            [refund_id],
+        )
+    assert f"jitui refunds show {refund_id}` says what to do" in jitui("refunds", "list").out
+    told = jitui("refunds", "show", refund_id)
+    assert f"jitui platform resolve {refund_id} --made --note" in told.out
+    assert f"jitui platform resolve {refund_id} --not-made --note" in told.out
+    assert "nothing; it is on its way" not in told.out
+    assert jitui("refunds", "show", refund_id, "--json").json["call"]["standing"] == "lost"
+    assert jitui("platform", "resolve", refund_id, "--not-made", "--note", "no refund there", "--by", "wei").code == 0
+    told = jitui("refunds", "show", refund_id)
+    assert "by wei: the gateway did not make it: no refund there" in told.out
+    assert "jitui platform resolve" not in told.out
+    assert "says what to do" not in jitui("refunds", "list").out

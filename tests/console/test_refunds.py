@@ -5,17 +5,24 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
+from jitui.adapters.postgres.platform_calls import PostgresPlatformCalls
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.model.order import Tender
 from jitui.aftersales.model.refund import Refund, RefundState
+from jitui.aftersales.operations.platform_connections import LOST_AFTER, resolve_lost_call
+from jitui.aftersales.operations.platform_refunds import ASKED_BEFORE
+from jitui.aftersales.operations.refunds import read_refund
+from jitui.aftersales.ports import RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund_list import RefundFilter
 from jitui.entrypoints.console.mount import console_app
 from jitui.entrypoints.console.operations.refund_list import REFUNDS_PER_PAGE
+from jitui.ids import lane_of_id
 from tests.console.conftest import Visit
 from tests.console.marketplace import PREMIUM, Marketplace
 from tests.console.operators import (
@@ -166,6 +173,44 @@ async def test_the_providers_code_is_said_in_words_with_the_code_beside(
     refund, listed = await visitor.see(page_of(refund_id)), await visitor.see("/operations/refunds")
     for page, times in ((refund, 2), (listed, 1), (await support.see(f"/support/tickets/{ticket}"), 2)):
         assert page.text.count(words) == page.text.count("payment_method_closed") == times
+
+
+async def test_what_this_service_wrote_itself_is_said_once_in_the_list(market: Marketplace, visit: Visit) -> None:
+    refund_id = await refunding(market, "A-1")
+    await hears(market, refund_id, RefundResult(RefundResultKind.UNKNOWN, ASKED_BEFORE))
+    visitor = await visit(LI, "zh-CN")
+    refund, listed = await visitor.see(page_of(refund_id)), await visitor.see("/operations/refunds")
+    assert ASKED_BEFORE in refund.text, "the original stands on the refund's own page"
+    assert ASKED_BEFORE not in listed.text and "asked for once" not in listed.text
+
+
+async def test_a_refund_whose_call_was_lost_says_what_to_do_and_what_was_seen(
+    market: Marketplace, visit: Visit
+) -> None:
+    service, calls = market.service, market.service.platforms.calls
+    assert isinstance(calls, PostgresPlatformCalls)
+    refund_id = await refunding(market, "A-1")
+    await hears(market, refund_id, UNKNOWN)
+    visitor, now = await visit(LI), service.clock()
+    ref = RefundRef(lane_of_id(refund_id), refund_id)
+    found = await read_refund(service.store, ref, service.manual_payment_rules)
+    assert found is not None
+    attempt_id = found.attempts[0].attempt_id
+    await calls.begin("simulator", "A-1", attempt_id, now - LOST_AFTER + timedelta(minutes=1))
+    page, listed = await visitor.see(page_of(refund_id)), await visitor.see("/operations/refunds")
+    assert "jitui platform resolve" not in page.text, "it may still be answered"
+    assert "Look at the payment's gateway" not in listed.text
+    await calls.withdraw(attempt_id)
+    await calls.begin("simulator", "A-1", attempt_id, now - LOST_AFTER)
+    page, listed = await visitor.see(page_of(refund_id)), await visitor.see("/operations/refunds")
+    assert f"jitui platform resolve {refund_id} --not-made" in page.text and "the answer was lost" in page.text
+    assert "The worker asks the provider" not in page.text
+    assert "Look at the payment's gateway" in listed.text
+    done = await resolve_lost_call(service.store, calls, ref, made=True, note="R-7731 there", by="wei", now=now)
+    assert done is None
+    page = await visitor.see(page_of(refund_id))
+    assert "jitui platform resolve" not in page.text
+    assert "The refund was made. R-7731 there" in page.text and "wei" in page.text
 
 
 async def test_a_refund_is_settled_with_evidence_and_typing_errors_keep_what_was_typed(

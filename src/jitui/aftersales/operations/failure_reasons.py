@@ -49,3 +49,8 @@ def reason_of(text: str, provider_words: Mapping[str, FailureReason]) -> Failure
     """What a refund's or an attempt's reason means; None where nobody has said. The text itself stays beside it."""
     told = text.removeprefix(_LOOK_UP)
     return find_reason(told, _OURS) or find_reason(told, provider_words)
+
+
+def is_own_reason(text: str) -> bool:
+    """Whether it is a sentence of this service, which says in English what the words for it say; not a code."""
+    return find_reason(text.removeprefix(_LOOK_UP), _OURS) is not None

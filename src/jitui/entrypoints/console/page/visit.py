@@ -23,6 +23,7 @@ from litestar.utils.scope.state import ScopeState
 from msgspec import json
 
 from jitui.aftersales.model.ticket import TicketState
+from jitui.aftersales.operations.failure_reasons import is_own_reason
 from jitui.bootstrap import Service
 from jitui.entrypoints.console.page.code_limits import CodeLimits
 from jitui.entrypoints.console.page.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
@@ -237,6 +238,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
         "Theme": Theme,
         "TicketState": TicketState,
         "homes": HOMES,
+        "is_own_reason": is_own_reason,
         "operations_links": operations_links,
         "why_words": codes.WHY,
     }
