@@ -198,3 +198,8 @@ def test_a_call_that_was_lost_says_what_to_do_and_afterwards_what_was_said(
     assert "by wei: the gateway did not make it: no refund there" in told.out
     assert "jitui platform resolve" not in told.out
     assert "says what to do" not in jitui("refunds", "list").out
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE refund SET provider = 'vendure' WHERE refund_id = %s", [refund_id])
+    refused = jitui("platform", "disconnect", "vendure", "--yes")
+    assert "1 refund of vendure is not paid yet" in refused.err
+    assert "`jitui refunds list --provider vendure`" in refused.err, "it can be pasted"

@@ -93,10 +93,7 @@ def list_refunds(
         return fixed if age is None else replace(fixed, queued_before=now - age)
 
     async def work(service: Service) -> tuple[ListedRefunds, Collection[UUID]]:
-        from jitui.aftersales.operations.platform_connections import LOST_AFTER
-
-        now = service.clock()
-        return await service.queries.refunds(asked(now)), await service.platforms.calls.lost(now - LOST_AFTER)
+        return await service.queries.refunds(asked(service.clock())), await _lost(service)
 
     def remote(client: Client) -> tuple[ListedRefunds, Collection[UUID]]:
         from datetime import UTC, datetime
@@ -106,6 +103,13 @@ def list_refunds(
         return remote_refunds.refunds(client, asked(datetime.now(UTC))), ()
 
     _print_list(*on_service(work, remote), as_json)
+
+
+async def _lost(service: Service) -> Collection[UUID]:
+    """The refunds whose call to a platform was lost: a person says what became of them."""
+    from jitui.aftersales.operations.platform_connections import LOST_AFTER
+
+    return await service.platforms.calls.lost(service.clock() - LOST_AFTER)
 
 
 def _print_list(page: ListedRefunds, lost: Collection[UUID], as_json: bool) -> None:

@@ -24,7 +24,7 @@ from jitui.aftersales.model.refund import AttemptState, RefundState
 from jitui.aftersales.model.sorting import SortOrder
 from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.aftersales.model.view import Amount, TicketView
-from jitui.aftersales.operations.refunds import RefundAction, RefundDetails, read_refund_and_call
+from jitui.aftersales.operations.refunds import RefundAction, RefundDetails, read_refund
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import RefundRef
 from jitui.aftersales.refund_list import ListedRefund, RefundFilter, RefundSort, place_of_refund
@@ -227,10 +227,7 @@ def _row(request: RequestContext, row: ListedRefund) -> RefundRow:
 async def get_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
     """One tender's share on its way back."""
     ref, service = _ref(refund_id), request.service
-    if ref is None:
-        return not_found()
-    rules, calls = service.manual_payment_rules, service.platforms.calls
-    found = await read_refund_and_call(service.store, ref, rules, calls, service.clock())
+    found = await read_refund(service.store, ref, service.manual_payment_rules) if ref is not None else None
     if found is None or not request.may_see(shop_id=found.shop_id, buyer_id=found.buyer_id):
         return not_found()
     return answer(_refund(request, found))
