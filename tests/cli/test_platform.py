@@ -79,6 +79,8 @@ def test_connected_read_and_disconnected(jitui: Jitui, url: str, key: Path, data
     assert jitui("platform", "sync").code == 0
     told = jitui("platform", "status", "--json").json["vendure"]
     assert (told["shop_id"], told["problem"], told["synced_at"] is None) == ("my-shop", "", False)
+    mend = {one["what"]: one["mend"] for one in jitui("doctor", "--json").json["findings"]}["provider simulator"]
+    assert "Nothing can be paid" not in mend, "the platform pays"
     again = jitui("platform", "connect", "vendure", "--url", url, "--secret-file", str(key), "--shop", "my-shop")
     assert again.code == 0, "the same connection may get a new key"
     assert jitui("platform", "disconnect", "vendure", "--yes").code == 0
