@@ -14,7 +14,7 @@ from jitui.aftersales.operations.platform_sync import take_order
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.platform import PlatformOrder
 from jitui.aftersales.ports import TicketRef
-from jitui.policy import Policy
+from jitui.policy import Policy, decision_from_json
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, open_market
 from tests.platforms.shop import ORDER, MemoryShop
 
@@ -52,7 +52,7 @@ async def stopped_by(market: Market, ticket: Ticket) -> list[str]:
     assert ticket.state is TicketState.AWAITING_MERCHANT
     found = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     assert found is not None
-    return [one["id"] for one in found.decision["conditions"] if one["verdict"] != "true"]
+    return [one.id for one in decision_from_json(found.decision).conditions if one.verdict.value != "true"]
 
 
 async def test_it_replaces_the_policy_that_an_installation_begins_with() -> None:
