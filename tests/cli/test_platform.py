@@ -70,7 +70,12 @@ def test_connected_read_and_disconnected(jitui: Jitui, url: str, key: Path, data
     assert (done.code, "vendure is connected" in done.out) == (0, True), done
     assert jitui("platform", "doctor").out == "vendure: it answers, and takes our key\n"
     assert "last read to the end: never" in jitui("platform", "status").out
-    assert jitui("policy", "publish", "policies/unshipped-instant-refund.yaml").code == 0
+    refused = jitui("platform", "sync")
+    assert refused.code == 2
+    assert "JITUI_POLICY_FILE" in refused.err and "policies/shop-on-a-platform.yaml" in refused.err
+    assert jitui("migrate").code == 0
+    published = jitui("policy", "publish", "policies/shop-on-a-platform.yaml")
+    assert (published.code, "version shop-1, is live now" in published.out) == (0, True), "in place of the first policy"
     assert jitui("platform", "sync").code == 0
     told = jitui("platform", "status", "--json").json["vendure"]
     assert (told["shop_id"], told["problem"], told["synced_at"] is None) == ("my-shop", "", False)
