@@ -120,7 +120,7 @@ async def open_platforms(
                 unopened_shops[one.platform] = one.shop_id
             continue
         if isinstance(opened, tuple):
-            rules = PlatformRules(settles=one.settles or one.platform in _SETTLED_BY_US, timeout_seconds=seconds)
+            rules = _rules(one, seconds)
             provider = PlatformProvider(*opened, units, calls, rules, clock)
             connected.append(Connected(opened[0], provider, one.shop_id))
         else:
@@ -138,6 +138,12 @@ async def open_platforms(
         PostgresShopperCodes(pool),
         await open_mailer(settings, clock, stack),
     )
+
+
+def _rules(connection: PlatformConnection, seconds: float) -> PlatformRules:
+    capabilities = next(one for one in PLATFORMS if one.name == connection.platform)
+    settles = connection.settles or connection.platform in _SETTLED_BY_US
+    return PlatformRules(settles, seconds, capabilities.pause_seconds)
 
 
 def access_of(connection: PlatformConnection, settings: Settings) -> PlatformAccess:

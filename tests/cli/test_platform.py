@@ -72,9 +72,13 @@ def test_connected_read_and_disconnected(jitui: Jitui, url: str, key: Path, data
     told = jitui("platform", "doctor", "--json").json["vendure"]
     assert (told["ok"], told["problem"], told["last_read_at"]) == (True, None, None)
     assert "last read to the end: never" in jitui("platform", "status").out
-    assert jitui("platform", "sync").code == 2
-    assert "No policy" in jitui("platform", "status").out
-    assert jitui("policy", "publish", "policies/unshipped-instant-refund.yaml").code == 0
+    refused = jitui("platform", "sync")
+    assert refused.code == 2
+    assert "JITUI_POLICY_FILE" in refused.err and "policies/shop-on-a-platform.yaml" in refused.err
+    assert jitui("platform", "status", "--json").json["vendure"]["problem"] != ""
+    assert jitui("migrate").code == 0
+    published = jitui("policy", "publish", "policies/shop-on-a-platform.yaml")
+    assert (published.code, "version shop-1, is live now" in published.out) == (0, True), "in place of the first policy"
     assert jitui("platform", "status", "--json").json["vendure"]["problem"] == "", "said as it is now"
     assert jitui("platform", "sync").code == 0
     told = jitui("platform", "status", "--json").json["vendure"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,6 +245,50 @@ def test_the_mode_for_one_person_ends_when_two_are_there_who_can_approve(jitui: 
     for name in ("ada", "bo"):
         assert jitui("people", "disable", name).code == 0
     assert "only cy could" in " ".join(jitui("doctor").out.split())
+
+
+def test_a_database_that_is_for_two_people_refuses_to_be_for_one_with_what_to_do(
+    jitui: Jitui, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JITUI_DATABASE_URL", empty_database_url)
+    assert jitui("platform", "status").code == 2, "any command that comes first migrates"
+    refused = jitui("migrate", "--single-person")
+    assert refused.code == 2 and refused.out == ""
+    assert "this installation is for two people" in refused.err and "people.md" in refused.err
+    assert "the first command" in refused.err
+    listed = jitui("policy", "list", "--json").json
+    assert (listed["single_person"], listed["texts"]) == (False, []), "nothing was changed"
+    assert jitui("migrate").code == 0
+
+
+def test_an_installation_for_one_person_may_say_so_again(
+    jitui: Jitui, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JITUI_DATABASE_URL", empty_database_url)
+    for _ in range(2):
+        assert jitui("migrate", "--single-person").code == 0
+    assert jitui("policy", "list", "--json").json["single_person"] is True
+
+
+def test_whose_turn_it_is_is_told_once(jitui: Jitui, office: Callable[[str], Person], file: str) -> None:
+    ada, bo = office("ada"), office("bo")
+    made = ada("propose", file, "--reason", "The rule of June.")
+    assert "Next: somebody else runs `jitui policy approve" in made.err
+    (proposal,) = re.findall(r"Proposal ([0-9a-f-]{36}): open", made.out)
+    asked = bo("approve", proposal)  # it asks, and nobody answers
+    assert "The rule of June." in asked.out and "Approve this? [y/N]" in asked.err and "Next" not in asked.err
+    approved = bo("approve", proposal, "--yes")
+    assert f"Next: a person of the role risk runs `jitui policy publish {proposal[:13]}`." in approved.err
+    assert "policies:propose" in bo("publish", proposal).err
+    assert "Next" not in ada("publish", proposal).err
+
+
+def test_a_policy_of_another_name_is_refused_with_what_to_do(jitui: Jitui, file: str) -> None:
+    assert jitui("migrate").code == 0
+    Path(file).write_text(text("next").replace(f"policy: {DEFAULT_POLICY.id}", "policy: everything-unshipped"), "utf-8")
+    refused = jitui("policy", "publish", file)
+    assert refused.code == 1
+    assert f"write `policy: {DEFAULT_POLICY.id}` in it, with a version that no text had" in refused.out
 
 
 def test_doctor_says_what_was_not_confirmed_in_time(

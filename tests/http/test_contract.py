@@ -80,8 +80,9 @@ class Served:
 
 
 SERVED = Served()
-schema = schemathesis.openapi.from_dict(document())
-schema.app = SERVED
+schema, without_key = (schemathesis.openapi.from_dict(document()) for _ in range(2))
+schema.app = without_key.app = SERVED
+without_key.config.phases.coverage.enabled = False  # every misfit of every field: 401 says nothing about those
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,7 +112,7 @@ def test_every_answer_is_as_described(case: schemathesis.Case[Any], seeded: dict
     case.call_and_validate(headers={"authorization": f"Bearer {seeded['key']}"}, checks=CHECKS)
 
 
-@schema.exclude(tag="Service").parametrize()
+@without_key.exclude(tag="Service").parametrize()
 @bounded(max_examples=2)
 def test_without_a_key_too(case: schemathesis.Case[Any]) -> None:
     case.headers.pop("Authorization", None)

@@ -182,6 +182,7 @@ async def open_shop_market(
     settles: bool = False,
     currency: str = "CNY",
     read_from: datetime | None = None,
+    pause_seconds: float = 0.0,
 ) -> AsyncIterator[ShopMarket]:
     """A market whose one provider is the shop's platform; `read_from`: what changed before is not read."""
     async with (
@@ -190,7 +191,7 @@ async def open_shop_market(
     ):
         orders, writer = await opening(access, stack)
         units, calls = partial(read_refunded_units, jitui.store), PostgresPlatformCalls(jitui.pool)
-        rules = PlatformRules(settles=settles, timeout_seconds=access.timeout_seconds)
+        rules = PlatformRules(settles, access.timeout_seconds, pause_seconds)
         provider = PlatformProvider(orders, writer, units, calls, rules, utc_now)
         policy, states = Policy.from_text(_POLICY.replace("CURRENCY", currency)), PostgresPlatformStates(jitui.pool)
         if read_from is not None:

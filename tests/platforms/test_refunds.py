@@ -57,6 +57,7 @@ class Shop:
     there: MemoryShop = field(default_factory=MemoryShop)
     now: datetime = NOW
     settles: bool = False
+    pause_seconds: float = 0.0
 
     def clock(self) -> datetime:
         return self.now
@@ -69,7 +70,7 @@ class Shop:
     def provider(self) -> PlatformProvider:
         """A worker's own: what two of them share is the database."""
         units = partial(read_refunded_units, self.market.store)
-        rules = PlatformRules(settles=self.settles, timeout_seconds=TIMEOUT_SECONDS)
+        rules = PlatformRules(self.settles, TIMEOUT_SECONDS, self.pause_seconds)
         return PlatformProvider(self.there, self.there, units, self.calls, rules, self.clock)
 
     async def take(self) -> None:
@@ -402,3 +403,21 @@ async def test_two_refunds_of_one_order_cancel_its_units_once(market: Market) ->
     assert [one.kind for one in later] == [RefundResultKind.SUCCEEDED]
     assert shop.there.orders["S-1"].lines[0].cancelled == 2
     assert sorted(one.amount_minor for one in shop.there.refunds) == [1000, 1500]
+
+
+async def test_a_shipment_that_was_under_way_while_units_were_cancelled_is_seen(shop: Shop) -> None:
+    """The platform locks nothing: what began before the cancelling may end after it."""
+    shop.pause_seconds, shipping = 0.3, list[asyncio.Task[None]]()
+
+    async def ship() -> None:
+        await asyncio.sleep(0.05)
+        shop.there.ship()
+
+    async def begin() -> None:
+        shipping.append(asyncio.create_task(ship()))
+
+    shop.there.before["cancel"] = begin
+    refund = await shop.pay()
+    assert refund.state is RefundState.FAILED
+    assert shop.there.refunds == []
+    assert shipping[0].done()

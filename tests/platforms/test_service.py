@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -86,9 +87,10 @@ async def test_woocommerce(beside: Beside) -> None:
     shop = woocommerce.Shop()
     secret = f"{woocommerce.KEY}:{woocommerce.SECRET}"
     async with woocommerce_server.serving(shop) as server, beside.service("woocommerce", server.url, secret) as service:
-        number = shop.place([("cup", 2, "39.90")])
+        number, began = shop.place([("cup", 2, "39.90")]), time.monotonic()
         assert await read_and_paid(service, number) is TicketState.REFUNDED
         assert shop.refunded(number) == ["79.80"]
+        assert time.monotonic() - began > 1, "a shipment that was under way is waited for"
 
         hidden = shop.place([("cup", 1, "5")])
         body = json.dumps({"id": shop.order(hidden)["id"], "number": hidden}).encode()

@@ -25,7 +25,10 @@ from jitui.aftersales.provider import CallTrouble, NotificationIgnored, Notifica
 
 @dataclass(frozen=True, slots=True)
 class PlatformCapabilities:
-    """What a platform can do, in words for `docs/reference/platforms.md`; `tried`: the version met for real, if any."""
+    """What a platform can do, in words for `docs/reference/platforms.md`; `tried`: the version met for real, if any.
+
+    `pause_seconds`: how long after a cancellation a shipment that was under way may still appear, where none is held.
+    """
 
     name: str
     title: str
@@ -38,10 +41,13 @@ class PlatformCapabilities:
     cancels: str  # what cancelling does there
     changes: str  # how it tells of changes
     limits: str
+    pause_seconds: float = 0.0
 
 
 _NEVER = "never met for real"
 _JITUI, _THE_PLATFORM = "Jitui", "the platform"
+_A_SHIPMENT_SECONDS = 1.0
+"""Longer than a platform takes to record one: Vendure's transaction takes 0.1 to 0.3 s, and locks nothing."""
 
 PLATFORMS: tuple[PlatformCapabilities, ...] = (
     PlatformCapabilities(
@@ -56,6 +62,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         cancels="units and shipping costs, without any refund",
         changes="polling by `updatedAt`, which shipments and refunds leave as it is: open orders are read again",
         limits="at most 1000 orders in a list; no webhooks, no request limit of its own",
+        pause_seconds=_A_SHIPMENT_SECONDS,
     ),
     PlatformCapabilities(
         name="medusa",
@@ -82,6 +89,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         cancels="the status `cancelled` of a whole order, without any refund",
         changes="polling by `date_modified_gmt`; webhooks without retries, whose signature carries no time, are hints",
         limits="100 orders in a page; no request limit in the core, hosts add their own",
+        pause_seconds=_A_SHIPMENT_SECONDS,
     ),
     PlatformCapabilities(
         name="saleor",
@@ -95,6 +103,7 @@ PLATFORMS: tuple[PlatformCapabilities, ...] = (
         cancels="whole orders, without any refund; a part cannot be cancelled",
         changes="polling by `updatedAt`; webhooks, signed by JWS, are hints",
         limits="a limit on the cost of a query",
+        pause_seconds=_A_SHIPMENT_SECONDS,
     ),
     PlatformCapabilities(
         name="shopify",

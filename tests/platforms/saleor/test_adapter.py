@@ -13,6 +13,7 @@ from joserfc.jwk import KeySet, RSAKey
 from joserfc.jws import serialize_compact
 
 from jitui.adapters.platforms.access import PlatformAccess
+from jitui.adapters.platforms.saleor.client import SaleorClient
 from jitui.adapters.platforms.saleor.mapping import NOT_ASKED
 from jitui.adapters.platforms.saleor.opening import open_saleor
 from jitui.adapters.platforms.saleor.orders import SaleorOrders
@@ -22,13 +23,14 @@ from jitui.aftersales.model.order import ShipmentStatus
 from jitui.aftersales.platform import (
     CallFailed,
     CallRefused,
+    OrderHint,
     PlatformOrder,
     PlatformRefund,
     UnreadableOrder,
     WantedRefund,
     reference_of,
 )
-from jitui.aftersales.provider import RefundResultKind
+from jitui.aftersales.provider import NotificationIgnored, NotificationRefused, RefundResultKind
 from jitui.errors import Unavailable
 from tests.platforms.saleor.errors import DOCUMENTED, REFUSALS, Documented
 from tests.platforms.saleor.server import TOKEN, SaleorServer
@@ -264,3 +266,30 @@ def test_a_signature_by_another_algorithm_is_none() -> None:
     header = {"alg": "PS256", "kid": "1", "crit": ["b64"], "b64": False}
     token = serialize_compact(header, b"{}", key, algorithms=["PS256"])
     assert not is_from_saleor({"Saleor-Signature": token}, b"{}", known)
+
+
+async def test_a_new_key_of_saleors_is_read_after_a_minute_at_most(there: SaleorServer) -> None:
+    """And no more often, whatever is sent; while its keys cannot be read, nobody is believed."""
+    first, second = (RSAKey.generate_key(2048, {"kid": "1"}) for _ in range(2))
+    header = {"alg": "RS256", "kid": "1", "crit": ["b64"], "b64": False}
+    body, minutes = b'{"order": {"number": "7"}}', [0.0]
+    async with SaleorClient(base_url=there.url, token=TOKEN, timeout_seconds=5) as client:
+        orders = SaleorOrders(client, lambda: minutes[0] * 60)
+
+        async def told(key: RSAKey, sent: bytes = body) -> object:
+            token = serialize_compact(header, sent, key, algorithms=["RS256"])
+            return await orders.read_hint({"saleor-signature": token}, sent)
+
+        there.keys = dict(KeySet([first]).as_dict(private=False))
+        assert await told(first) == OrderHint("7")
+        assert isinstance(await told(first, b"{}"), NotificationIgnored)
+        there.keys = dict(KeySet([second]).as_dict(private=False))
+        assert isinstance(await told(second), NotificationRefused)
+        assert there.key_reads == 1
+        minutes[0] = 1
+        assert await told(second) == OrderHint("7")
+        assert isinstance(await told(second, b'{"order": 7}'), NotificationRefused)
+        assert there.key_reads == 2
+    async with SaleorClient(base_url="http://127.0.0.1:9", token=TOKEN, timeout_seconds=5) as client:
+        orders = SaleorOrders(client)
+        assert isinstance(await told(second), NotificationRefused)

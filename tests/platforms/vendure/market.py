@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 
 from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.platforms.vendure.opening import open_vendure
+from jitui.aftersales.platform import PLATFORMS
 from tests.platforms import market
 from tests.platforms.market import ShopMarket
+
+PAUSE_SECONDS = next(one.pause_seconds for one in PLATFORMS if one.name == "vendure")
 
 
 def open_shop_market(
@@ -19,4 +22,11 @@ def open_shop_market(
     The tests of a session share the shop: its earlier orders are other tests'.
     """
     access = PlatformAccess(url, token, timeout_seconds)
-    return market.open_shop_market(open_vendure, database_url, access, settles=settles, read_from=datetime.now(UTC))
+    return market.open_shop_market(
+        open_vendure,
+        database_url,
+        access,
+        settles=settles,
+        read_from=datetime.now(UTC),
+        pause_seconds=PAUSE_SECONDS,
+    )

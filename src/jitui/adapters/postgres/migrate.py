@@ -131,6 +131,15 @@ def _refuse_encoding(connection: psycopg.Connection) -> None:
         )
 
 
+def needs_two_people(database_url: str) -> bool:
+    """Whether an installation is there, and is not for one person. Raises Unavailable."""
+    with unavailable(), psycopg.connect(database_url) as connection:
+        known = connection.execute("SELECT to_regclass('approval_mode') IS NOT NULL").fetchone()
+        if known != (True,):
+            return False
+        return connection.execute("SELECT single_person FROM approval_mode").fetchone() == (False,)
+
+
 def server_version(database_url: str) -> int:
     """PostgreSQL's version number, `170_002` for 17.2. Raises Unavailable."""
     with unavailable(), psycopg.connect(database_url, connect_timeout=10) as connection:

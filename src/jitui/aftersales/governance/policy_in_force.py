@@ -66,8 +66,9 @@ class PolicyInForce:
         reading = await self._policies.standing()
         if not reading.entries:
             raise NotConfigured(
-                "No policy was ever published: run `jitui migrate`, which publishes the default one,"
-                " or `jitui policy publish FILE`."
+                "No policy was ever published: run `jitui migrate`, which publishes the file in JITUI_POLICY_FILE, else"
+                " the default one, or `jitui policy publish FILE`. The default one reads a buyer's history: for a shop"
+                " on a platform take policies/shop-on-a-platform.yaml (docs/how-to/publish-a-policy.md)."
             )
         needed = {entry.sha256: entry for entry in reading.entries}
         compiled = {sha256: self._compiled.get(sha256) or await self._compile(row) for sha256, row in needed.items()}

@@ -221,7 +221,8 @@ def _against_live(policy: Policy, standing: Standing) -> list[Blocker]:
         blockers.append(
             Blocker(
                 BlockerCode.OTHER_POLICY,
-                f"the policy in force is {found.live.policy_id}, and this text is named {policy.id}",
+                f"the policy in force is {found.live.policy_id}, and this text is named {policy.id}:"
+                f" write `policy: {found.live.policy_id}` in it, with a version that no text had",
             )
         )
     if found.live.sha256 == policy.sha256:

@@ -65,10 +65,12 @@ class PlatformRules:
     """How refunds are made there. `settles`: a refund that waits for a person there is settled by us.
 
     `timeout_seconds`: for a look-up, for the steps before the refund, for the refund, and for settling.
+    `pause_seconds`: between a cancellation and the next reading, so that a shipment that was under way is seen.
     """
 
     settles: bool
     timeout_seconds: float
+    pause_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,8 @@ class PlatformProvider:
         )
         if isinstance(done, CallRefused):
             return unknown(f"cancelling: {done.reason}")
+        if done is None:
+            await asyncio.sleep(self._rules.pause_seconds)
         return None if done is None else failed(done)
 
     # The refund -----------------------------------------------------------------------------------------------------

@@ -229,7 +229,8 @@ async def _approvals(pool: Pool) -> DoctorFinding:
         return DoctorFinding("approvals", Level.OK, "one person is enough; `jitui migrate --two-people` ends that")
     missing = missing_second_person(await PostgresPeople(pool).accounts())
     if missing is not None:
-        return DoctorFinding("approvals", Level.ABSENT, missing, "docs/how-to/people.md says how.")
+        mend = "docs/how-to/people.md says how; docs/how-to/publish-a-policy.md, how one person works alone."
+        return DoctorFinding("approvals", Level.ABSENT, missing, mend)
     return DoctorFinding("approvals", Level.OK, "a second person approves, and there are enough of them")
 
 

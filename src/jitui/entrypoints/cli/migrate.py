@@ -27,7 +27,7 @@ def migrate(
         bool,
         typer.Option(
             "--single-person",
-            help="An installation for one person, who publishes alone; said once, with a new database.",
+            help="An installation for one person, who publishes alone: the first command on a new database.",
         ),
     ] = False,
     two_people: Annotated[
@@ -85,6 +85,20 @@ def _end_single_person() -> None:
     with_app(work)
 
 
+def _refuse_single_person(url: str) -> None:
+    """Raises BadInput where the choice was made already: a database never goes back to one person."""
+    from jitui.adapters.postgres.migrate import needs_two_people
+    from jitui.errors import BadInput
+
+    if needs_two_people(url):
+        raise BadInput(
+            "Nothing was changed: this installation is for two people, as its first command or --two-people made it,"
+            " and stays so. Add a second person (docs/how-to/people.md). Or, where nothing in the database has to be"
+            " kept, make a new one, and let `jitui migrate --single-person` be the first command on it.",
+            path="--single-person",
+        )
+
+
 def _newest() -> str:
     from jitui.adapters.postgres.migrate import newest_revision
 
@@ -118,6 +132,8 @@ def _migrate(iso_amounts: str, *, single_person: bool) -> tuple[str | None, str 
     settings = read_settings()
     with server(settings) as url:
         before = current_revision(url)
+        if single_person:
+            _refuse_single_person(url)
         said = [code.strip().upper() for code in iso_amounts.split(",") if code.strip()]
         upgrade(url, time_zone=settings.time_zone.key, iso_amounts=said, single_person=single_person)
         policy = with_app(work)

@@ -82,7 +82,7 @@ def approve(
     async def work(service: Service, by: Acting) -> object:
         found = await _find(service, proposal)
         if not yes:
-            _show(found)
+            _show_content(found)
             await _show_buyer(service, found)
             if not typer.confirm("Approve this?", err=True):
                 raise typer.Exit(FAILED)
@@ -346,6 +346,15 @@ def _said(done: object) -> str:
 
 
 def _show(found: Proposal) -> None:
+    """A proposal, and whose turn it is."""
+    _show_content(found)
+    if found.state == "open":
+        say(f"Next: somebody else runs `jitui policy approve {str(found.proposal_id)[:13]}`.")
+    elif found.state == "approved":
+        say(f"Next: a person of the role risk runs `jitui policy publish {str(found.proposal_id)[:13]}`.")
+
+
+def _show_content(found: Proposal) -> None:
     echo(f"Proposal {found.proposal_id}: {found.state}")
     echo(f"  {found.kind} {visible(found.subject)}, proposed by {found.proposed_by}: {visible(found.reason)}")
     for name, value in found.content_fields.items():
@@ -359,10 +368,6 @@ def _show(found: Proposal) -> None:
         echo("  no back-test is attached")
     if found.approval is not None:
         echo(f"  approved by {found.approval.approved_by}")
-    if found.state == "open":
-        say(f"Next: somebody else runs `jitui policy approve {str(found.proposal_id)[:13]}`.")
-    elif found.state == "approved":
-        say(f"Next: `jitui policy publish {str(found.proposal_id)[:13]}`.")
 
 
 async def _show_buyer(service: Service, found: Proposal) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from jitui.adapters.platforms.saleor.client import SaleorClient
@@ -24,8 +24,9 @@ RIGHTS = ("HANDLE_PAYMENTS", "MANAGE_ORDERS")
 class SaleorOrders:
     """See `jitui.aftersales.platform.Platform`; an order's id here is its number there, which buyers know."""
 
-    def __init__(self, client: SaleorClient) -> None:
+    def __init__(self, client: SaleorClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
+        self._clock = clock
         self._keys: Mapping[str, object] | CallFailed | None = None
         self._keys_until = 0.0
 
@@ -37,7 +38,7 @@ class SaleorOrders:
         self, headers: Mapping[str, str], body: bytes
     ) -> OrderHint | NotificationIgnored | NotificationRefused:
         """Signed with one of the shop's keys, which are read at most once a minute."""
-        now = time.monotonic()
+        now = self._clock()
         if self._keys is None or now >= self._keys_until:
             self._keys, self._keys_until = await self._client.key_set(), now + KEYS_FOR_SECONDS
         if isinstance(self._keys, CallFailed):
