@@ -191,6 +191,7 @@ async def test_one_order_gets_three_codes_an_hour(shop: Shoppers) -> None:
 async def test_one_address_gets_five_mails(shop: Shoppers) -> None:
     """However many orders it has."""
     for number in range(7):
+        shop.platform.orders[f"W-{number}"] = shop.order(f"W-{number}")
         shop.platform.addresses[f"W-{number}"] = ADDRESS
         async with shop.browser(client=f"198.51.100.{number}") as buyer:
             await ask_for_code(buyer, f"W-{number}", ADDRESS.upper())

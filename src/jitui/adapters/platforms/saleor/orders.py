@@ -63,9 +63,11 @@ class SaleorOrders:
         return order if order is None or isinstance(order, CallFailed) else order_of(order)
 
     async def contact_address(self, order_id: str) -> str | None:
-        """The e-mail that Saleor has for the order."""
+        """The e-mail that Saleor has for the order. Raises Unavailable."""
         order = await self._one(order_id)
-        return None if order is None or isinstance(order, CallFailed) else order.user_email or None
+        if isinstance(order, CallFailed):
+            raise Unavailable(problem_of(order))
+        return None if order is None else order.user_email or None
 
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders of these numbers; those that do not exist are left out."""

@@ -61,12 +61,12 @@ class ShopifyOrders:
         return await self._whole(found) if isinstance(found, Found) else found
 
     async def contact_address(self, order_id: str) -> str | None:
-        """The e-mail address that the order was placed with."""
+        """The e-mail address that the order was placed with. Raises Unavailable."""
         found = await self._found(order_id)
-        if not isinstance(found, Found):
-            return None
-        order = await read_order(self._client, found.id)
-        return (order.email or None) if isinstance(order, Order) else None
+        order = await read_order(self._client, found.id) if isinstance(found, Found) else found
+        if isinstance(order, CallFailed):
+            raise Unavailable(problem_of(order))
+        return None if order is None else order.email or None
 
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders of these names; those that do not exist are left out."""

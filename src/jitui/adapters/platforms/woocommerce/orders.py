@@ -46,9 +46,13 @@ class WooCommerceOrders:
         return await self._whole(found) if isinstance(found, Order) else found
 
     async def contact_address(self, order_id: str) -> str | None:
-        """The e-mail address that the order was placed with."""
+        """The e-mail address that the order was placed with. Raises Unavailable."""
         found = await self._raw(order_id)
-        return (found.billing.email or None) if isinstance(found, Order) else None
+        if isinstance(found, UnreadableOrder):  # without its words, which may repeat the address
+            raise Unavailable(problem_of(CallFailed("an order has another form", CallTrouble.UNREADABLE)))
+        if isinstance(found, CallFailed):
+            raise Unavailable(problem_of(found))
+        return None if found is None else found.billing.email or None
 
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders of these numbers; those that do not exist are left out."""

@@ -114,7 +114,7 @@ async def button() -> Response[bytes]:
         "cross-origin-resource-policy": "cross-origin",
     }
     content = (STATIC / "jitui-button.js").read_bytes()
-    return Response(content, media_type="text/javascript; charset=utf-8", headers=headers)
+    return Response(content, media_type="text/javascript", headers=headers)
 
 
 def _code_page(visit: Visit, *, status_code: int = 200) -> Page:
