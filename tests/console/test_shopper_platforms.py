@@ -94,9 +94,7 @@ async def test_the_recorded_order_alone_is_meant(both: Shoppers, second: FakePla
     assert len(both.mail.sent) == 1
 
 
-async def test_an_order_that_no_platform_took_the_money_of_gets_no_code(
-    market: Marketplace, first: Shoppers
-) -> None:
+async def test_an_order_that_no_platform_took_the_money_of_gets_no_code(market: Marketplace, first: Shoppers) -> None:
     """It was put in over the API; a platform has another order of the same number."""
     await market.order(PREMIUM, "A-1", [("登山杖", 1, 12900)])
     first.platform.orders["A-1"], first.platform.addresses["A-1"] = first.order("A-1", "vendure-9"), ADDRESS
@@ -105,9 +103,7 @@ async def test_an_order_that_no_platform_took_the_money_of_gets_no_code(
     assert first.mail.sent == []
 
 
-async def test_an_order_that_cannot_be_taken_in_gets_no_code(
-    first: Shoppers, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_order_that_cannot_be_taken_in_gets_no_code(first: Shoppers, caplog: pytest.LogCaptureFixture) -> None:
     del first.platform.orders["V-1"]
     with caplog.at_level(logging.DEBUG):
         async with first.browser() as buyer:

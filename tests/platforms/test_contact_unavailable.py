@@ -73,7 +73,9 @@ async def test_nobody_listens(platform: str) -> None:
 
 
 FIRST: dict[str, Callable[[], web.Response]] = {
-    "medusa": lambda: web.json_response({"orders": [{"id": "order_1", "display_id": 1001, "custom_display_id": None}], "count": 1}),
+    "medusa": lambda: web.json_response(
+        {"orders": [{"id": "order_1", "display_id": 1001, "custom_display_id": None}], "count": 1}
+    ),
     "shopify": lambda: web.json_response(
         {
             "data": {

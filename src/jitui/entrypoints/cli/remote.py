@@ -190,11 +190,15 @@ def given_key() -> str:
 
 
 def _key(options: RemoteOptions) -> str:
-    from jitui.settings import read_secret_file, read_settings
+    from jitui.entrypoints.cli.output import warn_of_readers
+    from jitui.settings import read_secret_file, read_settings, why_no_secret
 
     if options.key_file is not None:
         key = read_secret_file(options.key_file)
-        return key or _refuse_key(f"--api-key-file {options.key_file} cannot be read, or holds no key.")
+        if not key:
+            _refuse_key(f"--api-key-file {options.key_file} {why_no_secret(options.key_file)}.")
+        warn_of_readers(options.key_file, "--api-key-file")
+        return key
     return read_settings().api_key or _asked()
 
 

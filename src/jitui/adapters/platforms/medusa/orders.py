@@ -21,6 +21,7 @@ from jitui.adapters.platforms.medusa.forms import (
     PlacedLines,
 )
 from jitui.adapters.platforms.medusa.mapping import DRAFT, NAME, number_of, order_of
+from jitui.adapters.platforms.shop_client import sentence
 from jitui.adapters.platforms.signatures import NO_WEBHOOKS
 from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
 from jitui.aftersales.provider import CallTrouble, NotificationRefused
@@ -207,14 +208,13 @@ def _or_raise(answer: Value | CallFailed) -> Value:
 
 def problem_of(failed: CallFailed) -> str:
     """What to do about a call that came to nothing."""
+    said = sentence(failed.reason)
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
             return (
                 "Medusa does not take the key. It needs a secret API key that is not revoked (Settings, Secret API "
-                f"Keys). It says: {failed.reason}."
+                f"Keys). It says: {said}"
             )
         case CallTrouble.UNREADABLE:
-            return (
-                f"What answers there is not the admin interface of a Medusa of version 2.12 or newer: {failed.reason}."
-            )
-    return f"Medusa does not answer: {failed.reason}. Check the address, and that it runs."
+            return f"What answers there is not the admin interface of a Medusa of version 2.12 or newer: {said}"
+    return f"Medusa does not answer: {said} Check the address, and that it runs."

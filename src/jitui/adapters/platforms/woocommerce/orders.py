@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from jitui.adapters.platforms.shop_client import NOT_PRIVATE, sentence
 from jitui.adapters.platforms.woocommerce.answers import Fulfilment, Order, Refund, Stub
 from jitui.adapters.platforms.woocommerce.client import NO_ROUTE, Answer, WooCommerceClient, WooError
 from jitui.adapters.platforms.woocommerce.mapping import CARTS, order_of
@@ -233,15 +234,18 @@ _TELLS_NOTHING = (
 
 def problem_of(failed: CallFailed) -> str:
     """What to do about a call that came to nothing."""
+    said = sentence(failed.reason)
+    if failed == NOT_PRIVATE:
+        return "The address must begin with https://: WooCommerce takes the key over TLS alone. Nothing was sent."
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
             return (
                 "WooCommerce does not take the key, or it lacks rights: the file must hold ck_…:cs_…, the key needs "
-                f"Read/Write, and its user the role Shop manager. It says: {failed.reason}"
+                f"Read/Write, and its user the role Shop manager. It says: {said}"
             )
         case CallTrouble.UNREADABLE:
             return (
                 "What answers at this address is not the REST API v3 of WooCommerce. Check the address, and that "
-                f"permalinks are not Plain: {failed.reason}."
+                f"permalinks are not Plain: {said}"
             )
-    return f"WooCommerce does not answer: {failed.reason}. Check the address, and that the shop runs."
+    return f"WooCommerce does not answer: {said} Check the address, and that the shop runs."
