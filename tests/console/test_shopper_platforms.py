@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
 from jitui.aftersales.commands.platform_orders import platform_of
-from tests.console.marketplace import PREMIUM, Marketplace
+from jitui.aftersales.governance.registry import Shop
+from jitui.entrypoints.console.mount import console_app
+from tests.console.marketplace import PREMIUM, SHOP, Marketplace
+from tests.console.pages import visiting
 from tests.console.shoppers import ADDRESS, OTHERS, Shoppers, ask_for_code, shoppers_of, type_code
 from tests.platforms.fake import FakePlatform
 
@@ -142,3 +146,69 @@ async def test_a_number_that_the_platform_writes_in_another_way(first: Shoppers)
             await ask_for_code(buyer, "#V-1")
             await type_code(buyer, first.code())
             assert "Order V-1" in (await buyer.see(ORDER)).text
+
+
+# The pages ---------------------------------------------------------------------------------------------------------
+
+
+async def test_who_asks_for_another_code_need_not_type_the_number_again(first: Shoppers) -> None:
+    async with first.browser() as buyer:
+        asked = await ask_for_code(buyer, 'v-1&"')
+        page = await buyer.see(asked.headers["location"])
+        field = next(given for tag, given in page.tags if tag == "input" and given.get("name") == "code")
+        assert "autofocus" in field
+        refused = await buyer.post("/shop/open", {**page.form("/shop/open").fields, "code": "AAAAAAAA"})
+        for text in (page.html, refused.text):
+            assert 'href="/shop?order=v-1%26%22"' in text
+        again = await buyer.see("/shop?order=v-1%26%22")
+        assert again.form("/shop/code").fields["order"] == 'v-1&"'
+
+
+async def test_an_id_is_no_name_of_a_shop(first: Shoppers) -> None:
+    async with first.browser() as buyer:
+        await buyer.get(await first.link())
+        done = await buyer.send(ORDER, ORDER)
+        pages = (ORDER, done.headers["location"])
+        await first.service.registry.put_shop(Shop(SHOP.subject_id), first.clock())
+        for page in pages:
+            assert SHOP.subject_id not in (await buyer.see(page)).text
+        await first.service.registry.put_shop(Shop(SHOP.subject_id, "Tea & Cups"), first.clock())
+        for page in pages:
+            assert "Tea & Cups" in (await buyer.see(page)).text
+
+
+async def test_after_a_form_from_another_tab_two_cards_do_not_touch(first: Shoppers) -> None:
+    async with first.browser() as buyer:
+        await buyer.get(await first.link())
+        one, other = [(await buyer.see(ORDER)).form(ORDER).fields for _ in range(2)]
+        assert 'class="nothing card' not in (await buyer.get(ORDER)).text
+        assert (await buyer.post(ORDER, one)).status_code == 303
+        late = await buyer.post(ORDER, other)
+        assert (late.status_code, "Leave this order" in late.text) == (409, True)
+        assert 'class="nothing card after"' in late.text
+
+
+async def test_the_start_page_leads_buyers_without_an_account_to_their_page(
+    first: Shoppers, market: Marketplace
+) -> None:
+    async with first.browser() as buyer, visiting(console_app(market.service)) as other:
+        assert 'href="/shop"' in (await buyer.see("/")).html
+        assert 'href="/shop"' not in (await other.see("/")).html, "no platform is connected here"
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("/sign-in", "/"),
+        ("/sign-out", "/"),
+        ("/preferences", "/"),
+        ("/shop/open", "/shop/code"),
+        ("/shop/leave", "/shop"),
+        (f"/shop/tickets/{UUID(int=1)}/withdraw", f"/shop/tickets/{UUID(int=1)}"),
+        (f"/shop/tickets/{UUID(int=1)}/offer/accept", f"/shop/tickets/{UUID(int=1)}"),
+    ],
+)
+async def test_the_address_of_a_form_leads_back_to_its_page(first: Shoppers, path: str, leads_to: str) -> None:
+    async with first.browser() as buyer:
+        got = await buyer.get(path)
+        assert (got.status_code, got.headers["location"]) == (303, leads_to)
