@@ -131,7 +131,7 @@ async def back_to_code() -> Page:
 
 @get("/leave")
 async def back_to_start() -> Page:
-    """As above."""
+    """The address of the form that ends a session, asked for as a page."""
     return go_to(AREA)
 
 
