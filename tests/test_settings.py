@@ -205,10 +205,10 @@ def test_a_secret_that_is_given_twice_or_does_not_fit_is_refused_without_being_s
         assert "sesame" not in str(refused.value)
 
 
-@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
-def test_a_file_that_holds_no_secret_is_refused(secret: Path, content: bytes) -> None:
+@pytest.mark.parametrize(("content", "why"), [(b"", "is empty"), (b" \n", "is empty"), (b"\xff\xfe", "holds no text")])
+def test_a_file_that_holds_no_secret_is_refused(secret: Path, content: bytes, why: str) -> None:
     secret.write_bytes(content)
-    expected = "must be the path of a file that can be read and holds one secret"
+    expected = f"must be the path of a file that holds one secret, and this file {why}"
     with pytest.raises(NotConfigured, match=f"JITUI_STRIPE_SECRET_KEY_FILE {expected}"):
         read_settings({**HOME, "JITUI_STRIPE_SECRET_KEY_FILE": str(secret)})
     assert read_secret_file(secret) == ""

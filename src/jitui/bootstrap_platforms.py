@@ -30,7 +30,7 @@ from jitui.errors import NotConfigured
 from jitui.identity.shopper import ShopperCodes
 from jitui.logs import get_logger
 from jitui.notices.model import Mailer
-from jitui.settings import Settings, read_secret_file
+from jitui.settings import Settings, read_secret_file, why_no_secret
 
 log = get_logger("jitui.platforms")
 
@@ -148,11 +148,10 @@ def _rules(connection: PlatformConnection, seconds: float) -> PlatformRules:
 
 def access_of(connection: PlatformConnection, settings: Settings) -> PlatformAccess:
     """Where the platform is, with the key that its file holds now. Raises NotConfigured where it holds none."""
-    secret = read_secret_file(Path(connection.secret_file))
+    path = Path(connection.secret_file)
+    secret = read_secret_file(path)
     if not secret:
-        raise NotConfigured(
-            f"The file with the key of {connection.platform} cannot be read, or is empty: {connection.secret_file}."
-        )
+        raise NotConfigured(f"The file with the key of {connection.platform} {why_no_secret(path)}: {path}.")
     return PlatformAccess(connection.url, secret, settings.provider_timeout_seconds / 2)
 
 
@@ -170,6 +169,24 @@ async def check_access(platform: str, access: PlatformAccess) -> str | None:
     async with AsyncExitStack() as stack:
         opened = await open_adapter(platform, access, stack)
         return await (opened[0] if isinstance(opened, tuple) else opened).check()
+
+
+def normal_address(platform: str, url: str) -> str:
+    """The one way to write a shop's address, whatever of the platform's own path was typed with it."""
+    match platform:
+        case "vendure":
+            from jitui.adapters.platforms.vendure.client import vendure_root as root
+        case "medusa":
+            from jitui.adapters.platforms.medusa.client import medusa_root as root
+        case "woocommerce":
+            from jitui.adapters.platforms.woocommerce.client import woocommerce_root as root
+        case "saleor":
+            from jitui.adapters.platforms.saleor.client import saleor_root as root
+        case "shopify":
+            from jitui.adapters.platforms.shopify.client import shopify_root as root
+        case _:
+            from jitui.adapters.platforms.shop_client import root_of as root
+    return root(url)
 
 
 async def open_adapter(

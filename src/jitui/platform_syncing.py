@@ -69,7 +69,7 @@ async def sync_one(
     try:
         if isinstance(one, ConnectedRequests):
             taken = await sync_requests(one.parts, service.decision_settings, now=service.clock())
-            return Synced(taken.taken + len(taken.left), dict(taken.left))
+            return Synced(taken.ids | set(taken.left), dict(taken.left))
         return await sync_platform(
             service.store,
             states,

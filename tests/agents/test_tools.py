@@ -17,6 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from jitui.aftersales.memory_store.provider import MemoryProvider
 from jitui.aftersales.model.order import LineUnits, ShipmentStatus
+from jitui.aftersales.model.ticket import Reason
 from jitui.aftersales.platform import PlatformShipment
 from jitui.entrypoints.agents.server import TOOLS, input_schema
 from jitui.entrypoints.http.app import create_app
@@ -26,6 +27,7 @@ from jitui.worker import pay_due
 from tests.aftersales.market import NOW
 from tests.aftersales.test_platform_orders import ORDER
 from tests.browser.site import served
+from tests.cli.conftest import in_a_process
 from tests.http.api import BUYER, SHOP, Api, open_api, shipment
 from tests.platforms.fake import FakePlatform, with_platform
 
@@ -230,3 +232,18 @@ async def test_one_of_ticket_and_order_is_named(start: Start) -> None:
 
 def test_no_tool_takes_money() -> None:
     assert [name for tool in TOOLS for name in input_schema(tool.sent)["properties"] if "amount" in name] == []
+
+
+async def test_a_word_that_is_none_of_those(start: Start) -> None:
+    async with start() as agent:
+        is_error, sentence, fields = await agent.call("request_refund", order_id="o-1", reason="bored")
+    assert (is_error, fields["problem"]) == (True, "invalid-request")
+    assert sentence.endswith(f"reason is one of {', '.join(Reason)}."), sentence
+
+
+def test_a_key_that_could_be_read_on_the_way(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("key")
+    words = ["--remote", "http://refunds.example.com", "--api-key-file", str(key), "mcp"]
+    told = in_a_process(*words, settings={"JITUI_HOME": str(tmp_path)})
+    assert (told.code, "or --allow-http in a network that you trust" in told.err) == (2, True), told

@@ -103,7 +103,7 @@ def test_doctor_says_when_the_simulator_is_away(jitui: Jitui, monkeypatch: pytes
     [
         ("sk_test_jitui", "failed Stripe: unreachable: connection broken: ConnectError"),
         ("pk_test_jitui", "missing Stripe: The secret key of Stripe is one word that begins with 'sk_' or 'rk_'."),
-        ("", "JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that can be read and holds one secret"),
+        ("", "JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that holds one secret, and this file is empty"),
         (None, "JITUI_STRIPE_SECRET_KEY_FILE must be set too"),
     ],
 )

@@ -48,6 +48,7 @@ def world(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
     keys, ids = asyncio.run(_prepare(module_database_url, home))
     for name, key in keys.items():
         (home / name).write_text(key + "\n", encoding="utf-8")
+        (home / name).chmod(0o600)  # a key that others can read is warned of
     simulator = {f"JITUI_{name.upper()}": value for name, value in SIMULATOR_AWAY.items()}
     encryption = {"JITUI_ENCRYPTION_KEY_FILE": str(home / "encryption.key")}
     here = {"JITUI_HOME": str(home), "JITUI_DATABASE_URL": module_database_url, **simulator, **encryption}
@@ -400,6 +401,7 @@ def test_an_address_or_a_key_that_cannot_be_used(tmp_path: Path, where: tuple[st
 
 def test_a_wrong_key_and_no_key_are_told(world: World, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("jt_wrong_0123456789")
+    (tmp_path / "key").chmod(0o600)
     wrong = remotely(world, "pause", "--list", key=tmp_path / "key")
     assert wrong.code == 2 and wrong.err.startswith("The service does not take this API key (401, request ")
     none = in_a_process("pause", "--list", "--remote", world.address, settings=world.elsewhere)

@@ -11,7 +11,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from litestar import Litestar
 
+from jitui.aftersales.memory_store.provider import MemoryProvider
+from jitui.aftersales.platform import PlatformOrder
 from jitui.bootstrap import Service
+from jitui.bootstrap_platforms import Connected
 from jitui.entrypoints.console.mount import console_app
 from jitui.identity.shopper import CODE_LENGTH, link_for, signer_of
 from jitui.notices.model import HandOver, Mail, MailOutcome, MailResult
@@ -80,6 +83,21 @@ class Shoppers:
         whole = link_for(signer, BASE, order_id, self.clock() + timedelta(**(span or {"days": 7})))
         return whole.removeprefix(BASE)
 
+    def order(self, number: str, buyer_id: str = PREMIUM.subject_id) -> PlatformOrder:
+        """An order as its platform has it, placed now."""
+        now = self.clock()
+        payments = (replace(ORDER.payments[0], payment_id=f"p-{number}", captured_at=now),)
+        lines = tuple(replace(line, line_id=f"{number}-{line.line_id}") for line in ORDER.lines)
+        return replace(ORDER, order_id=number, buyer_id=buyer_id, placed_at=now, payments=payments, lines=lines)
+
+    def beside(self, other: FakePlatform) -> Shoppers:
+        """The same, with a second platform of the same shop behind the first."""
+        there = Connected(other, MemoryProvider(other.name), SHOP.subject_id)
+        platforms = replace(self.service.platforms, connected=(*self.service.platforms.connected, there))
+        providers = {**self.service.providers, other.name: there.provider}
+        service = replace(self.service, platforms=platforms, providers=providers)
+        return replace(self, service=service, app=console_app(service))
+
     def code(self) -> str:
         """The code of the latest mail."""
         return code_in(self.mail.sent[-1].text)
@@ -95,16 +113,12 @@ def code_in(text: str) -> str:
 def shoppers_of(market: Marketplace) -> Shoppers:
     """The console of a service with a platform and mail."""
     platform, mail, clock = FakePlatform(), KeptMail(), Clock()
-    now = clock()
-    for number in ("V-1", "V-2"):
-        payments = (replace(ORDER.payments[0], payment_id=f"p-{number}", captured_at=now),)
-        lines = tuple(replace(line, line_id=f"{number}-{line.line_id}") for line in ORDER.lines)
-        platform.orders[number] = replace(
-            ORDER, order_id=number, buyer_id=PREMIUM.subject_id, placed_at=now, payments=payments, lines=lines
-        )
-        platform.addresses[number] = ADDRESS
     service = replace(with_platform(market.service, platform, SHOP.subject_id, mail), clock=clock)
-    return Shoppers(service, platform, mail, clock, console_app(service))
+    shop = Shoppers(service, platform, mail, clock, console_app(service))
+    for number in ("V-1", "V-2"):
+        platform.orders[number] = shop.order(number)
+        platform.addresses[number] = ADDRESS
+    return shop
 
 
 async def ask_for_code(visitor: Visitor, order_id: str = "V-1", address: str = ADDRESS) -> httpx.Response:

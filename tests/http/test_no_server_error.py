@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from litestar import Litestar
+from litestar.routes import HTTPRoute
 
 from jitui.aftersales.governance.registry import Pause, Scope, Shop
 from jitui.entrypoints.console.mount import console_handlers
@@ -195,6 +196,24 @@ async def test_every_answer_says_nosniff_and_all_but_static_files_are_not_kept(a
         kept = await client.get("/static/console.css")
         assert set(kept.headers["cache-control"].split(", ")) == {"public", "max-age=31536000", "immutable"}
         assert kept.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_no_response_that_a_shared_cache_may_keep_has_a_cookie(site: Litestar) -> None:
+    """Every route without parameters, and the files; for who has no cookie yet, and who has."""
+    paths = {route.path for route in site.routes if isinstance(route, HTTPRoute) and "GET" in route.methods}
+    paths = {path for path in paths if "{" not in path} | {"/static/console.css"}
+    kept, named = set[str](), set[str]()
+    for path in sorted(paths):
+        for name in ("", "shan"):
+            async with browser(site, name) as client:
+                got = await client.get(path)
+            if "public" in got.headers.get("cache-control", ""):
+                kept.add(path)
+                assert "set-cookie" not in got.headers, path
+            named.add(path) if "set-cookie" in got.headers else None
+            assert got.headers.get("content-type", "").count("charset") <= 1, path
+    assert kept == {"/docs/redoc.standalone.js", "/shop/jitui-button.js", "/static/console.css"}
+    assert {"/", "/shop", "/policy"} <= named, "others do set the cookie"
 
 
 def _check(got: httpx.Response, method: str, path: str) -> None:

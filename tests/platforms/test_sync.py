@@ -221,3 +221,28 @@ async def test_hints_go_with_the_connection(market: Market) -> None:
     await PostgresPlatformConnections(market.pool).remove("memory", by="test", now=NOW)
     assert await states.hints("memory", NOW, 9) == []
     assert len(await states.hints("another", NOW, 9)) == 1
+
+
+async def test_an_order_that_is_read_twice_counts_once(market: Market) -> None:
+    """The watched orders are read besides those that changed."""
+    shop = shop_of(5)
+    done = await sync(market, shop, whole=True)
+    assert (done.read, done.ids) == (5, {f"S-{n}" for n in range(1, 6)})
+    assert (await sync(market, shop, NOW + timedelta(seconds=1), whole=True)).read == 5
+
+
+def test_what_was_taken_in_at_last_is_not_refused() -> None:
+    done = Synced()
+    done.add("S-1", ["not yet"])
+    done.add("S-2", ["no"])
+    assert (done.read, set(done.refused)) == (2, {"S-1", "S-2"})
+    done.add("S-1", [])
+    assert (done.read, done.refused) == (2, {"S-2": "no"})
+
+
+async def test_an_order_of_another_shop_says_which_shop_to_connect_for(market: Market) -> None:
+    shop, states = shop_of(1), PostgresPlatformStates(market.pool)
+    await sync(market, shop)
+    done = await sync_platform(market.store, states, shop, settings_of(market), "another", now=NOW)
+    assert "recorded for the shop shop-1" in done.refused["S-1"]
+    assert "connect it with --shop shop-1" in done.refused["S-1"]

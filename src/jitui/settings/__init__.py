@@ -10,7 +10,16 @@ from jitui.settings.read import (
     share_metrics_in,
     variable_names,
 )
-from jitui.settings.values import CurrencyAmount, Language, LogFormat, LogLevel, Network, YesOrNo, read_secret_file
+from jitui.settings.values import (
+    CurrencyAmount,
+    Language,
+    LogFormat,
+    LogLevel,
+    Network,
+    YesOrNo,
+    read_secret_file,
+    why_no_secret,
+)
 
 __all__ = [
     "VARIABLES_OF_TESTS",
@@ -28,4 +37,5 @@ __all__ = [
     "read_settings",
     "share_metrics_in",
     "variable_names",
+    "why_no_secret",
 ]

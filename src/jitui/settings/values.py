@@ -5,6 +5,7 @@ Each function raises ExpectedValue for a text that is no such value.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -93,9 +94,29 @@ def file(text: str) -> Path:
 
 def secret_file(text: str) -> Path:
     path = file(text)
-    if not read_secret_file(path):
-        raise ExpectedValue("the path of a file that can be read and holds one secret")
+    if why := why_no_secret(path):
+        raise ExpectedValue(f"the path of a file that holds one secret, and this file {why}")
     return path
+
+
+def why_no_secret(path: Path) -> str | None:
+    """What is wrong with a file that should hold a secret, as the end of a sentence; None when it holds one."""
+    if not path.exists():
+        return "cannot be read, since it does not exist"
+    try:
+        return None if path.read_text(encoding="utf-8").strip() else "is empty"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        return "holds no text"
+
+
+def is_read_by_others(path: Path) -> bool:
+    """Whether every account of this machine may read the file. A group may: that is how a service is given its key."""
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
 
 
 def read_secret_file(path: Path) -> str:
@@ -155,6 +176,18 @@ def http_url(text: str) -> str:
     parts = address(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ExpectedValue("an address such as http://127.0.0.1:8100")
+    return text.rstrip("/")
+
+
+def shop_url(text: str) -> str:
+    """Where a shop's own system is."""
+    parts = address(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not text.isprintable() or " " in text:
+        raise ExpectedValue("an address such as https://shop.example.com")
+    if "@" in parts.netloc:
+        raise ExpectedValue("an address without user and password, since it is shown; the key alone opens the shop")
+    if parts.query or parts.fragment:
+        raise ExpectedValue("an address without parameters, such as https://shop.example.com")
     return text.rstrip("/")
 
 

@@ -113,6 +113,7 @@ async def test_it_says_what_is_wrong(medusa: Medusa, reader: MedusaOrders) -> No
             assert token not in told
             found = await orders.find_order("1")
             assert isinstance(found, CallFailed) and found.trouble is trouble
-            assert await orders.contact_address("1") is None
+            with pytest.raises(Unavailable, match=said):
+                await orders.contact_address("1")
             with pytest.raises(Unavailable, match=said):
                 await orders.read_orders(["1"])

@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 
+from jitui.adapters.platforms.no_connection import why_no_connection
 from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
 
@@ -69,7 +70,7 @@ class ShopClient:
         except (TimeoutError, httpx.TimeoutException):
             return CallFailed("no answer in time", CallTrouble.TIMED_OUT)
         except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            return CallFailed(f"no connection: {type(error).__name__}", CallTrouble.UNREACHABLE, reached=False)
+            return CallFailed(f"no connection: {why_no_connection(error)}", CallTrouble.UNREACHABLE, reached=False)
         except httpx.HTTPError as error:
             return CallFailed(f"connection broken: {type(error).__name__}", CallTrouble.UNREACHABLE)
 
@@ -98,6 +99,28 @@ def redirected(status: int) -> CallFailed | None:
         return None
     reached = status not in _MOVED
     return CallFailed(f"answered {status}: it sends us to another address", CallTrouble.UNREADABLE, reached=reached)
+
+
+def root_of(url: str, *endings: str) -> str:
+    """Where a shop's API begins, the same for every way to write it; `endings`: paths that its calls begin with."""
+    scheme, _, rest = url.strip().partition("://")
+    host, slash, path = rest.partition("/")
+    scheme, path = scheme.lower(), f"{slash}{path}".rstrip("/")
+    host = host.lower().removesuffix({"https": ":443", "http": ":80"}.get(scheme, "/"))
+    while ending := next((ending for ending in endings if path.endswith(ending)), ""):
+        path = path.removesuffix(ending).rstrip("/")
+    return f"{scheme}://{host}{path}" if rest else url
+
+
+def sentence(text: str) -> str:
+    """The text with one full stop behind it; what a platform says ends with one, or does not."""
+    return text.rstrip(" .") + "."
+
+
+NOT_PRIVATE = CallFailed(
+    "the address begins with http://, where others could read the key", CallTrouble.UNREACHABLE, reached=False
+)
+"""What a client says that sends its key by TLS alone. It has sent nothing."""
 
 
 def is_private(root: str) -> bool:

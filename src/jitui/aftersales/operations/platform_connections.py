@@ -67,10 +67,14 @@ class PlatformConnections(Protocol):
         ...
 
 
-async def why_not_connected(connections: PlatformConnections, new: PlatformConnection) -> NotDone | None:
-    """Only the key and `settles` may differ from the connection that is there."""
-    known = next((one for one in await connections.all() if one.platform == new.platform), None)
-    if known is None or (known.url, known.shop_id) == (new.url, new.shop_id):
+async def connection_of(connections: PlatformConnections, platform: str) -> PlatformConnection | None:
+    """The connection of a platform."""
+    return next((one for one in await connections.all() if one.platform == platform), None)
+
+
+def why_not_connected(known: PlatformConnection | None, new: PlatformConnection, known_url: str) -> NotDone | None:
+    """Only the key and `settles` may differ from the connection that is there; `known_url`: its address, normalised."""
+    if known is None or (known_url, known.shop_id) == (new.url, new.shop_id):
         return None
     return NotDone(
         f"{new.platform} is connected already, to {known.url} for the shop {known.shop_id}. "

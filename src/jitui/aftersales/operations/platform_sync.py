@@ -77,13 +77,22 @@ class PlatformStates(Protocol):
 
 @dataclass(slots=True)
 class Synced:
-    """What a reading found: orders read, and those that could not be taken in, with the reasons."""
+    """What a reading found: the ids of what was read, and what could not be taken in, with the reasons.
 
-    read: int = 0
+    An order that is read more than once counts once, and as it was read last.
+    """
+
+    ids: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def read(self) -> int:
+        """How many orders, or requests."""
+        return len(self.ids)
+
     def add(self, order_id: str, problems: Sequence[str]) -> None:
-        self.read += 1
+        self.ids.add(order_id)
+        self.refused.pop(order_id, None)
         if problems:
             self.refused[order_id] = " ".join(problems)
 
@@ -155,7 +164,7 @@ async def take_order(
     if snapshot is None or not _is_fixed(snapshot):
         taken = await put_order(store, _new_order(found, shop_id), now=now)
         if isinstance(taken, Refusal):
-            problems.append(taken.message)
+            problems.append(_another_shop(snapshot, shop_id, platform) or taken.message)
         else:
             ref = taken.ref
     if ref is None:
@@ -182,6 +191,17 @@ def _is_fixed(snapshot: OrderSnapshot) -> bool:
     """Whether the recorded order stays as it is: what a refund cancels there is not what the buyer had bought."""
     claimed = any(line.claimed_quantity for line in snapshot.lines)
     return bool(claimed or snapshot.tickets or snapshot.shipments or snapshot.is_completed)
+
+
+def _another_shop(snapshot: OrderSnapshot | None, shop_id: str, platform: str) -> str | None:
+    """What to do about an order that is recorded for another shop than the connection names."""
+    if snapshot is None or snapshot.order.shop_id == shop_id:
+        return None
+    recorded = snapshot.order.shop_id
+    return (
+        f"The order is recorded for the shop {recorded}, and {platform} is connected for {shop_id}. If {recorded} is "
+        f"right, disconnect it and connect it with --shop {recorded}; an order that is paid stays with its shop."
+    )
 
 
 def _why(done: object) -> list[str]:

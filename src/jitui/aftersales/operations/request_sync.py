@@ -49,16 +49,23 @@ class RequestParts:
 class RequestsRead:
     """What a reading found: requests that were decided or changed, those left to the shop with the reasons, and a hole.
 
+    A request that is read more than once counts once.
     `again_from`: the oldest change that has to be read again, because nothing could be said about it now.
     """
 
-    taken: int = 0
+    ids: set[str] = field(default_factory=set)
     left: dict[str, str] = field(default_factory=dict)
     gap: Gap | None = None
     again_from: datetime | None = None
 
+    @property
+    def taken(self) -> int:
+        """How many requests were decided or changed."""
+        return len(self.ids)
+
     def add(self, request_id: str, changed_at: datetime, taking: Taking) -> None:
-        self.taken += taking.changed
+        if taking.changed:
+            self.ids.add(request_id)
         if taking.why:
             self.left[request_id] = taking.why
         if taking.again:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_type_hints
 
 import mcp.types as wire
 import msgspec
@@ -86,9 +87,19 @@ async def call(client: AsyncClient, name: str, arguments: dict[str, Any] | None)
     try:
         sent = msgspec.convert(arguments or {}, tool.sent)
     except msgspec.ValidationError as error:
-        said = str(error).rstrip(".")
+        said = _said(error, tool.sent)
         return _result(Told(f"The arguments do not fit: {said}.", {"problem": "invalid-request"}, is_error=True))
     return _result(await tool.run(client, sent))
+
+
+def _said(error: msgspec.ValidationError, sent: type[msgspec.Struct]) -> str:
+    """What does not fit; of a word that has to be one of some, which they are."""
+    said = str(error).rstrip(".")
+    field = said.rpartition("`$.")[2].rstrip("`")
+    kind = get_type_hints(sent).get(field)
+    if not (isinstance(kind, type) and issubclass(kind, StrEnum)):
+        return said
+    return f"{said}; {field} is one of {', '.join(kind)}"
 
 
 def _result(told: Told) -> wire.CallToolResult:

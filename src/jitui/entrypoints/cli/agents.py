@@ -15,7 +15,7 @@ def mcp() -> None:
     import asyncio
 
     from jitui.client import AsyncClient, Limits
-    from jitui.entrypoints.cli.remote import allows_http, given_key, remote_url
+    from jitui.entrypoints.cli.remote import allows_http, by_option, given_key, remote_url
     from jitui.errors import BadInput, NotConfigured
 
     try:
@@ -30,5 +30,8 @@ def mcp() -> None:
             "Name the service that it speaks to: jitui --remote URL mcp, or JITUI_REMOTE_URL.", path="--remote"
         )
     limits = Limits(tries=TRIES, give_up_after_seconds=SECONDS)
-    client = AsyncClient(url, given_key(), limits=limits, allow_http=allows_http())
+    try:
+        client = AsyncClient(url, given_key(), limits=limits, allow_http=allows_http())
+    except BadInput as error:
+        raise by_option(error, url) from None
     asyncio.run(serve(client))

@@ -19,6 +19,8 @@ import typer
 from jitui.text import escaped_in_json, visible_lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
     from rich.progress import Progress
     from rich.text import Text
@@ -68,6 +70,14 @@ def print_to_the_letter(text: str) -> None:
 def say(text: str) -> None:
     """Print a remark for the person at the terminal."""
     print(visible_lines(text), file=sys.stderr, flush=True)
+
+
+def warn_of_readers(path: Path, option: str) -> None:
+    """Say so where every account of this machine can read the file with a key."""
+    from jitui.settings.values import is_read_by_others
+
+    if is_read_by_others(path):
+        say(f"Warning: every account of this machine can read the file of {option}: chmod 600 {path}")
 
 
 def styled(text: str, style: str = "") -> Text:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from jitui.entrypoints.cli.main import new_typer
-from jitui.entrypoints.cli.output import Json, echo, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json, say, warn_of_readers
 from jitui.text import visible
 
 if TYPE_CHECKING:
@@ -53,17 +53,23 @@ def connect(
     from jitui.settings import values
 
     id_of(shop, "--shop")
-    address = _option(url, "--url", values.http_url)
+    address = _option(url, "--url", values.shop_url)
     given = _option(secret_file, "--secret-file", values.secret_file) if secret_file else None
     secret = _asked_for_key(name) if given is None else values.read_secret_file(given)
+    if given is not None:
+        warn_of_readers(given, "--secret-file")
 
     async def work(service: Service) -> PlatformConnection:
-        from jitui.aftersales.operations.platform_connections import PlatformConnection, why_not_connected
+        from jitui.aftersales.operations import platform_connections as its
+        from jitui.bootstrap_platforms import normal_address
 
         path = given or service.settings.home / "platforms" / f"{name}.key"
-        new = PlatformConnection(name, address, str(path), shop, settles, service.clock(), by)
-        _refuse(await why_not_connected(service.platforms.connections, new))
-        await _try(service, name, address, secret)
+        root, now = normal_address(name, address), service.clock()
+        new = its.PlatformConnection(name, root, str(path), shop, settles, now, by)
+        known = await its.connection_of(service.platforms.connections, name)
+        if known is not None:
+            _refuse(its.why_not_connected(known, new, normal_address(name, known.url)))
+        await _try(service, new, secret, known)
         if given is None:
             _keep(secret, path)
         await service.platforms.connections.put(new)
@@ -206,9 +212,13 @@ def sync(as_json: Json = False) -> None:
             for one in service.platforms.opened
         }
 
-    found = _some(with_app(work))
+    try:
+        found = _some(with_app(work))
+    except KeyboardInterrupt:
+        say("Stopped. What was read is kept: the same command, or the worker, goes on from there.")
+        raise
     if as_json:
-        print_json({name: asdict(done) for name, done in found.items()})
+        print_json({name: {"read": done.read, "refused": done.refused} for name, done in found.items()})
     else:
         for name, done in found.items():
             echo(f"{name}: {done.read} read, {len(done.refused)} of them not taken in or only in part")
@@ -294,22 +304,21 @@ def link(
 
 def _told(name: str, done: Synced, cursor: datetime | None) -> None:
     """A line on the terminal while a long reading goes on."""
-    from jitui.entrypoints.cli.output import say
-
     if done.read:
         up_to = "" if cursor is None else f", up to {cursor.isoformat(timespec='seconds')}"
         say(f"{name}: {done.read} orders read{up_to}")
 
 
-async def _try(service: Service, name: str, url: str, secret: str) -> None:
+async def _try(service: Service, new: PlatformConnection, secret: str, known: PlatformConnection | None) -> None:
     """Ask the platform whether it takes the key. Raises NotConfigured with what to do."""
     from jitui.adapters.platforms.access import PlatformAccess
     from jitui.bootstrap_platforms import check_access
     from jitui.errors import NotConfigured
 
-    access = PlatformAccess(url, secret, service.settings.provider_timeout_seconds / 2)
-    if problem := await check_access(name, access):
-        raise NotConfigured(f"{problem} Nothing is connected.")
+    access = PlatformAccess(new.url, secret, service.settings.provider_timeout_seconds / 2)
+    if problem := await check_access(new.platform, access):
+        stands = "Nothing is connected." if known is None else f"The connection to {known.url} stays as it was."
+        raise NotConfigured(f"{problem.rstrip(' .')}. {stands}")
 
 
 def _asked_for_key(name: str) -> str:
@@ -342,7 +351,8 @@ def _option(text: str, option: str, parse: Callable[[str], _Value]) -> _Value:
     try:
         return parse(text)
     except ExpectedValue as expected:
-        raise BadInput(f"{option} must be {expected}, not {text!r}.", path=option) from None
+        given = "" if "@" in text else f", not {text!r}"  # which may be a password
+        raise BadInput(f"{option} must be {expected}{given}.", path=option) from None
 
 
 def _refuse(done: NotDone | None) -> None:

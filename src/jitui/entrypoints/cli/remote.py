@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from jitui.client import Call, Client, ListCall, Problem
-    from jitui.errors import JituiError
+    from jitui.errors import BadInput, JituiError
 
 _Result = TypeVar("_Result")
 _Page = TypeVar("_Page")
@@ -101,10 +101,7 @@ def connected() -> Iterator[Client]:
     try:
         client = Client(url, _key(options), allow_http=options.allow_http)
     except BadInput as error:
-        if error.path != "allow_http":
-            raise
-        where = f"The key could be read on the way to {url}"
-        raise BadInput(f"{where}: use https, or --allow-http in a network that you trust.", path="--remote") from None
+        raise by_option(error, url) from None
     with client:
         try:
             yield client
@@ -176,6 +173,16 @@ def _newer(what: str) -> JituiError:
     return JituiError(f"The service answers {what}. This release of jitui does not know it; use the service's.")
 
 
+def by_option(error: BadInput, url: str) -> BadInput:
+    """The client's refusal of an address; where it names its own argument, with the option of the command line."""
+    from jitui.errors import BadInput
+
+    if error.path != "allow_http":
+        return error
+    where = f"The key could be read on the way to {url}"
+    return BadInput(f"{where}: use https, or --allow-http in a network that you trust.", path="--remote")
+
+
 def allows_http() -> bool:
     """Whether the command line lets the key go without TLS."""
     return _given().allow_http
@@ -190,11 +197,15 @@ def given_key() -> str:
 
 
 def _key(options: RemoteOptions) -> str:
-    from jitui.settings import read_secret_file, read_settings
+    from jitui.entrypoints.cli.output import warn_of_readers
+    from jitui.settings import read_secret_file, read_settings, why_no_secret
 
     if options.key_file is not None:
         key = read_secret_file(options.key_file)
-        return key or _refuse_key(f"--api-key-file {options.key_file} cannot be read, or holds no key.")
+        if not key:
+            _refuse_key(f"--api-key-file {options.key_file} {why_no_secret(options.key_file)}.")
+        warn_of_readers(options.key_file, "--api-key-file")
+        return key
     return read_settings().api_key or _asked()
 
 

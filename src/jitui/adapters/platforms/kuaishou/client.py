@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from jitui.adapters.platforms.kuaishou.credentials import Credentials, SignMethod, signature
+from jitui.adapters.platforms.no_connection import why_no_connection
 from jitui.aftersales.platform import CallFailed, CallRefused
 from jitui.aftersales.provider import CallTrouble
 
@@ -144,7 +145,7 @@ class KuaishouClient:
         except TimeoutError:
             return CallFailed("no answer in time", CallTrouble.TIMED_OUT)
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            return CallFailed(f"no connection: {type(error).__name__}", CallTrouble.UNREACHABLE, reached=False)
+            return CallFailed(f"no connection: {why_no_connection(error)}", CallTrouble.UNREACHABLE, reached=False)
         except (aiohttp.ClientError, OSError) as error:
             return CallFailed(f"connection broken: {type(error).__name__}", CallTrouble.UNREACHABLE)
         return _data_of(status, body, whole=whole)

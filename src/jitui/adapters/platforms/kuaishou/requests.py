@@ -21,6 +21,7 @@ from jitui.adapters.platforms.kuaishou.mapping import (
     order_of,
     request_of,
 )
+from jitui.adapters.platforms.shop_client import sentence
 from jitui.aftersales.platform import CallFailed, CallRefused, PlatformOrder, UnreadableOrder
 from jitui.aftersales.platform_requests import ListRules, PlatformRequest, UnreadableRequest, Window
 from jitui.aftersales.provider import CallTrouble, NotificationIgnored, NotificationRefused
@@ -209,11 +210,12 @@ def _other(what: str) -> CallFailed:
 
 def problem_of(failed: CallFailed | CallRefused) -> str:
     """What to do about a call that came to nothing."""
+    said = sentence(failed.reason)
     if isinstance(failed, CallRefused):
-        return f"Kuaishou refuses to be read: {failed.reason}. If it speaks of the time range, make the window smaller."
+        return f"Kuaishou refuses to be read: {said} If it speaks of the time range, make the window smaller."
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
-            return f"Kuaishou does not let us in: {failed.reason}"
+            return f"Kuaishou does not let us in: {said}"
         case CallTrouble.UNREADABLE:
-            return f"What answers at the shop's address is not Kuaishou's gateway: {failed.reason}. Check the address."
-    return f"Kuaishou does not answer: {failed.reason}. Check the address, and that it can be reached from here."
+            return f"What answers at the shop's address is not Kuaishou's gateway: {said} Check the address."
+    return f"Kuaishou does not answer: {said} Check the address, and that it can be reached from here."

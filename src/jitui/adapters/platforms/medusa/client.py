@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -10,7 +11,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient
+from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient, root_of
 from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
 
@@ -40,12 +41,20 @@ class _Error(Struct, frozen=True):
 _read_error = msgspec.json.Decoder(_Error).decode
 
 
+_QUERY = re.compile(r"\?\S*")
+
+
+def medusa_root(url: str) -> str:
+    """Where the shop is, whether or not its admin interface's path was given."""
+    return root_of(url, "/admin")
+
+
 class MedusaClient(ShopClient):
     """One shop's admin interface."""
 
     def __init__(self, *, base_url: str, token: str, timeout_seconds: float) -> None:
         super().__init__(timeout_seconds=timeout_seconds, most_bytes=MOST_BYTES)
-        self._url = f"{base_url.rstrip('/')}/admin"
+        self._url = f"{medusa_root(base_url)}/admin"
         self._headers = {"authorization": f"Basic {b64encode(f'{token.strip()}:'.encode()).decode()}"}
 
     async def get(self, path: str, form: type[Form], query: Query = ()) -> Form | Refusal | CallFailed:
@@ -86,4 +95,5 @@ def _answer_of(status: int, body: bytes, form: type[Form]) -> Form | Refusal | C
         told = _read_error(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return CallFailed(f"answered {status} with what is no Medusa's", CallTrouble.UNREADABLE)
-    return Refusal(status, told.type, told.message[:MOST_SAID])
+    said = _QUERY.sub("", told.message)  # who asks for an address that is not there is told it whole
+    return Refusal(status, told.type, said[:MOST_SAID])

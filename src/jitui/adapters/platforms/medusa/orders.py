@@ -21,6 +21,7 @@ from jitui.adapters.platforms.medusa.forms import (
     PlacedLines,
 )
 from jitui.adapters.platforms.medusa.mapping import DRAFT, NAME, number_of, order_of
+from jitui.adapters.platforms.shop_client import sentence
 from jitui.adapters.platforms.signatures import NO_WEBHOOKS
 from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
 from jitui.aftersales.provider import CallTrouble, NotificationRefused
@@ -63,12 +64,14 @@ class MedusaOrders:
         return found if isinstance(found, CallFailed) else await self._read(found.order)
 
     async def contact_address(self, order_id: str) -> str | None:
-        """The e-mail address that the shop has for the order."""
-        there = await self._id_of(order_id)
-        if not isinstance(there, str):
+        """The e-mail address that the shop has for the order. Raises Unavailable."""
+        there = _or_raise(await self._id_of(order_id))
+        if there is None:
             return None
-        found = _told(await self._client.get(f"orders/{quote(there, safe='')}", Contact, [("fields", "id,email")]))
-        return None if isinstance(found, CallFailed) else found.order.email
+        answer = await self._client.get(f"orders/{quote(there, safe='')}", Contact, [("fields", "id,email")])
+        if isinstance(answer, Refusal) and answer.status == _NOT_FOUND:
+            return None
+        return _or_raise(_told(answer)).order.email
 
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders of these numbers; those that do not exist are left out."""
@@ -155,7 +158,7 @@ class MedusaOrders:
                 return None
         if number.isdecimal():
             return await self._bisect(int(number))
-        return CallFailed(f"too many orders are found by the number {number}", CallTrouble.FAILING)
+        return CallFailed("too many orders are found by this number", CallTrouble.FAILING)
 
     async def _bisect(self, number: int) -> str | CallFailed | None:
         """Medusa numbers orders one after the other, with gaps: where many orders contain a number, look in between."""
@@ -205,14 +208,13 @@ def _or_raise(answer: Value | CallFailed) -> Value:
 
 def problem_of(failed: CallFailed) -> str:
     """What to do about a call that came to nothing."""
+    said = sentence(failed.reason)
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
             return (
                 "Medusa does not take the key. It needs a secret API key that is not revoked (Settings, Secret API "
-                f"Keys). It says: {failed.reason}."
+                f"Keys). It says: {said}"
             )
         case CallTrouble.UNREADABLE:
-            return (
-                f"What answers there is not the admin interface of a Medusa of version 2.12 or newer: {failed.reason}."
-            )
-    return f"Medusa does not answer: {failed.reason}. Check the address, and that it runs."
+            return f"What answers there is not the admin interface of a Medusa of version 2.12 or newer: {said}"
+    return f"Medusa does not answer: {said} Check the address, and that it runs."

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct, field
 
-from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient
+from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient, root_of
 from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
 
@@ -39,12 +39,17 @@ _NOT_DONE = frozenset({"QueryCostError", "GraphQLError", "ValidationError"})
 """Errors by which the query was not begun: it costs too much, or this version does not know it."""
 
 
+def saleor_root(url: str) -> str:
+    """Where the shop is, whether or not its API's path was given."""
+    return root_of(url, "/graphql")
+
+
 class SaleorClient(ShopClient):
     """One shop's API."""
 
     def __init__(self, *, base_url: str, token: str, timeout_seconds: float) -> None:
         super().__init__(timeout_seconds=timeout_seconds)
-        self._root = base_url.rstrip("/").removesuffix("/graphql")
+        self._root = saleor_root(base_url)
         self._url = f"{self._root}/graphql/"
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
 

@@ -10,6 +10,7 @@ from jitui.adapters.platforms.saleor.client import SaleorClient
 from jitui.adapters.platforms.saleor.mapping import NOT_PLACED, order_of
 from jitui.adapters.platforms.saleor.queries import CHECK, ORDERS, CheckAnswer, Connection, Order, OrdersAnswer
 from jitui.adapters.platforms.saleor.webhooks import read_webhook
+from jitui.adapters.platforms.shop_client import sentence
 from jitui.aftersales.platform import CallFailed, OrderHint, PlatformOrder, UnreadableOrder
 from jitui.aftersales.provider import CallTrouble, NotificationIgnored, NotificationRefused
 from jitui.errors import Unavailable
@@ -64,9 +65,11 @@ class SaleorOrders:
         return order if order is None or isinstance(order, CallFailed) else order_of(order)
 
     async def contact_address(self, order_id: str) -> str | None:
-        """The e-mail that Saleor has for the order."""
+        """The e-mail that Saleor has for the order. Raises Unavailable."""
         order = await self._one(order_id)
-        return None if order is None or isinstance(order, CallFailed) else order.user_email or None
+        if isinstance(order, CallFailed):
+            raise Unavailable(problem_of(order))
+        return None if order is None else order.user_email or None
 
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders of these numbers; those that do not exist are left out."""
@@ -124,9 +127,11 @@ def _version(told: str) -> tuple[int, ...]:
 
 def problem_of(failed: CallFailed) -> str:
     """What to do about a call that came to nothing."""
+    said = sentence(failed.reason)
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
-            return f"Saleor does not take the token, or the app lacks {' or '.join(RIGHTS)}. It says: {failed.reason}"
+            lacks = f"the app lacks {' or '.join(RIGHTS)}"
+            return f"Saleor does not take the token, or {lacks}. It says: {said}"
         case CallTrouble.UNREADABLE:
-            return f"What answers is not the API of a Saleor from 3.22 on: {failed.reason}. Check the address."
-    return f"Saleor does not answer: {failed.reason}. Check the address, and that it runs."
+            return f"What answers is not the API of a Saleor from 3.22 on: {said} Check the address."
+    return f"Saleor does not answer: {said} Check the address, and that it runs."

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient, is_private, redirected
+from jitui.adapters.platforms.shop_client import MOST_SAID, NOT_PRIVATE, ShopClient, is_private, redirected, root_of
 from jitui.adapters.platforms.shopify.pace import Pace
 from jitui.adapters.platforms.shopify.tokens import Granted, Tokens
 from jitui.aftersales.platform import CallFailed
@@ -47,12 +47,17 @@ class _Answer(Struct, frozen=True):
 _read_answer = msgspec.json.Decoder(_Answer).decode
 
 
+def shopify_root(url: str) -> str:
+    """Where the shop is, whether or not its admin's path was given."""
+    return root_of(url, "/admin")
+
+
 class ShopifyClient(ShopClient):
     """One shop's Admin API. `told_version`: what answered last."""
 
     def __init__(self, *, base_url: str, secret: str, timeout_seconds: float) -> None:
         super().__init__(timeout_seconds=timeout_seconds)
-        self._root = base_url.rstrip("/").removesuffix("/admin")
+        self._root = shopify_root(base_url)
         self._tokens = Tokens(secret)
         self._pace = Pace()
         self.told_version = VERSION
@@ -87,8 +92,7 @@ class ShopifyClient(ShopClient):
 
     async def _token(self) -> str | CallFailed:
         if not is_private(self._root):
-            why = "the address must begin with https://"
-            return CallFailed(why, CallTrouble.UNAUTHORISED, reached=False)
+            return NOT_PRIVATE
         grant = self._tokens.grant
         if self._tokens.current is not None or grant is None:
             return self._tokens.current or ""

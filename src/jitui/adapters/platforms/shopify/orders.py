@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from jitui.adapters.platforms.shop_client import NOT_PRIVATE, sentence
 from jitui.adapters.platforms.shopify.client import VERSION, ShopifyClient
 from jitui.adapters.platforms.shopify.mapping import number_of, order_of
 from jitui.adapters.platforms.shopify.queries import (
@@ -61,12 +62,12 @@ class ShopifyOrders:
         return await self._whole(found) if isinstance(found, Found) else found
 
     async def contact_address(self, order_id: str) -> str | None:
-        """The e-mail address that the order was placed with."""
+        """The e-mail address that the order was placed with. Raises Unavailable."""
         found = await self._found(order_id)
-        if not isinstance(found, Found):
-            return None
-        order = await read_order(self._client, found.id)
-        return (order.email or None) if isinstance(order, Order) else None
+        order = await read_order(self._client, found.id) if isinstance(found, Found) else found
+        if isinstance(order, CallFailed):
+            raise Unavailable(problem_of(order))
+        return None if order is None else order.email or None
 
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders of these names; those that do not exist are left out."""
@@ -163,15 +164,18 @@ def _available(one: PlatformOrder | UnreadableOrder | CallFailed) -> PlatformOrd
 
 def problem_of(failed: CallFailed) -> str:
     """What to do about a call that came to nothing."""
+    said = sentence(failed.reason)
+    if failed == NOT_PRIVATE:
+        return "The address must begin with https://: the token is sent over TLS alone. Nothing was sent."
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
             return (
                 "Shopify does not take the token, or the app lacks access scopes: the file must hold an Admin API "
-                f"access token, or client_id:client_secret of an app that is installed. It says: {failed.reason}"
+                f"access token, or client_id:client_secret of an app that is installed. It says: {said}"
             )
         case CallTrouble.UNREADABLE:
             return (
                 "What answers at this address is not the Admin API of a Shopify shop; the address is that of "
-                f"admin, https://….myshopify.com: {failed.reason}."
+                f"admin, https://….myshopify.com: {said}"
             )
-    return f"Shopify does not answer: {failed.reason}. Check the address, and that the shop is open."
+    return f"Shopify does not answer: {said} Check the address, and that the shop is open."

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient
+from jitui.adapters.platforms.shop_client import MOST_SAID, ShopClient, root_of
 from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
 
@@ -31,12 +31,17 @@ _read_answer = msgspec.json.Decoder(_Answer).decode
 _UNAUTHORISED = frozenset({"FORBIDDEN", "UNAUTHORIZED", "UNAUTHENTICATED"})
 
 
+def vendure_root(url: str) -> str:
+    """Where the shop is, whether or not its admin API's path was given."""
+    return root_of(url, "/admin-api")
+
+
 class VendureClient(ShopClient):
     """One shop's admin API."""
 
     def __init__(self, *, base_url: str, token: str, timeout_seconds: float) -> None:
         super().__init__(timeout_seconds=timeout_seconds)
-        self._url = f"{base_url.rstrip('/')}/admin-api"
+        self._url = f"{vendure_root(base_url)}/admin-api"
         self._headers = {"vendure-api-key": token, "content-type": "application/json"}
 
     async def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any] | CallFailed:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from jitui.adapters.platforms.shop_client import sentence
 from jitui.adapters.platforms.signatures import NO_WEBHOOKS
 from jitui.adapters.platforms.vendure.client import VendureClient
 from jitui.adapters.platforms.vendure.mapping import order_of
@@ -106,12 +107,13 @@ def _changed_after(after: datetime | None, skip: int) -> dict[str, object]:
 
 def problem_of(failed: CallFailed) -> str:
     """What to do about a call that came to nothing."""
+    said = sentence(failed.reason)
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
             return (
                 "Vendure does not take the key, or it lacks rights: it needs ReadOrder, UpdateOrder and ReadCustomer. "
-                f"It says: {failed.reason}"
+                f"It says: {said}"
             )
         case CallTrouble.UNREADABLE:
-            return f"What answers at this address is not the admin API of a Vendure of version 3.7: {failed.reason}."
-    return f"Vendure does not answer at this address: {failed.reason}. Check the address, and that it runs."
+            return f"What answers at this address is not the admin API of a Vendure of version 3.7: {said}"
+    return f"Vendure does not answer at this address: {said} Check the address, and that it runs."

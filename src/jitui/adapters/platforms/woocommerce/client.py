@@ -10,7 +10,15 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from jitui.adapters.platforms.shop_client import MOST_SAID, Answered, ShopClient, is_private, redirected
+from jitui.adapters.platforms.shop_client import (
+    MOST_SAID,
+    NOT_PRIVATE,
+    Answered,
+    ShopClient,
+    is_private,
+    redirected,
+    root_of,
+)
 from jitui.aftersales.platform import CallFailed
 from jitui.aftersales.provider import CallTrouble
 
@@ -51,12 +59,17 @@ class _Told(Struct, frozen=True):
 _read_error = msgspec.json.Decoder(_Told).decode
 
 
+def woocommerce_root(url: str) -> str:
+    """Where the shop is, whether or not its REST API's path was given."""
+    return root_of(url, "/wp-json", "/wp-json/wc/v3")
+
+
 class WooCommerceClient(ShopClient):
     """One shop's REST API."""
 
     def __init__(self, *, base_url: str, key: str, secret: str, timeout_seconds: float) -> None:
         super().__init__(timeout_seconds=timeout_seconds, most_bytes=MOST_BYTES, auth=httpx.BasicAuth(key, secret))
-        self._root = base_url.rstrip("/").removesuffix("/wp-json")
+        self._root = woocommerce_root(base_url)
 
     async def get(self, path: str, **params: str | int) -> Answer | WooError | CallFailed:
         """Read `/wp-json/wc/v3/{path}`."""
@@ -70,8 +83,7 @@ class WooCommerceClient(ShopClient):
         self, method: str, path: str, params: Mapping[str, str | int], content: bytes | None
     ) -> Answer | WooError | CallFailed:
         if not is_private(self._root):
-            why = "the address must begin with https://, because WooCommerce takes the key over TLS alone"
-            return CallFailed(why, CallTrouble.UNAUTHORISED, reached=False)
+            return NOT_PRIVATE
         headers = {"accept": "application/json"}
         if content is not None:
             headers["content-type"] = "application/json"

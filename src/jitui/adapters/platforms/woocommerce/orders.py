@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from jitui.adapters.platforms.shop_client import NOT_PRIVATE, sentence
 from jitui.adapters.platforms.woocommerce.answers import Fulfilment, Order, Refund, Stub
 from jitui.adapters.platforms.woocommerce.client import NO_ROUTE, Answer, WooCommerceClient, WooError
 from jitui.adapters.platforms.woocommerce.mapping import CARTS, order_of
@@ -46,9 +47,13 @@ class WooCommerceOrders:
         return await self._whole(found) if isinstance(found, Order) else found
 
     async def contact_address(self, order_id: str) -> str | None:
-        """The e-mail address that the order was placed with."""
+        """The e-mail address that the order was placed with. Raises Unavailable."""
         found = await self._raw(order_id)
-        return (found.billing.email or None) if isinstance(found, Order) else None
+        if isinstance(found, UnreadableOrder):  # without its words, which may repeat the address
+            raise Unavailable(problem_of(CallFailed("an order has another form", CallTrouble.UNREADABLE)))
+        if isinstance(found, CallFailed):
+            raise Unavailable(problem_of(found))
+        return None if found is None else found.billing.email or None
 
     async def read_orders(self, order_ids: Sequence[str]) -> list[PlatformOrder | UnreadableOrder]:
         """The orders of these numbers; those that do not exist are left out."""
@@ -229,15 +234,18 @@ _TELLS_NOTHING = (
 
 def problem_of(failed: CallFailed) -> str:
     """What to do about a call that came to nothing."""
+    said = sentence(failed.reason)
+    if failed == NOT_PRIVATE:
+        return "The address must begin with https://: WooCommerce takes the key over TLS alone. Nothing was sent."
     match failed.trouble:
         case CallTrouble.UNAUTHORISED:
             return (
                 "WooCommerce does not take the key, or it lacks rights: the file must hold ck_…:cs_…, the key needs "
-                f"Read/Write, and its user the role Shop manager. It says: {failed.reason}"
+                f"Read/Write, and its user the role Shop manager. It says: {said}"
             )
         case CallTrouble.UNREADABLE:
             return (
                 "What answers at this address is not the REST API v3 of WooCommerce. Check the address, and that "
-                f"permalinks are not Plain: {failed.reason}."
+                f"permalinks are not Plain: {said}"
             )
-    return f"WooCommerce does not answer: {failed.reason}. Check the address, and that the shop runs."
+    return f"WooCommerce does not answer: {said} Check the address, and that the shop runs."

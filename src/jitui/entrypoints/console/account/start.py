@@ -165,6 +165,12 @@ async def prefer(request: ConsoleRequest, data: Form) -> Response[str]:
     return response
 
 
+@get(["/sign-in", "/sign-in/sample", "/sign-out", "/preferences"])
+async def back_to_start() -> Response[str]:
+    """The address of a form that is asked for as a page: after a refusal the browser shows it."""
+    return go_to("/")
+
+
 def _status_of(refusal: SignInRefusal) -> int:
     return _STATUSES.get(refusal, 403)
 
@@ -186,9 +192,10 @@ async def start_page(
         refusal=refusal,
         name=name,
         next_path=next_path,
+        shoppers=bool(visit.service.platforms.connected),
         tour=TOUR,
         payments_fail=await visit.options.outage.is_on() if visit.options.outage else None,
     )
 
 
-HANDLERS = (start, sign_in_by_password, ask_for_code, sign_in_by_code, sign_in_by_click, leave, prefer)
+HANDLERS = (start, sign_in_by_password, ask_for_code, sign_in_by_code, sign_in_by_click, leave, prefer, back_to_start)

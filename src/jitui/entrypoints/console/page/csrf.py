@@ -70,9 +70,13 @@ def _cookie(request: ConsoleRequest, value: str) -> bytes:
 
 
 def _sending(cookie: bytes, send: Send) -> Send:
+    """INVARIANT: what a shared cache may keep has no cookie, which it would give to others."""
+
     async def with_cookie(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableScopeHeaders.from_message(message).add("set-cookie", cookie.decode())
+            headers = MutableScopeHeaders.from_message(message)
+            if "public" not in headers.get("cache-control", ""):
+                headers.add("set-cookie", cookie.decode())
         await send(message)
 
     return with_cookie

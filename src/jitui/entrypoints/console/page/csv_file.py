@@ -21,7 +21,7 @@ def csv_file(name: str, headings: CsvRow, batches: AsyncIterator[Iterable[CsvRow
     """The answer with this file; cells that a spreadsheet would change or run stay text."""
     return Stream(
         _bytes_of(headings, batches),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={
             "content-disposition": f'attachment; filename="{name}"',
             "cache-control": "no-store",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from litestar import Router, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Response
@@ -22,6 +24,7 @@ from jitui.entrypoints.console.shopper.session import (
 )
 from jitui.entrypoints.console.shopper.ticket import (
     accept_part,
+    back_to_ticket,
     decline_part,
     ticket_news,
     ticket_page,
@@ -66,7 +69,7 @@ async def ask_for_code(visit: Visiting, request: ConsoleRequest, data: Form) -> 
         return show(visit, "shopper/start.html", status_code=409, sends=False, order_id="", too_many=False)
     if not visit.options.code_limits.may_ask(_client(visit, request)):
         return show(visit, "shopper/start.html", status_code=429, sends=True, order_id=order_id, too_many=True)
-    browser, response = new_browser(), go_to(f"{AREA}/code")
+    browser, response = new_browser(), go_to(f"{AREA}/code?order={quote(order_id, safe='')}")
     response.set_cookie(browser_cookie(request, browser))
     response.background = BackgroundTask(send_if_theirs, visit, order_id, address, browser)
     return response
@@ -75,17 +78,20 @@ async def ask_for_code(visit: Visiting, request: ConsoleRequest, data: Form) -> 
 @get("/code")
 async def code_page(visit: Visiting, request: ConsoleRequest) -> Page:
     """The form for the code, in the browser that asked for it."""
-    return go_to(AREA) if BROWSER_COOKIE not in request.cookies else _code_page(visit)
+    order_id = request.query_params.get("order", "")
+    return go_to(AREA) if BROWSER_COOKIE not in request.cookies else _code_page(visit, order_id)
 
 
 @post("/open", status_code=303)
 async def open_by_code(visit: Visiting, request: ConsoleRequest, data: Form) -> Response[str]:
     """Open the order, or say that the code is not right: a wrong, an old, a used one, and one that never was, alike."""
     if not visit.options.code_limits.may_type(_client(visit, request)):
-        return _code_page(visit, status_code=429)
+        return _code_page(visit, data.get("order", ""), status_code=429)
     service, browser = visit.service, request.cookies.get(BROWSER_COOKIE, "")
     order_id = await use_code(service.platforms.codes, browser, data.get("code", ""), now=service.clock())
-    return _code_page(visit, status_code=403) if order_id is None else await open_session(visit, request, order_id)
+    if order_id is None:
+        return _code_page(visit, data.get("order", ""), status_code=403)
+    return await open_session(visit, request, order_id)
 
 
 @get("/link")
@@ -114,11 +120,25 @@ async def button() -> Response[bytes]:
         "cross-origin-resource-policy": "cross-origin",
     }
     content = (STATIC / "jitui-button.js").read_bytes()
-    return Response(content, media_type="text/javascript; charset=utf-8", headers=headers)
+    return Response(content, media_type="text/javascript", headers=headers)
 
 
-def _code_page(visit: Visit, *, status_code: int = 200) -> Page:
-    return show(visit, "shopper/code.html", status_code=status_code, length=CODE_LENGTH, status=status_code)
+@get("/open")
+async def back_to_code() -> Page:
+    """The address of a form that is asked for as a page."""
+    return go_to(f"{AREA}/code")
+
+
+@get("/leave")
+async def back_to_start() -> Page:
+    """The address of the form that ends a session, asked for as a page."""
+    return go_to(AREA)
+
+
+def _code_page(visit: Visit, typed: str, *, status_code: int = 200) -> Page:
+    """`typed`: the order number as it was typed, for those who ask again; nothing is looked up by it."""
+    shown = {"length": CODE_LENGTH, "status": status_code, "order_id": typed[:LONGEST]}
+    return show(visit, "shopper/code.html", status_code=status_code, **shown)
 
 
 # The order -------------------------------------------------------------------------------------------------------
@@ -177,11 +197,14 @@ ROUTER = Router(
         open_by_code,
         open_by_link,
         leave,
+        back_to_code,
+        back_to_start,
         button,
         order_page,
         check_choice,
         ask,
         ticket_page,
+        back_to_ticket,
         ticket_news,
         withdraw_ticket,
         accept_part,

@@ -10,6 +10,7 @@ from jitui.logs import get_logger
 from jitui.notices.addresses import usable_address
 from jitui.notices.model import MailLanguage, MailOutcome
 from jitui.notices.shopper_code import code_mail, send_code
+from jitui.platform_contacts import find_contact, take_in_from
 from jitui.settings import Language
 from jitui.text import why_no_id
 
@@ -35,11 +36,15 @@ async def send_if_theirs(visit: Visit, order_id: str, address: str, browser: str
         log.error("shopper_code_not_sent", reason=type(error).__name__)
 
 
-async def _send(visit: Visit, order_id: str, address: str, browser: str) -> None:
+async def _send(visit: Visit, typed: str, address: str, browser: str) -> None:
     service = visit.service
-    known = await _address_of(service, order_id)
-    to = usable_address(known)
-    if service.platforms.mailer is None or to is None or not same_address(address, known):
+    found = await find_contact(service, typed, lambda known: same_address(address, known))
+    to = None if found is None else usable_address(found.address)
+    if service.platforms.mailer is None or found is None or to is None:
+        return
+    order_id = await take_in_from(service, found)
+    if order_id is None:
+        log.warning("shopper_code_not_sent", reason=f"{found.platform} has the order, and it cannot be taken in")
         return
     code = await new_code(service.platforms.codes, browser, order_id, now=service.clock())
     if code is None:
@@ -56,11 +61,3 @@ async def _send(visit: Visit, order_id: str, address: str, browser: str) -> None
     )
     if result.outcome is not MailOutcome.TAKEN:
         log.warning("shopper_code_not_sent", reason=result.failure)
-
-
-async def _address_of(service: Service, order_id: str) -> str | None:
-    for one in service.platforms.connected:
-        found = await one.source.contact_address(order_id)
-        if found is not None:
-            return found
-    return None

@@ -72,6 +72,12 @@ async def decline_part(
     return await _run(visit, request, ticket_id, lambda ref, acting: decline_offer(store, ref, acting), data)
 
 
+@get([f"/tickets/{{ticket_id:uuid}}/{form}" for form in ("withdraw", "offer/accept", "offer/decline")])
+async def back_to_ticket(ticket_id: FromPath[UUID]) -> Page:
+    """The address of a form that is asked for as a page: after a refusal the browser shows it."""
+    return go_to(f"{BASE}/{ticket_id}")
+
+
 async def _run(visit: Visit, request: ConsoleRequest, ticket_id: UUID, command: Command, data: Form) -> Response[str]:
     """Run it on the version that was read; after a refusal show the ticket as it is now."""
     snapshot = await ticket_of(visit, request, ticket_id)

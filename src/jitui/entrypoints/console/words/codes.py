@@ -162,7 +162,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.ORDER_ALREADY_SHIPPED: _("These goods have left. This refund is for goods that have not."),
         RefusalCode.REFUND_IN_PROGRESS: _("A refund of these goods has been asked for already."),
         RefusalCode.UNITS_REFUNDED: _("These units were refunded: do not ship them."),
-        RefusalCode.UNITS_NOT_AVAILABLE: _("Not so many units can be refunded or shipped any more."),
+        RefusalCode.UNITS_NOT_AVAILABLE: _("Not so many units are left: some were asked for already, or have shipped."),
         RefusalCode.WAYBILL_OF_ANOTHER_BUYER: _("This tracking number is on another buyer's order. Please check it."),
         RefusalCode.NO_STOP_SHIP: _("No goods of this ticket are to be stopped."),
         RefusalCode.STOP_SHIP_ANSWERED: _("These goods were said to be gone, and an incident stands."),
