@@ -22,6 +22,7 @@ import psycopg
 from psycopg import pq
 
 from jitui.adapters.embedded_postgres import EmbeddedServer
+from jitui.adapters.postgres.answers import AnswerCompression
 from jitui.adapters.postgres.batch import BatchCall, Statement
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction
@@ -83,15 +84,17 @@ class _Tapped:
 class RecordingStore(PostgresStore):
     """A store that writes down its transactions. Its connections must be new: what is prepared already is unknown."""
 
-    def __init__(self, pool: Pool, time_zone: str) -> None:
+    def __init__(self, pool: Pool, time_zone: str, answers: AnswerCompression | None = None) -> None:
         super().__init__(pool, time_zone)
+        self.answers = answers or AnswerCompression()
         self.pool, self.time_zone = pool, time_zone
         self.recorded: Recording = []
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         async with self.pool.connection() as connection:
-            yield PostgresTransaction(tapped(connection, self.recorded), self.time_zone)
+            yield PostgresTransaction(tapped(connection, self.recorded), self.time_zone, self.answers)
+            await self.answers.learn(connection)
 
 
 def tapped(connection: Connection, recorded: Recording) -> Connection:

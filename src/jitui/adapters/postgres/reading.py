@@ -54,8 +54,9 @@ SELECT set_config('jitui.key_is_mine', coalesce(
 def _stored_response(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object('status', status, 'answer', encode(answer, 'base64'), 'body_hash', encode(body_hash, 'base64'),
-                         'answered_at', answered_at)::text
-FROM idempotency
+                         'answered_at', answered_at, 'dictionary', (
+    SELECT encode(d.content, 'base64') FROM answer_dictionary d WHERE d.dictionary_id = i.dictionary_id))::text
+FROM idempotency i
 WHERE lane = %(lane)s AND key_id = %(key_id)s AND route = %(route)s AND buyer_id = {_buyer_of(locator)}
   AND key = %(key)s
 """

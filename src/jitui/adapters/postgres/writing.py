@@ -390,8 +390,9 @@ WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s AND event_id IN (
 """)
 
 STORE_RESPONSE = statement("""
-INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, answered_at)
-VALUES (%(lane)s, %(key_id)s, %(route)s, %(buyer_id)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
+INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, dictionary_id, answered_at)
+VALUES (%(lane)s, %(key_id)s, %(route)s, %(buyer_id)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s,
+    %(dictionary_id)s, %(answered_at)s)
 """)
 
 _encode = msgspec.json.Encoder().encode
