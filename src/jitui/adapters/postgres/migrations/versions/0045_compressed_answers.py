@@ -1,4 +1,4 @@
-"""Stored responses may be compressed."""
+"""Stored responses may be compressed; long CHECKs are functions."""
 
 from pathlib import Path
 
