@@ -10,6 +10,9 @@ import psycopg
 
 from jitui.adapters.postgres.migrate import READS_COMPRESSED, standing
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
+from jitui.aftersales.commands.execute import IdempotentReply
+from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from tests.http.api import BUYER, Api, open_api
 
 NAMES = ("o-1", "o-2", "o-3")
@@ -103,6 +106,18 @@ async def test_the_export_shows_both_forms_as_they_were_sent(api: Api, database_
     shown = {one["key"]: one["answer"] for one in found["stored_responses"]}
     assert shown == {f"ask-{name}": first[name].decode() for name in NAMES}
     assert all("dictionary" not in one for one in found["stored_responses"])
+
+
+async def test_an_answer_that_would_not_be_smaller_is_stored_plain(api: Api, database_url: str) -> None:
+    for name in NAMES:
+        await api.paid_order(name)
+        reply = IdempotentReply(
+            IdempotencyKey("key", "route", name, b"body"), lambda _: StoredResponse(201, b"{}", api.now())
+        )
+        settings, asks = api.market.decision_settings, RefundRequest(BUYER, name)
+        await request_refund(api.service.store, settings, asks, now=api.now(), reply=reply)
+    assert dictionaries(database_url) == [b"{}"]
+    assert stored(database_url) == dict.fromkeys(NAMES, (b"{}", None))
 
 
 def _as(other: Api, api: Api) -> Api:
