@@ -133,8 +133,8 @@ def _with_expressions(sql: str, expressions: Sequence[str]) -> str:
 
 
 def _expression(value: str | None, number: int, lane: str, values: dict[str, str]) -> str:
-    if value is None:
-        return "NULL"
+    if not value:  # pgbench has no empty variables
+        return "NULL" if value is None else "''"
     if value == lane:
         return ":lane"
     text = _UUID.sub(rf"\g<1>{_NUMBER}", value).replace(str(number), _NUMBER)
@@ -145,8 +145,7 @@ def _expression(value: str | None, number: int, lane: str, values: dict[str, str
         values[name] = text
     if _NUMBER not in text:
         return f":{name}"
-    cast_to = "::jsonb" if text[0] in "[{" else ""
-    return f"replace(:{name}, '{_NUMBER}', :n){cast_to}"
+    return f"replace(:{name}, '{_NUMBER}', :n)"  # the statements say which type it becomes
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,14 @@ _REFUND: tuple[LiteralString, ...] = (
 )
 _EVENT: tuple[LiteralString, ...] = ("buyer_id", "event_id", "kind", "at", "recorded_at", "amount_minor", "currency")
 
+_CASTS: Mapping[LiteralString, LiteralString] = dict.fromkeys(("ticket_id", "refund_id"), "::uuid") | dict.fromkeys(
+    ("funding_returns", "notice", "facts", "decision", "read_from", "shadow"), "::jsonb"
+)
+
 
 def _insert(table: LiteralString, *columns: LiteralString) -> LiteralString:
     named: LiteralString = ", ".join(columns)
-    values: LiteralString = ", ".join(f"%({column})s" for column in columns)
+    values: LiteralString = ", ".join(f"%({column})s" + _CASTS.get(column, "") for column in columns)
     return f"INSERT INTO {table} ({named}) VALUES ({values})"
 
 
