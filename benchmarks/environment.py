@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,10 +59,18 @@ _SEED: tuple[LiteralString, ...] = (
 
 
 @contextmanager
-def server() -> Iterator[EmbeddedServer]:
-    """A fresh embedded server that waits for the disk at every commit, gone with its folder afterwards."""
+def server(settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedServer]:
+    """A fresh embedded server that waits for the disk at every commit, gone with its folder afterwards.
+
+    `settings` are PostgreSQL's own, also such as count only from the server's start.
+    """
     folder = Path(tempfile.mkdtemp(prefix="jitui_bench_"))
     try:
+        if settings:
+            with running(folder / "postgres") as begun, psycopg.connect(begun.url, autocommit=True) as connection:
+                for name, value in settings.items():
+                    parameter = sql.Identifier(*name.split("."))
+                    connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(parameter, sql.Literal(value)))
         with running(folder / "postgres") as started:
             yield started
     finally:

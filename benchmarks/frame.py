@@ -64,6 +64,7 @@ TARGETS = (
     Target("P9", "a second API process", "one", "never falls"),
     Target("P10", "jitui --help; jitui demo", "", "<= 0.3 s; <= 10 s"),
     Target("P11", "ask to refunded over HTTP", "Vendure, Medusa", ">= 10x Vendure"),
+    Target("P12", "what one ask costs PostgreSQL", "pgbench -N", "<= 4x its time; <= 6 KB of WAL"),
     Target("P13", "a list of 1 M tickets or refunds, any filter", "", "< 50 ms"),
 )
 BY_ID = {target.id: target for target in TARGETS}

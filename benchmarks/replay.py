@@ -22,6 +22,7 @@ import psycopg
 from psycopg import pq
 
 from jitui.adapters.embedded_postgres import EmbeddedServer
+from jitui.adapters.postgres.answers import AnswerCompression
 from jitui.adapters.postgres.batch import BatchCall, Statement
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction
@@ -83,15 +84,17 @@ class _Tapped:
 class RecordingStore(PostgresStore):
     """A store that writes down its transactions. Its connections must be new: what is prepared already is unknown."""
 
-    def __init__(self, pool: Pool, time_zone: str) -> None:
+    def __init__(self, pool: Pool, time_zone: str, answers: AnswerCompression | None = None) -> None:
         super().__init__(pool, time_zone)
+        self.answers = answers or AnswerCompression()
         self.pool, self.time_zone = pool, time_zone
         self.recorded: Recording = []
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         async with self.pool.connection() as connection:
-            yield PostgresTransaction(tapped(connection, self.recorded), self.time_zone)
+            yield PostgresTransaction(tapped(connection, self.recorded), self.time_zone, self.answers)
+            await self.answers.learn(connection)
 
 
 def tapped(connection: Connection, recorded: Recording) -> Connection:
@@ -130,8 +133,8 @@ def _with_expressions(sql: str, expressions: Sequence[str]) -> str:
 
 
 def _expression(value: str | None, number: int, lane: str, values: dict[str, str]) -> str:
-    if value is None:
-        return "NULL"
+    if not value:  # pgbench has no empty variables
+        return "NULL" if value is None else "''"
     if value == lane:
         return ":lane"
     text = _UUID.sub(rf"\g<1>{_NUMBER}", value).replace(str(number), _NUMBER)
@@ -142,8 +145,7 @@ def _expression(value: str | None, number: int, lane: str, values: dict[str, str
         values[name] = text
     if _NUMBER not in text:
         return f":{name}"
-    cast_to = "::jsonb" if text[0] in "[{" else ""
-    return f"replace(:{name}, '{_NUMBER}', :n){cast_to}"
+    return f"replace(:{name}, '{_NUMBER}', :n)"  # the statements say which type it becomes
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,29 @@ import tempfile
 from jitui.aftersales.commands.execute import Executed, IdempotentReply
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.model.ticket import ApprovedBy
-from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
-from tests.aftersales.market import NOW, open_market
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
+from tests.aftersales.market import NOW, Market, open_market
+
+
+async def asked(market: Market, order_id: str) -> Executed | Refusal | StoredResponse:
+    reply = IdempotentReply(
+        IdempotencyKey("key", "route", order_id, b"body"), lambda _: StoredResponse(201, b'{"state": "refunding"}', NOW)
+    )
+    return await request_refund(
+        market.store, market.decision_settings, RefundRequest("b-1", order_id), now=NOW, reply=reply
+    )
 
 
 async def test_a_decision_takes_two_round_trips_answer_and_commit_included(database_url: str) -> None:
     async with open_market(database_url, pool_size=1) as market:
-        await market.paid_order(await market.premium_buyer("b-1"), "o-1")
-        idempotency_key = IdempotencyKey("key", "route", "k-1", b"body")
+        buyer_id = await market.premium_buyer("b-1")
+        for order_id in ("o-1", "o-2"):
+            await market.paid_order(buyer_id, order_id)
+        await asked(market, "o-2")  # the first answer by a policy makes the dictionary for those that follow
         with tempfile.TemporaryFile() as trace:
             async with market.pool.connection() as connection:
                 connection.pgconn.trace(trace.fileno())
-            done = await request_refund(
-                market.store,
-                market.decision_settings,
-                RefundRequest("b-1", "o-1"),
-                now=NOW,
-                reply=IdempotentReply(idempotency_key, lambda _: StoredResponse(201, b"", NOW)),
-            )
+            done = await asked(market, "o-1")
             async with market.pool.connection() as connection:
                 connection.pgconn.untrace()
             trace.seek(0)

@@ -219,8 +219,9 @@ def test_the_old_version_goes_on_beside_the_new_one(
             new_api = deployed_new.enter_context(new.serving(key))
             deployed_new.enter_context(new.working())
             later = asked(old_api, "later")
-            approved(new_api, later)
+            by_new = approved(new_api, later)
             refunded(new_api, later)
+            assert approved(old_api, later) == by_new, "the new version's answer is the old one's too"
             across = asked(new_api, "across")
             approved(old_api, across)
             refunded(old_api, across)

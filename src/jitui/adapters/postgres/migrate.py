@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "migrations"
 _NEWEST = "head"
+READS_COMPRESSED = "0045"
+"""From this revision on, programs read compressed answers. They are written where every program must know it."""
 _STANDING = """
 SELECT version_num, coalesce(obj_description('alembic_version'::regclass, 'pg_class'), '') FROM alembic_version
 """
@@ -91,6 +93,8 @@ def upgrade(
             connection.exec_driver_sql("SELECT set_config('jitui.single_person', %s, true)", alone)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+            if found.revision is None and wanted >= READS_COMPRESSED:  # no earlier program was ever here
+                connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{READS_COMPRESSED}'")
     except DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.RaiseException):
             raise BadInput(error.orig.diag.message_primary or str(error.orig)) from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import LiteralString
 
 import msgspec
 
+from jitui.adapters.postgres.answers import restored
 from jitui.adapters.postgres.pool import Connection
 from jitui.ids import lane_of
 
@@ -121,8 +123,10 @@ SELECT coalesce(jsonb_agg(event_name ORDER BY event_name), '[]') FROM event_dire
     "orders": _ORDERS,
     "stored_responses": """
 SELECT coalesce(jsonb_agg(jsonb_build_object('route', route, 'key', key, 'status', status, 'answered_at', answered_at,
-        'answer', convert_from(answer, 'UTF8')) ORDER BY answered_at), '[]')
-FROM idempotency WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
+        'answer', translate(encode(answer, 'base64'), E'\\n', ''), 'dictionary', (
+            SELECT translate(encode(d.content, 'base64'), E'\\n', '') FROM answer_dictionary d
+            WHERE d.dictionary_id = i.dictionary_id)) ORDER BY answered_at), '[]')
+FROM idempotency i WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 """,
     "accounts": """
 SELECT coalesce(jsonb_agg(jsonb_build_object('name', p.name, 'display_name', p.display_name, 'about', p.about,
@@ -162,4 +166,12 @@ async def read_all(connection: Connection, buyer_id: str) -> Mapping[str, object
     for name, query in _PARTS.items():
         rows = await (await connection.execute(f"SELECT x::text FROM ({query}) AS part (x)", params)).fetchall()
         found[name] = msgspec.json.decode(str(rows[0][0])) if rows and rows[0][0] is not None else None
-    return found
+    stored = msgspec.convert(found["stored_responses"], list[dict[str, object]])
+    return {**found, "stored_responses": [_readable(one) for one in stored]}
+
+
+def _readable(stored: dict[str, object]) -> dict[str, object]:
+    """A stored response with its answer as it was sent."""
+    packed, dictionary = str(stored["answer"]), stored.pop("dictionary")
+    body = restored(b64decode(packed), None if dictionary is None else b64decode(str(dictionary)))
+    return {**stored, "answer": body.decode()}

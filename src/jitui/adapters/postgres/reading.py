@@ -13,7 +13,7 @@ import msgspec
 
 from jitui.adapters.postgres.batch import BatchCall, Value, statement
 from jitui.adapters.postgres.buyer_history import PAST_RULES, WINDOWS
-from jitui.adapters.postgres.clusters import CLUSTER
+from jitui.adapters.postgres.clusters import CLUSTER_OF_ROW
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import (
     AttemptRef,
@@ -54,8 +54,9 @@ SELECT set_config('jitui.key_is_mine', coalesce(
 def _stored_response(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object('status', status, 'answer', encode(answer, 'base64'), 'body_hash', encode(body_hash, 'base64'),
-                         'answered_at', answered_at)::text
-FROM idempotency
+                         'answered_at', answered_at, 'dictionary', (
+    SELECT encode(d.content, 'base64') FROM answer_dictionary d WHERE d.dictionary_id = i.dictionary_id))::text
+FROM idempotency i
 WHERE lane = %(lane)s AND key_id = %(key_id)s AND route = %(route)s AND buyer_id = {_buyer_of(locator)}
   AND key = %(key)s
 """
@@ -137,23 +138,9 @@ WHERE o.lane = %(lane)s AND o.order_id = {locator}
 """
 
 
-# For an order as row `o`: an erasure took restrictions and requests away that may still count: unknown (I5).
-_FORGOTTEN: LiteralString = """
-EXISTS (
-    SELECT 1 FROM buyer b WHERE b.lane = %(lane)s AND b.buyer_id = o.buyer_id
-      AND b.history_from > %(now)s::timestamptz - interval '365 days')
-"""
-
-
-# NULL for a buyer who is linked with nobody.
-_CLUSTER_ID: LiteralString = """
-(SELECT s.cluster_id::text FROM cluster_state s WHERE s.lane = %(lane)s AND s.buyer_id = o.buyer_id)
-"""
-
-
 def _own_usage(cap: LiteralString, of: LiteralString) -> LiteralString:
     return f"""(
-        SELECT CASE WHEN NOT {_FORGOTTEN} THEN json_build_object('approvals', count(*), 'amount_minor',
+        SELECT CASE WHEN NOT o.forgotten THEN json_build_object('approvals', count(*), 'amount_minor',
                                  coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %({of}currency)s), 0)::bigint)
                END
         FROM ticket t
@@ -172,8 +159,8 @@ def _usage(
 ) -> LiteralString:
     return f"""
     '{buyer}', {_own_usage("buyer", of)},
-    '{cluster}', CASE WHEN {_CLUSTER_ID} IS NULL THEN {_own_usage("cluster", of)}
-                      ELSE {_bucket_usage("'cluster'", _CLUSTER_ID, "cluster", of)} END,
+    '{cluster}', CASE WHEN o.cluster_id IS NULL THEN {_own_usage("cluster", of)}
+                      ELSE {_bucket_usage("'cluster'", "o.cluster_id::text", "cluster", of)} END,
     '{shop}', {_bucket_usage("'shop'", "o.shop_id", "shop", of)},
     '{platform}', {_bucket_usage("'platform'", "''", "platform", of)},
     '{categories}', (
@@ -218,11 +205,9 @@ SELECT json_build_object(
         WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id AND r.lifted_at IS NULL
           AND r.starts_at <= %(now)s::timestamptz
           AND (r.ends_at IS NULL OR r.ends_at > %(now)s::timestamptz)) THEN true
-        WHEN NOT """
-    + _FORGOTTEN
-    + """ THEN false END,
+        WHEN NOT o.forgotten THEN false END,
     'cluster', """
-    + CLUSTER
+    + CLUSTER_OF_ROW
     + """,
     'selection', (SELECT verdict FROM selection s WHERE s.lane = %(lane)s AND s.buyer_id = o.buyer_id),
     'coverage', (
@@ -256,8 +241,7 @@ SELECT json_build_object(
 
 _OF_ORDER: LiteralString = """
 )::text
-FROM orders o
-WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+FROM asked o
 """
 
 # The parts of a payment on other orders; all orders of a buyer are in one lane, under the buyer's lock.
@@ -271,20 +255,31 @@ FROM tender
 WHERE lane = %(lane)s AND provider = %(provider)s AND payment_id = %(payment_id)s AND order_id <> %(order_id)s
 """)
 
-_PLACES: LiteralString = """
-WITH places (scope, ref) AS (
+# One row, so that nothing of the order, the buyer and the cluster is looked up twice. `forgotten`: an erasure took
+# restrictions and requests away that may still count: unknown (I5). `cluster_id`: NULL for who is in none.
+_ASKED: LiteralString = """
+WITH asked AS MATERIALIZED (
+    SELECT o.buyer_id, o.shop_id, b.region,
+        coalesce(b.history_from > %(now)s::timestamptz - interval '365 days', false) AS forgotten,
+        s.cluster_id, s.size AS cluster_size, s.other_restricted
+    FROM orders o
+        LEFT JOIN buyer b ON b.lane = %(lane)s AND b.buyer_id = o.buyer_id
+        LEFT JOIN cluster_state s ON s.lane = %(lane)s AND s.buyer_id = o.buyer_id
+    WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s),
+places (scope, ref) AS (
     SELECT 'platform', ''
-    UNION ALL SELECT 'shop', shop_id FROM orders WHERE lane = %(lane)s AND order_id = %(order_id)s
-    UNION ALL SELECT 'item', item_id FROM order_line WHERE lane = %(lane)s AND order_id = %(order_id)s
-    UNION ALL SELECT 'category', category_id FROM order_line WHERE lane = %(lane)s AND order_id = %(order_id)s
-    UNION ALL SELECT 'region', b.region FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id
-              WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+    UNION ALL SELECT 'shop', shop_id FROM asked
+    UNION ALL SELECT 'region', region FROM asked
+    UNION ALL SELECT p.scope, p.ref
+              FROM order_line l,
+                  LATERAL (VALUES ('item', l.item_id), ('category', l.category_id)) AS p (scope, ref)
+              WHERE l.lane = %(lane)s AND l.order_id = %(order_id)s
 )
 """
-READ_INPUTS = statement(_PLACES + _INPUTS_OF + _OF_ORDER)
+READ_INPUTS = statement(_ASKED + _INPUTS_OF + _OF_ORDER)
 
 READ_INPUTS_BESIDE = statement(
-    _PLACES
+    _ASKED
     + _INPUTS_OF
     + ", 'usage_beside', json_build_object("
     + _usage("buyer", "shop", "platform", "categories", "cluster", "beside_")

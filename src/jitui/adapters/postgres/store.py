@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
 import msgspec
+import psycopg
 from psycopg import errors
 
 from jitui.adapters.postgres import queue, reading, writing
+from jitui.adapters.postgres.answers import AnswerCompression, restored
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.adapters.postgres.put_order import put_order
@@ -72,9 +74,10 @@ def refusals() -> Iterator[None]:
 class PostgresTransaction:
     """Implements `jitui.aftersales.ports.Transaction`."""
 
-    def __init__(self, connection: Connection, time_zone: str) -> None:
+    def __init__(self, connection: Connection, time_zone: str, answers: AnswerCompression | None = None) -> None:
         self._connection = connection
         self._time_zone = time_zone
+        self._answers = answers or AnswerCompression()
 
     async def open(
         self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
@@ -120,7 +123,8 @@ class PostgresTransaction:
         """The second round trip: write the changes and the stored response, and commit."""
         calls = writing.calls(snapshot, changes, self._time_zone)
         if idempotency_key is not None and response is not None:
-            calls.append((writing.STORE_RESPONSE, _response_params(snapshot, idempotency_key, response)))
+            stored = self._answers.stored(changes, response.body)
+            calls.append((writing.STORE_RESPONSE, _response_params(snapshot, idempotency_key, response, *stored)))
         with refusals():
             answers = await run_batch(self._connection, [*calls, (COMMIT, {})])
         log_committed(changes, calls, answers)
@@ -133,6 +137,7 @@ class PostgresStore:
         self._pool = pool
         self._time_zone = time_zone
         self._seen = seen or queue.SeenLog()
+        self._answers = AnswerCompression()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
@@ -140,10 +145,12 @@ class PostgresStore:
         with span("transaction"):
             async with self._pool.connection() as connection:
                 try:
-                    yield PostgresTransaction(connection, self._time_zone)
+                    yield PostgresTransaction(connection, self._time_zone, self._answers)
                 finally:
                     if not connection.closed:
                         await connection.rollback()
+                with suppress(psycopg.Error):  # the request is committed; a later one tries again
+                    await self._answers.learn(connection)
 
     async def find_order(self, order_id: str) -> OrderRef | None:
         """The order, from the directory, for callers that know its id but not its buyer."""
@@ -211,6 +218,7 @@ class _StoredRow(msgspec.Struct):
     answer: bytes
     body_hash: bytes
     answered_at: datetime
+    dictionary: bytes | None
 
 
 _STORED_ROW = msgspec.json.Decoder(_StoredRow)
@@ -237,7 +245,8 @@ def _key_state(tried: list[Row], stored_rows: list[Row], idempotency_key: Idempo
     stored = _STORED_ROW.decode((stored_rows[0][0] or b"").replace(b"\\n", b""))
     if stored.body_hash != idempotency_key.body_hash:
         return Opened(None, key_reused=True)
-    return Opened(None, stored=StoredResponse(stored.status, stored.answer, stored.answered_at))
+    body = restored(stored.answer, stored.dictionary)
+    return Opened(None, stored=StoredResponse(stored.status, body, stored.answered_at))
 
 
 def _lock_number(idempotency_key: IdempotencyKey) -> int:
@@ -253,7 +262,11 @@ def _key_params(idempotency_key: IdempotencyKey) -> dict[str, Value]:
 
 
 def _response_params(
-    snapshot: OrderSnapshot, idempotency_key: IdempotencyKey, response: StoredResponse
+    snapshot: OrderSnapshot,
+    idempotency_key: IdempotencyKey,
+    response: StoredResponse,
+    answer: bytes,
+    dictionary_id: int | None,
 ) -> dict[str, Value]:
     # in the lane of the buyer, like everything that the transaction writes (decision 0017)
     return {
@@ -262,6 +275,7 @@ def _response_params(
         "buyer_id": snapshot.order.buyer_id,
         "body_hash": idempotency_key.body_hash,
         "status": response.status,
-        "answer": response.body,
+        "answer": answer,
+        "dictionary_id": dictionary_id,
         "answered_at": response.answered_at,
     }

@@ -1,5 +1,7 @@
 """One statement for each kind of change; all changes of a kind in a plan are sent as one JSON array of rows.
 
+Kinds of which nearly every plan has exactly one are in `writing_rows`.
+
 Every statement takes the same parameters (`lane`, `order_id`, `buyer_id`, `time_zone`, `rows`) and names its lane.
 Amounts and units are differences, so that the tables' CHECKs verify every result (I1, I3).
 """
@@ -16,6 +18,7 @@ from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.shipment_statements import ALL_LEFT, CLAIM_WAYBILL, RECORD_REMINDER
 from jitui.adapters.postgres.shipment_statements import ROWS as _ROWS
 from jitui.adapters.postgres.writing_incidents import INCIDENT_SQL
+from jitui.adapters.postgres.writing_rows import BY_ROW, call_of, plain_event
 from jitui.aftersales import changes as c
 from jitui.aftersales.governance.registry import BY_POLICY
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -54,22 +57,6 @@ WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s AND history_from IS NULL
 BEGIN_HISTORY_OF_BUYER = statement(BEGIN_HISTORY)
 
 _SQL: dict[type, LiteralString] = {
-    c.OpenTicket: f"""
-        WITH rows AS (SELECT ticket, lines FROM {_ROWS} AS r (ticket jsonb, lines jsonb)),
-        opened AS (
-            INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency,
-                amount_minor, freight_minor, funding_returns, notice, approved_by, review_reason, arm, on_timeout,
-                requested_at, expires_at, approved_at, closed_at, remind_at, basis,
-                advance_up_to_minor)
-            SELECT %(lane)s, t.ticket_id, %(order_id)s, t.buyer_id, t.shop_id, t.state, t.version, t.reason, t.currency,
-                t.amount_minor, t.freight_minor, t.funding_returns, t.notice, t.approved_by, t.review_reason, t.arm,
-                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at, t.remind_at, t.basis,
-                t.advance_up_to_minor
-            FROM rows, jsonb_populate_record(NULL::ticket, rows.ticket) t)
-        INSERT INTO ticket_line (lane, ticket_id, order_id, line_id, quantity, amount_minor, open)
-        SELECT %(lane)s, l.ticket_id, %(order_id)s, l.line_id, l.quantity, l.amount_minor, l.open
-        FROM rows, jsonb_populate_recordset(NULL::ticket_line, rows.lines) l
-        """,
     c.MoveTicket: f"""
         WITH rows AS (
             SELECT * FROM {_ROWS} AS r (ticket_id uuid, state text, version int, open boolean, amount_minor bigint,
@@ -85,14 +72,6 @@ _SQL: dict[type, LiteralString] = {
             FROM rows r WHERE t.lane = %(lane)s AND t.ticket_id = r.ticket_id)
         UPDATE ticket_line l SET open = false
         FROM rows r WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.open AND NOT r.open
-        """,
-    c.RecordDecision: f"""
-        INSERT INTO decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome, decided_at,
-            facts, decision, read_from, shadow, receipt, receipt_sha256)
-        SELECT %(lane)s, r.ticket_id, %(order_id)s, r.policy_id, r.policy_version, r.policy_sha256, r.outcome,
-            r.decided_at, r.facts, r.decision, r.read_from, r.shadow, r.receipt ->> 'content', r.receipt ->> 'sha256'
-        FROM {_ROWS} AS r (ticket_id uuid, policy_id text, policy_version text, policy_sha256 text, outcome text,
-            decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb, shadow jsonb, receipt jsonb)
         """,
     c.AddTimeline: f"""
         INSERT INTO ticket_event (lane, ticket_id, seq, order_id, at, actor_kind, actor_id, from_state, to_state, why,
@@ -119,15 +98,6 @@ _SQL: dict[type, LiteralString] = {
         FROM (SELECT line_id, sum(shipped) AS shipped, sum(scanned) AS scanned
               FROM {_ROWS} AS r (line_id text, shipped bigint, scanned bigint) GROUP BY line_id) r
         WHERE l.lane = %(lane)s AND l.order_id = %(order_id)s AND l.line_id = r.line_id
-        """,
-    c.QueueRefund: f"""
-        INSERT INTO refund (lane, refund_id, ticket_id, order_id, tender_id, provider, payment_id, amount_minor,
-            captured_minor, currency, state, attempt_no, tries, due_at, leased_until, reason, queued_at, closed_at,
-            may_advance, trace_parent)
-        SELECT %(lane)s, f.refund_id, f.ticket_id, %(order_id)s, f.tender_id, f.provider, f.payment_id, f.amount_minor,
-            f.captured_minor, f.currency, f.state, f.attempt_no, f.tries, f.due_at, f.leased_until, f.reason,
-            f.queued_at, f.closed_at, f.may_advance, %(trace_parent)s::text
-        FROM {_ROWS} AS r (refund jsonb), jsonb_populate_record(NULL::refund, r.refund) f
         """,
     c.HoldTender: f"""
         UPDATE tender t SET pending_minor = t.pending_minor + r.pending_minor,
@@ -347,7 +317,7 @@ _SQL: dict[type, LiteralString] = {
         """,
 }
 
-STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()}
+STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()} | BY_ROW
 
 # Of the events of one kind about one order, the first that is not retracted is in the roll-up. The statement computes
 # the final state, so it may run repeatedly, whatever came first: the event, another of its order, or a retraction.
@@ -390,8 +360,9 @@ WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s AND event_id IN (
 """)
 
 STORE_RESPONSE = statement("""
-INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, answered_at)
-VALUES (%(lane)s, %(key_id)s, %(route)s, %(buyer_id)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
+INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, dictionary_id, answered_at)
+VALUES (%(lane)s, %(key_id)s, %(route)s, %(buyer_id)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s,
+    %(dictionary_id)s, %(answered_at)s)
 """)
 
 _encode = msgspec.json.Encoder().encode
@@ -412,6 +383,12 @@ def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) 
     }
     made: list[BatchCall] = []
     for kind, rows in by_kind.items():
+        if kind in BY_ROW:
+            made += [call_of(row, common) for row in rows]
+            continue
+        if isinstance(rows[0], c.RecordBuyerEvent) and len(rows) == 1 and (plain := plain_event(rows[0], common)):
+            made.append(plain)
+            continue
         params = {**common, "rows": _encode(rows).decode()}
         made.append((STATEMENTS[kind], params))
         if any(isinstance(row, c.RecordBuyerEvent) and row.kind in _ONCE for row in rows):

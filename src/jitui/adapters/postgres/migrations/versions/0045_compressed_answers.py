@@ -1,0 +1,13 @@
+"""Stored responses may be compressed; long CHECKs are functions."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0045"
+down_revision = "0044"
+
+
+def upgrade() -> None:
+    """Run the SQL file beside this one."""
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text())
