@@ -38,6 +38,7 @@ BEGUN = (
 async def test_balances_begin_with_a_closed_period_and_not_with_one_that_is_being_closed(market: Market) -> None:
     books = await three_days(market)
     await closed(books, "2026-03-01")
+    assert shown(await lines(books, "2026-03-01", "2026-03-01")) == WHOLE[:3], "what was closed later is no beginning"
     await run(market, *BEGUN)
     assert shown(await lines(books, "2026-03-03", "2026-03-03")) == WHOLE[5:]
     assert shown(await lines(books, "2026-03-02", "2026-03-03")) == WHOLE[3:]
