@@ -76,11 +76,14 @@ async def test_events_get_positions_in_the_order_in_which_they_were_made_and_kee
     assert await execute(market, numbered) == [(1, 0), (2, 1), (3, 2), (None, 3)]
     before = await market.feed.events(0, 9)
     assert [one.body["number"] for one in before] == [0, 1, 2, 3]
+    pseudonyms = [str(name) for (name,) in await execute(market, "SELECT pseudonym FROM buyer_pseudonym")]
+    assert [one.buyer_pseudonym for one in before] == pseudonyms * 4, "of the buyer, and of nobody else"
     for number in (2, 0):
         await execute(market, "UPDATE change SET at = at WHERE body ->> 'number' = %s", str(number))
     assert await market.feed.publish() == 0
     assert await market.feed.events(0, 9) == before
     assert await market.feed.events(1, 2) == before[1:3]
+    assert (await market.feed.events(0, 9, shop_id="s-1"), await market.feed.events(0, 9, shop_id="s-2")) == (before, [])
 
 
 # Usage -------------------------------------------------------------------------------------------------------------
