@@ -14,6 +14,7 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.governance.registry import new_selection
 from jitui.aftersales.model.order import Buyer, Tender
+from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.aftersales.model.usage import Usage
 from jitui.aftersales.outcomes import StoredResponse
 from jitui.aftersales.ports import (
@@ -129,7 +130,10 @@ async def test_rows_are_read_in_the_order_of_the_core_wherever_they_lie(market: 
     for minutes, line in enumerate(("l1", "l2")):
         await market.asked(MINE, "o-1", lines=[(line, 1)], now=NOW + timedelta(minutes=minutes))
     before = await market.store.read_order(ref)
-    await execute(market, "UPDATE order_line SET title = title WHERE line_id = 'l1'")
+    await execute(market, "UPDATE order_line SET position = 9 WHERE line_id = 'l1'")
+    moved = await market.store.read_order(ref)
+    assert moved is not None and [line.line_id for line in moved.lines] == ["l2", "l3", "l1"]
+    await execute(market, "UPDATE order_line SET position = 1 WHERE line_id = 'l1'")
     await execute(market, "UPDATE tender SET currency = currency WHERE tender_id = 't1'")
     for table in ("ticket", "refund"):
         order = "requested_at, ticket_id" if table == "ticket" else "queued_at, refund_id"
@@ -157,8 +161,11 @@ async def test_a_line_is_customised_or_virtual_when_it_or_its_own_category_says_
 
 
 async def test_an_order_is_completed_by_an_event_of_its_buyer_about_it_that_was_not_taken_back(market: Market) -> None:
-    for buyer, order_id in ((MINE, "o-1"), (NEIGHBOUR, "o-2")):
+    for buyer in (MINE, NEIGHBOUR):
         await market.premium_buyer(buyer)
+    early = RecordBuyerEvent(NEIGHBOUR, "e-1", "order_completed", NOW, NOW, order_id="o-1")
+    assert await market.registry.record_buyer_events([early]) == 1, "told before anybody had an order of that name"
+    for buyer, order_id in ((MINE, "o-1"), (NEIGHBOUR, "o-2")):
         await market.paid_order(buyer, order_id)
 
     async def completed() -> bool | None:
@@ -170,7 +177,6 @@ async def test_an_order_is_completed_by_an_event_of_its_buyer_about_it_that_was_
         row = RecordBuyerEvent(buyer, event, kind, NOW, NOW, order_id=order_id, retracts=retracts)
         await market.registry.record_buyer_events([row])
 
-    await say(NEIGHBOUR, "e-1", "order_completed", "o-1")
     await say(MINE, "e-2", "order_completed", "o-3")
     await say(MINE, "e-3", "order_paid", "o-1")
     await say(MINE, "e-4", "order_completed", "o-1", retracts="e-2")
@@ -211,6 +217,7 @@ async def test_what_is_said_of_other_places_buyers_and_payments_changes_no_decis
     await two_orders(market)
     before = await inputs(market)
     assert before.selection == "allow" and before.restricted is False
+    assert (await market.asked(NEIGHBOUR, "o-2")).approved_by is ApprovedBy.INSTANT_REFUND
     for scope in ("shop", "item", "category"):
         ref = "shop-2" if scope == "shop" else f"{scope}-o-2"
         for table, more in (("coverage", {"covered": True}), ("pause", {"ends_at": NOW})):
@@ -232,7 +239,6 @@ async def test_what_is_said_of_other_places_buyers_and_payments_changes_no_decis
         recorded_at=NOW,
     )  # fmt: skip
     await execute(market, "UPDATE buyer SET history_from = %(now)s WHERE buyer_id = %(other)s", now=NOW)
-    await market.asked(NEIGHBOUR, "o-2")
     await put(
         market, "tender", lane=LANE, order_id="o-2", tender_id="t9", provider="stripe", payment_id="shared",
         currency="CNY", captured_minor=5, captured_at=NOW,
