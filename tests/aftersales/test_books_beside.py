@@ -82,7 +82,9 @@ async def test_books_are_read_the_same_from_rows_that_lie_in_another_order(marke
     await closed(books, "2026-03-01")
     await closed(books, "2026-03-02")
     before = await everything(books)
-    assert [(one.order_id, one.posting) for one in before[0]] == [
+    async with books.entries(DAY) as found:
+        entries = [one async for one in found]
+    assert [(one.order_id, one.posting) for one in entries] == [
         ("o-A", "granted:1"),
         ("o-b", "granted:1"),
         ("o-books", "captured:1"),

@@ -141,7 +141,8 @@ async def test_what_is_published_while_a_roll_up_counts_is_left_to_the_next_one(
 
 async def test_usage_is_as_old_as_the_newest_roll_up_of_one_clock_and_as_the_latest_of_two(market: Market) -> None:
     async def as_of() -> dict[object, object]:
-        return dict(await execute(market, "SELECT name, as_of FROM roll_up WHERE name IN ('usage', 'shop_day')"))
+        found = await execute(market, "SELECT name, as_of FROM roll_up WHERE name IN ('usage', 'shop_day')")
+        return {row[0]: row[1] for row in found}
 
     assert await as_of() == {"usage": NOW, "shop_day": NOW}
     await market.feed.roll_up(NOW - HOUR)
@@ -228,9 +229,9 @@ async def test_each_ticket_is_watched_by_what_was_said_of_it_and_not_of_those_be
     buyers.append(beside(buyers[-1]))
     tickets = []
     for number, buyer in enumerate(buyers):
-        ref = await market.paid_order(buyer, f"o-{number}")
+        order = await market.paid_order(buyer, f"o-{number}")
         if number < 4:
-            await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED)
+            await market.ship(order, status=ShipmentStatus.LABEL_PRINTED)
         ticket = await market.asked(buyer, f"o-{number}")
         tickets.append(TicketRef(ticket.lane, ticket.ticket_id))
     unanswered, held, gone, advanced, _, open_one = tickets

@@ -11,17 +11,17 @@ from uuid import UUID
 import pytest
 
 from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.governance.registry import new_selection
 from jitui.aftersales.model.order import Buyer, Tender
 from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.aftersales.model.usage import Usage
-from jitui.aftersales.outcomes import StoredResponse
+from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import (
     AttemptRef,
     DecisionInputs,
     DecisionQuery,
-    IdempotencyKey,
     IncidentRef,
     OrderRef,
     PaymentName,
@@ -206,9 +206,9 @@ async def two_orders(market: Market) -> None:
         )
 
 
-async def inputs(market: Market, query: DecisionQuery = QUERY) -> DecisionInputs:
+async def inputs(market: Market, query: DecisionQuery = QUERY, ref: OrderRef = ORDER) -> DecisionInputs:
     async with market.store.transaction() as transaction:
-        found = await transaction.open(ORDER, query=query)
+        found = await transaction.open(ref, query=query)
     assert found.inputs is not None
     return replace(found.inputs, usage_as_of=None)
 
@@ -220,7 +220,8 @@ async def test_what_is_said_of_other_places_buyers_and_payments_changes_no_decis
     assert (await market.asked(NEIGHBOUR, "o-2")).approved_by is ApprovedBy.INSTANT_REFUND
     for scope in ("shop", "item", "category"):
         ref = "shop-2" if scope == "shop" else f"{scope}-o-2"
-        for table, more in (("coverage", {"covered": True}), ("pause", {"ends_at": NOW})):
+        ends_at = NOW if scope == "category" else None
+        for table, more in (("coverage", {"covered": True}), ("pause", {"ends_at": ends_at})):
             await put(market, table, scope=scope, ref=ref, set_by="r", set_at=NOW - A_DAY, **more)
         await use(market, scope if scope != "item" else "platform", ref if scope != "item" else "x", 5)
     await put(market, "pause", scope="region", ref="region-o-2", set_by="r", set_at=NOW - A_DAY, ends_at=NOW)
@@ -244,6 +245,11 @@ async def test_what_is_said_of_other_places_buyers_and_payments_changes_no_decis
         currency="CNY", captured_minor=5, captured_at=NOW,
     )  # fmt: skip
     assert await inputs(market) == before
+    await execute(market, "UPDATE pause SET ends_at = NULL WHERE scope = 'region'")
+    assert await inputs(market) == replace(before, paused_scopes=("region",)), "it may be where no region is known"
+    others = await inputs(market, ref=OrderRef(LANE, "o-2"))
+    assert (others.selection, others.restricted) == ("deny", True)
+    assert {one.scope for one in others.pauses} == {"shop", "item", "region"}
 
 
 async def test_what_stands_for_every_place_and_scope_is_read(market: Market) -> None:
@@ -270,7 +276,8 @@ async def test_what_stands_for_every_place_and_scope_is_read(market: Market) -> 
     found = await inputs(market)
     assert (found.paused_scopes, found.uncovered_scopes) == (("category",), ())
     await execute(market, "UPDATE pause SET ends_at = %(now)s", now=NOW)
-    assert (await inputs(market)).pauses == (await inputs(market)).paused_scopes == ()
+    found = await inputs(market)
+    assert (found.pauses, found.paused_scopes) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -377,13 +384,14 @@ async def test_categories_with_an_approval_or_an_amount_are_told_and_others_are_
 async def test_a_payment_is_known_by_its_provider_and_name_on_other_orders(market: Market) -> None:
     await two_orders(market)
     await market.paid_order(MINE, "o-3", amounts=(500,), tenders=())
-    for order_id, provider, payment, amount in (
-        ("o-3", "stripe", "shared", 100),
-        ("o-3", "simulator", "another", 110),
-        ("o-3", "simulator", "shared", 120),
+    for provider, payment_id, amount in (
+        ("stripe", "shared", 100),
+        ("simulator", "another", 110),
+        ("simulator", "shared", 120),
     ):
-        tender = Tender(f"t-{amount}", provider, payment, "CNY", amount, NOW, payment_total_minor=900)
-        await capture_payment(market.store, OrderRef(LANE, order_id), tender, market.decision_settings, now=NOW)
+        tender = Tender(f"t-{amount}", provider, payment_id, "CNY", amount, NOW, payment_total_minor=900)
+        done = await capture_payment(market.store, OrderRef(LANE, "o-3"), tender, market.decision_settings, now=NOW)
+        assert isinstance(done, Executed), done
     payment = (await inputs(market)).payment
     assert (payment.buyer_id, payment.parts, payment.parts_minor, payment.total_minor) == (MINE, 1, 120, 900)
     async with market.store.transaction() as transaction:

@@ -113,8 +113,12 @@ async def test_an_endpoint_is_queued_what_is_of_its_shop_and_kinds_after_it_bega
         *((4, position, "pending") for position in (1, 2, 3, 4)),
     ]
     assert await deliveries(market) == expected
-    orders = [(1, "o-2", NOW, False), (2, "o-3", NOW, False), (3, "o-3", NOW, False)]
-    orders += [(4, order_id, None, False) for order_id in ("o-1", "o-2", "o-3")]  # type: ignore[list-item]
+    orders: list[tuple[int, str, object, bool]] = [
+        (1, "o-2", NOW, False),
+        (2, "o-3", NOW, False),
+        (3, "o-3", NOW, False),
+        *((4, order_id, None, False) for order_id in ("o-1", "o-2", "o-3")),
+    ]
     assert await waiting(market) == orders
     await execute(market, "UPDATE webhook_cursor SET position = 1")
     assert await queue.fan_out(NOW + HOUR) == 3, "as after a worker that was stopped: nothing is queued twice"
