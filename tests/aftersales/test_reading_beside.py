@@ -232,9 +232,9 @@ async def test_what_is_said_of_other_places_buyers_and_payments_changes_no_decis
         market, "restriction", lane=LANE, restriction_id=new_id(LANE), buyer_id=NEIGHBOUR, reason="r",
         starts_at=NOW - A_DAY, set_by="r",
     )  # fmt: skip
-    await put(
-        market, "cluster_state", lane=LANE, buyer_id=NEIGHBOUR, cluster_id=new_id(0), size=4, other_restricted=True
-    )
+    cluster = new_id(0)
+    await put(market, "cluster_state", lane=LANE, buyer_id=NEIGHBOUR, cluster_id=cluster, size=4, other_restricted=True)
+    await use(market, "cluster", str(cluster), 5)
     await put(
         market, "identity_link", lane=LANE, buyer_id=NEIGHBOUR, kind="device", hash="x" * 40, seen_at=NOW,
         recorded_at=NOW,
@@ -383,14 +383,15 @@ async def test_categories_with_an_approval_or_an_amount_are_told_and_others_are_
 
 async def test_a_payment_is_known_by_its_provider_and_name_on_other_orders(market: Market) -> None:
     await two_orders(market)
-    await market.paid_order(MINE, "o-3", amounts=(500,), tenders=())
-    for provider, payment_id, amount in (
-        ("stripe", "shared", 100),
-        ("simulator", "another", 110),
-        ("simulator", "shared", 120),
+    for buyer, order_id in ((MINE, "o-3"), (NEIGHBOUR, "o-4")):
+        await market.paid_order(buyer, order_id, amounts=(500,), tenders=())
+    for order_id, provider, payment_id, amount in (
+        ("o-4", "stripe", "shared", 100),
+        ("o-3", "simulator", "another", 110),
+        ("o-3", "simulator", "shared", 120),
     ):
         tender = Tender(f"t-{amount}", provider, payment_id, "CNY", amount, NOW, payment_total_minor=900)
-        done = await capture_payment(market.store, OrderRef(LANE, "o-3"), tender, market.decision_settings, now=NOW)
+        done = await capture_payment(market.store, OrderRef(LANE, order_id), tender, market.decision_settings, now=NOW)
         assert isinstance(done, Executed), done
     payment = (await inputs(market)).payment
     assert (payment.buyer_id, payment.parts, payment.parts_minor, payment.total_minor) == (MINE, 1, 120, 900)

@@ -127,6 +127,16 @@ async def test_an_endpoint_is_queued_what_is_of_its_shop_and_kinds_after_it_bega
     assert await queue.fan_out(NOW) == 1
 
 
+async def test_what_was_delivered_and_deleted_long_ago_is_not_queued_again(market: Market) -> None:
+    queue = await queued(market, "o-1", "o-2")
+    await execute(market, "DELETE FROM webhook_delivery")
+    await execute(market, "DELETE FROM webhook_queue")
+    await happen(market, "o-3")
+    assert await queue.fan_out(NOW) == 1
+    assert await deliveries(market) == [(1, 3, "pending"), (2, 3, "pending")]
+    assert [row[:2] for row in await waiting(market)] == [(1, "o-3"), (2, "o-3")]
+
+
 # Claiming ----------------------------------------------------------------------------------------------------------
 
 
@@ -151,6 +161,18 @@ async def test_the_order_that_is_due_longest_is_claimed_first_when_it_is_due_and
     assert found == [[(1, "o-3", 3)], [(1, "o-2", 2)], []]
     assert [row[3] for row in await waiting(market)] == [False, True, True, False, False, False]
     assert shown(await claim(queue, now=NOW + MOMENT, taken={TWO: 9})) == [(1, "o-1", 1)]
+
+
+async def test_what_is_due_is_found_among_lanes_where_nothing_is(market: Market) -> None:
+    """A claim looks into 32 lanes, of those that have something due."""
+    queue = await queued(market, "o-1")
+    await execute(
+        market,
+        "INSERT INTO webhook_queue (lane, endpoint_id, order_id, due_at)"
+        " SELECT lane, %s, 'o-2', %s FROM generate_series(0, 255) AS l (lane)",
+        ONE, NOW + MOMENT,
+    )  # fmt: skip
+    assert shown(await claim(queue, taken={TWO: 9})) == [(1, "o-1", 1)]
 
 
 async def test_what_is_due_at_a_paused_endpoint_is_not_claimed_though_another_is_active(market: Market) -> None:
