@@ -98,8 +98,9 @@ class OneMutant:
         self.tried = len(items)
 
     def _place(self, item: pytest.Item) -> int:
-        """When it is tried; -1: not at all. A wanted file stands for all its tests."""
-        return self.wanted.get(item.nodeid, self.wanted.get(item.nodeid.partition("::")[0], -1))
+        """When it is tried; -1: not at all. A file stands for all its tests, and a test for all its parameters."""
+        names = (item.nodeid, item.nodeid.partition("[")[0], item.nodeid.partition("::")[0])
+        return next((self.wanted[name] for name in names if name in self.wanted), -1)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

@@ -54,8 +54,8 @@ def sql_changes(source: str) -> Iterator[SqlChange]:
     lines = [0]
     for line in source.splitlines(keepends=True):
         lines.append(lines[-1] + len(line))
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type != tokenize.STRING or not _IS_SQL.search(token.string) or _is_docstring(token):
+    for token in _values(source):
+        if not _IS_SQL.search(token.string):
             continue
         offset = lines[token.start[0] - 1] + token.start[1]
         head = _HEAD.match(token.string)
@@ -68,8 +68,14 @@ def sql_changes(source: str) -> Iterator[SqlChange]:
             yield SqlChange(offset + begin + start, offset + begin + stop, new, what, around)
 
 
-def _is_docstring(token: tokenize.TokenInfo) -> bool:
-    return token.line.lstrip().startswith('"""')
+def _values(source: str) -> Iterator[tokenize.TokenInfo]:
+    """The strings that are values: one that begins a statement is a docstring."""
+    begins = True
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.STRING and not begins:
+            yield token
+        if token.type not in (tokenize.NL, tokenize.COMMENT):
+            begins = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING)
 
 
 def _left_out(text: str) -> Iterator[tuple[int, int, str, str]]:

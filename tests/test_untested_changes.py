@@ -65,6 +65,14 @@ def test_bounds_and_conflicts_are_changed_too(sql: ModuleType) -> None:
     }
 
 
+def test_a_docstring_is_left_alone_and_a_statement_that_begins_its_line_is_not(sql: ModuleType) -> None:
+    query = '"""SELECT 1 FROM t WHERE a"""'
+    source = (
+        f"{query}\ndef f():\n    {query}\n    return (\n        # why\n        {query}\n        + {query},\n    )\n"
+    )
+    assert [source.count("\n", 0, change.start) for change in sql.sql_changes(source)] == [5, 6]
+
+
 def test_what_is_no_sql_is_left_alone(sql: ModuleType) -> None:
     assert changed(sql, "waits for the buyer AND the order"[:21]) == {}
 

@@ -12,6 +12,7 @@ import pytest
 
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.adapters.postgres.queue import SeenLog
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.ship import complete_order
@@ -260,3 +261,37 @@ async def test_a_promotion_is_accepted_only_where_every_condition_holds(
     if wrong.startswith("UPDATE"):
         await execute(market, wrong)
     assert await payouts.accept_promotion(NOW) is (wrong == "")
+
+
+async def test_a_promotion_is_accepted_for_the_attempt_that_was_claimed_last_and_for_none_of_its_lane(
+    market: Market, tmp_path: Path
+) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await owed(market, buyer, "o-1")
+    (claimed,) = await claim(market, NOW)
+    for attempt_id, accepted in ((uuid4(), False), (claimed.attempt.attempt_id, True)):
+        seen = SeenLog(last_claim=AttemptRef(lane_of(buyer), attempt_id))
+        payouts = PostgresPayoutHold(market.pool, tmp_path / "marks.json", seen)
+        await payouts.mark(NOW)
+        await execute(
+            market, "UPDATE accepted_database SET timeline_id = current_timeline_id() - 1, synchronous = true"
+        )
+        assert await payouts.accept_promotion(NOW) is accepted
+
+
+# History -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_event_without_a_currency_is_summed_in_that_of_its_own_order(market: Market) -> None:
+    """The buyer has others in two other currencies."""
+    (buyer,) = buyers_of_lane(lane_of("b-1"), 1)
+    for order_id, currency in (("o-1", "USD"), ("o-2", "EUR"), ("o-3", "JPY")):
+        new = NewOrder(order_id, buyer, "shop-1", currency, NOW, (OrderLine("l1", "sku", "item", 1, 500),))
+        assert isinstance(await put_order(market.store, new, now=NOW), OrderTaken)
+    event = RecordBuyerEvent(buyer, "e-1", "dispute_lost", NOW, NOW, order_id="o-2", amount_minor=10)
+    assert await market.registry.record_buyer_events([event]) == 1
+    async with market.pool.connection() as connection:
+        found = await connection.execute(
+            "SELECT currency, events, amount_minor::int FROM buyer_day WHERE kind = 'dispute_lost'"
+        )
+        assert await found.fetchall() == [("EUR", 1, 10)]

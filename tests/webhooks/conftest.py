@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.aftersales.conftest import market as market
 from tests.webhooks.world import World, open_world
 
 
