@@ -100,6 +100,7 @@ async def test_every_filter_in_every_order_is_what_the_memory_lists(market: Mark
         TicketFilter(shop_id="shop-9"),
         TicketFilter(buyer_id="b-1"),
         TicketFilter(buyer_id="b-1", shop_id="shop-1", state=TicketState.REFUNDED),
+        TicketFilter(buyer_id="b-1", approved_by=ApprovedBy.MERCHANT),
         TicketFilter(order_id="o-111"),
         TicketFilter(state=TicketState.CLOSED),
         TicketFilter(approved_by=ApprovedBy.ARBITRATION),
