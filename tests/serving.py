@@ -38,3 +38,8 @@ def answering(command: Sequence[str], port: int) -> Iterator[tuple[str, subproce
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(30)
+
+
+def takes_ctrl_c() -> None:
+    """Before a program begins: a shell that runs the tests in the background has Ctrl-C ignored by all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving import takes_ctrl_c
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
@@ -24,11 +26,6 @@ START_SECONDS = 150
 def blocks(language: str) -> list[str]:
     """The README's code blocks of a language, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.S | re.M)
-
-
-def _takes_ctrl_c() -> None:
-    """A shell that runs the tests in the background has Ctrl-C ignored by all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +42,7 @@ def home() -> Iterator[Path]:
                 env=environ,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_takes_ctrl_c,
+                preexec_fn=takes_ctrl_c,
             )
         try:
             _wait_until_up(demo, log)

@@ -15,6 +15,7 @@ from threading import Event, Thread
 import pytest
 
 from tests.cli.conftest import Jitui
+from tests.serving import takes_ctrl_c
 
 
 class Waiting(ThreadingHTTPServer):
@@ -67,7 +68,9 @@ def test_ctrl_c_says_that_it_goes_on(jitui: Jitui, vendure: Waiting, settings: d
     vendure.holds = True
     command = [sys.executable, "-m", "jitui.entrypoints.cli", "platform", "sync"]
     environment = {"PATH": os.environ["PATH"], **settings}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=takes_ctrl_c
+    ) as running:
         assert vendure.asked.wait(60)
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)

@@ -88,7 +88,7 @@ async def test_a_connection_that_cannot_be_opened_is_a_task_with_the_reason(data
     async with open_service(read_settings({"JITUI_HOME": str(tmp_path)}), database_url) as without:
         await sync_platforms(without)
         (task,) = await looked(without, LATER)
-        assert "cannot be read, or is empty" in str(task.evidence["reason"])
+        assert "cannot be read, since it does not exist" in str(task.evidence["reason"])
         assert (await without.platforms.states.state("woocommerce")).synced_at is not None, "how far it was read stays"
         await without.platforms.connections.remove("woocommerce", by="test", now=without.clock())
         await sync_platforms(without)

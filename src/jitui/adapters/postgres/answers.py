@@ -71,7 +71,9 @@ class AnswerCompression:
     def stored(self, changes: Sequence[Change], body: bytes) -> tuple[bytes, int | None]:
         """The answer as it is stored, and its dictionary; plain while there is none, or where it saves nothing."""
         policy = next((change.policy_sha256 for change in changes if isinstance(change, RecordDecision)), None)
-        if policy is not None and policy not in self._known and body:
+        if (
+            policy is not None and policy not in self._known and body.startswith(b"{")
+        ):  # the console stores a ticket's id
             self._example = policy, body
         dictionary = (self._known.get(policy) if policy is not None else None) or self._newest
         if dictionary is None:
