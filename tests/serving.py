@@ -41,5 +41,5 @@ def answering(command: Sequence[str], port: int) -> Iterator[tuple[str, subproce
 
 
 def takes_ctrl_c() -> None:
-    """Before a program begins: a shell that runs the tests in the background has Ctrl-C ignored by all that it starts."""
+    """Before a program begins: what a shell runs in the background, and all that this starts, ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
