@@ -32,7 +32,7 @@ test:
 	$(READY) --test-tools=require
 	@$(PYTEST) --ignore=tests/platforms/vendure --ignore=tests/platforms/medusa
 
-# JITUI_TEST_ROUNDS=200 races refunds against shipments that often, where a run has twenty. -s prints the outcomes.
+# JITUI_TEST_ROUNDS=200 races refunds against shipments that often, where a run has twelve. -s prints the outcomes.
 test-platforms:
 	$(READY)
 	@$(BIN)/pytest tests/platforms -s --durations=10

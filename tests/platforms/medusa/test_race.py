@@ -13,7 +13,7 @@ from jitui.aftersales.model.refund import RefundState
 from tests.platforms.market import ShopMarket
 from tests.platforms.medusa.shop import Medusa, books, pack, place, refund_by_hand, refunds_in, sent_in
 
-ROUNDS = int(os.environ.get("JITUI_TEST_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("JITUI_TEST_ROUNDS", "12"))
 BARE_ROUNDS = max(8, ROUNDS // 10)
 LATEST_SECONDS = 1.2
 """By so much one of the two begins later than the other, at most."""

@@ -27,7 +27,7 @@ from tests.platforms.vendure.shop import (
     shipped_in,
 )
 
-ROUNDS = int(os.environ.get("JITUI_TEST_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("JITUI_TEST_ROUNDS", "12"))
 BARE_ROUNDS = max(8, ROUNDS // 10)
 AT_ONCE = 4
 LATEST_SECONDS = 1.2
