@@ -65,7 +65,6 @@ async def sync_one(
     Raises Unavailable when it cannot be read, NotConfigured before the first policy.
     """
     states, name = service.platforms.states, one.source.name
-    await service.decision_settings()  # that no policy is published is no trouble of the platform: nothing is noted
     try:
         if isinstance(one, ConnectedRequests):
             taken = await sync_requests(one.parts, service.decision_settings, now=service.clock())
@@ -80,7 +79,7 @@ async def sync_one(
             whole=whole,
             progress=progress,
         )
-    except (NotConfigured, Unavailable) as error:
+    except Unavailable as error:  # that no policy is published is no trouble of the platform
         await states.note_problem(name, str(error))
         raise
 
@@ -113,7 +112,7 @@ async def check_eligibility_now(service: Service, request: RefundRequest) -> Eli
 
 async def take_in_now(service: Service, order_id: str) -> PlatformReading | Refusal:
     """Bring one order up to what its platform says, or take it in."""
-    if not service.platforms.connected:
+    if not service.platforms.shops:
         return PlatformReading.NOT_READ
     decision_settings = await service.decision_settings()
     return await read_order_now(service.store, shops_of(service), decision_settings, order_id, now=service.clock())

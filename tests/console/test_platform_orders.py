@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jitui.aftersales.commands.platform_orders import PlatformReading
 from jitui.aftersales.model.order import LineUnits, ShipmentStatus
+from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.platform import PlatformShipment
 from jitui.entrypoints.console.mount import console_app
 from jitui.platform_syncing import take_in_now
@@ -55,3 +57,12 @@ async def test_while_it_is_down_the_page_promises_nothing(market: Marketplace) -
         platform.down = False
         platform.orders["V-1"] = replace(OURS, shipments=(SENT,))
         assert PROMISE not in (await visitor.see(PAGE)).text
+
+
+async def test_a_platform_that_cannot_be_opened_is_not_an_order_that_is_not_there(market: Marketplace) -> None:
+    """The guest's link is right; only nobody can read the order now."""
+    platforms = replace(market.service.platforms, unopened={"vendure": "no key"}, unopened_shops={"vendure": "shop-1"})
+    service = replace(market.service, platforms=platforms)
+    taken = await take_in_now(service, "V-1")
+    assert isinstance(taken, Refusal) and taken.code is RefusalCode.PLATFORM_UNAVAILABLE
+    assert await take_in_now(market.service, "V-1") is PlatformReading.NOT_READ, "there is no platform"
