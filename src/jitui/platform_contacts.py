@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from jitui.aftersales.commands.platform_orders import platform_of
 from jitui.aftersales.operations.platform_sync import take_order
 from jitui.aftersales.platform import Platform, PlatformOrder
+from jitui.aftersales.ports import read_order_by_id
 from jitui.bootstrap import Service
 from jitui.errors import Unavailable
 from jitui.text import why_no_id
@@ -77,6 +78,5 @@ async def _sources_of(service: Service, order_id: str) -> tuple[Platform, ...]:
 
 async def _recorded(service: Service, order_id: str) -> tuple[bool, str | None]:
     """Whether an order of this number is recorded, and the connected platform that it is from."""
-    ref = await service.store.find_order(order_id)
-    snapshot = None if ref is None else await service.store.read_order(ref)
+    snapshot = await read_order_by_id(service.store, order_id)
     return snapshot is not None, None if snapshot is None else platform_of(snapshot, service.platforms.shops)

@@ -7,19 +7,16 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from jitui.adapters.smtp import SmtpMailer, SmtpServer, Tls, message_of
 from jitui.notices.model import Mail, MailLanguage, MailOutcome
 from jitui.settings.values import ExpectedValue, mail_sender
+from tests.certificates import certificate
 from tests.notices.mail_server import MailServer
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -32,26 +29,9 @@ async def handed_over() -> bool:
     return True
 
 
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+def trusted(folder: Path) -> tuple[Path, ssl.SSLContext]:
     """A certificate for localhost with its key in one file, and the context of who trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    file = certificate(folder)
     return file, ssl.create_default_context(cafile=str(file))
 
 
@@ -95,7 +75,7 @@ def mailer(
 
 
 async def test_mail_goes_over_starttls_from_who_signs_in(tmp_path: Path) -> None:
-    file, trust = certificate(tmp_path)
+    file, trust = trusted(tmp_path)
     handler = MailServer()
     async with encrypted(file, handler) as port, mailer(port, trust=trust) as sender:
         assert await sender.check() is None
@@ -107,7 +87,7 @@ async def test_mail_goes_over_starttls_from_who_signs_in(tmp_path: Path) -> None
 
 
 async def test_a_wrong_password_or_certificate_is_told_without_the_password(tmp_path: Path) -> None:
-    file, trust = certificate(tmp_path)
+    file, trust = trusted(tmp_path)
     async with encrypted(file, MailServer()) as port:
         async with mailer(port, trust=trust, password="planted-password") as sender:
             wrong = await sender.send(MAIL, handed_over)

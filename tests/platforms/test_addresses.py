@@ -16,6 +16,7 @@ from jitui.adapters.platforms.access import PlatformAccess
 from jitui.adapters.platforms.no_connection import why_no_connection
 from jitui.adapters.platforms.shop_client import root_of, sentence
 from jitui.bootstrap_platforms import check_access, normal_address, open_adapter
+from tests.certificates import certificate
 from tests.platforms.node import free_port
 from tests.platforms.test_contact_unavailable import SECRETS, saying
 
@@ -83,31 +84,8 @@ async def test_why_there_is_no_connection(platform: str, tmp_path: Path) -> None
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "both.pem"
-    encoded = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(encoded + made.public_bytes(serialization.Encoding.PEM))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(path)
+    context.load_cert_chain(certificate(folder))
     return context
 
 

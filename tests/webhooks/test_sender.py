@@ -6,20 +6,16 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from jitui.adapters.webhooks import HttpSender, LookUp
 from jitui.webhooks.addresses import AddressRules
 from jitui.webhooks.model import SendResult
+from tests.certificates import certificate
 from tests.webhooks.receiver import Arrived, receiving
 
 HERE = AddressRules((ip_network("127.0.0.0/8"), ip_network("::1/128")), allow_http=True)
@@ -280,26 +276,3 @@ async def test_what_speaks_no_tls_gets_nothing() -> None:
         result = await sent(f"https://127.0.0.1:{port}/")
     assert result.status is None and result.failure == "It does not speak TLS as it should."
     assert EVENT not in b"".join(read)
-
-
-def certificate(folder: Path) -> Path:
-    """A certificate that nobody signed but itself, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path

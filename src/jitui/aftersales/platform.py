@@ -17,7 +17,7 @@ from jitui.aftersales.model.order import LineUnits, ShipmentStatus
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, TicketState
-from jitui.aftersales.ports import Store
+from jitui.aftersales.ports import Store, read_order_by_id
 from jitui.aftersales.provider import CallTrouble, NotificationIgnored, NotificationRefused, RefundResultKind
 
 # What a platform can do ------------------------------------------------------------------------------------------
@@ -389,8 +389,7 @@ def refunded_units(snapshot: OrderSnapshot) -> RefundedUnits:
 
 async def read_refunded_units(store: Store, order_id: str) -> RefundedUnits:
     """What the order has refunded, as the store says now."""
-    ref = await store.find_order(order_id)
-    snapshot = None if ref is None else await store.read_order(ref)
+    snapshot = await read_order_by_id(store, order_id)
     return RefundedUnits() if snapshot is None else refunded_units(snapshot)
 
 

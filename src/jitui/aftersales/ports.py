@@ -428,3 +428,9 @@ class Store(Protocol):
     async def due_incidents(self, now: datetime, limit: int) -> list[IncidentRef]: ...
 
     async def purge_responses(self, before: datetime) -> int: ...
+
+
+async def read_order_by_id(store: Store, order_id: str) -> OrderSnapshot | None:
+    """The order of this id as it is now, for callers that do not know its buyer."""
+    ref = await store.find_order(order_id)
+    return None if ref is None else await store.read_order(ref)

@@ -14,7 +14,7 @@ from functools import partial
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.model.refund import RefundState
 from jitui.bootstrap import utc_now
-from tests.platforms.market import ShopMarket
+from tests.platforms.market import ShopMarket, incidents_of
 from tests.platforms.vendure.shop import (
     AMOUNT_ALONE,
     Vendure,
@@ -121,15 +121,6 @@ def _named(refunded: bool, shipped: bool) -> str:
     return {(True, True): "both", (True, False): "refunded", (False, True): "shipped"}.get(
         (refunded, shipped), "neither"
     )
-
-
-async def incidents_of(market: ShopMarket, code: str) -> int:
-    """The incidents of the order's tickets."""
-    async with market.jitui.pool.connection() as connection:
-        asked = "SELECT count(*) FROM incident i JOIN ticket t USING (lane, ticket_id) WHERE t.order_id = %s"
-        row = await (await connection.execute(asked, [code])).fetchone()
-    assert row is not None
-    return int(str(row[0]))
 
 
 async def test_every_order_is_found_by_its_time(market: ShopMarket, vendure: Vendure) -> None:

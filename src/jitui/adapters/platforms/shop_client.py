@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -31,14 +32,11 @@ class Answered:
     body: bytes
 
 
-class ShopClient:
-    """The connections to one shop; a context manager that closes them."""
+class Closing(ABC):
+    """Closes its connections at the end of `async with client:`."""
 
-    def __init__(self, *, timeout_seconds: float, most_bytes: int = MOST_BYTES, auth: httpx.Auth | None = None) -> None:
-        self.timeout_seconds = timeout_seconds
-        self._most_bytes = most_bytes
-        self._auth = auth
-        self._client: httpx.AsyncClient | None = None
+    @abstractmethod
+    async def close(self) -> None: ...
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,6 +45,16 @@ class ShopClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+class ShopClient(Closing):
+    """The connections to one shop."""
+
+    def __init__(self, *, timeout_seconds: float, most_bytes: int = MOST_BYTES, auth: httpx.Auth | None = None) -> None:
+        self.timeout_seconds = timeout_seconds
+        self._most_bytes = most_bytes
+        self._auth = auth
+        self._client: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""

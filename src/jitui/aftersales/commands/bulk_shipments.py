@@ -12,7 +12,7 @@ from jitui.aftersales.commands.ship import ShipmentUpdate, plan_shipment, record
 from jitui.aftersales.model.order import LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor
 from jitui.aftersales.outcomes import Refusal, StoredResponse
-from jitui.aftersales.ports import Store
+from jitui.aftersales.ports import Store, read_order_by_id
 
 MOST_ROWS = 500
 
@@ -64,8 +64,7 @@ async def check_rows(
 
 
 async def _check(store: Store, row: TrackingRow, by: Actor, now: datetime, shop_id: str | None) -> RowResult:
-    ref = await store.find_order(row.order_id)
-    snapshot = None if ref is None else await store.read_order(ref)
+    snapshot = await read_order_by_id(store, row.order_id)
     own = snapshot is not None and shop_id in (None, snapshot.order.shop_id)
     plan = plan_shipment(snapshot, _update(row, now), by, now) if snapshot is not None and own else not_found()
     return _result(row, plan, plan.changes if isinstance(plan, Plan) else ())

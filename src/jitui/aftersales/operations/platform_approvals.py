@@ -20,7 +20,7 @@ from jitui.aftersales.model.platform_request import PlatformRequestRef, request_
 from jitui.aftersales.operations.platform_calls import CAPABILITIES, Clock, PlatformCalls, failed, under_lock, unknown
 from jitui.aftersales.platform import CallFailed, PlatformOrder, UnreadableOrder
 from jitui.aftersales.platform_requests import PlatformRequest, RequestSource, RequestState, UnreadableRequest
-from jitui.aftersales.ports import Store
+from jitui.aftersales.ports import Store, read_order_by_id
 from jitui.aftersales.provider import (
     CallTrouble,
     Capabilities,
@@ -52,8 +52,7 @@ Asked = Callable[[str, UUID], Awaitable[PlatformRequestRef | None]]
 
 async def read_asked(store: Store, order_id: str, attempt_id: UUID) -> PlatformRequestRef | None:
     """The request that an attempt carries out, as the store says now."""
-    ref = await store.find_order(order_id)
-    snapshot = None if ref is None else await store.read_order(ref)
+    snapshot = await read_order_by_id(store, order_id)
     if snapshot is None:
         return None
     attempt = next((one for one in snapshot.attempts if one.attempt_id == attempt_id), None)

@@ -193,9 +193,10 @@ class PlatformProvider:
         )
         if isinstance(done, CallRefused):
             return unknown(f"cancelling: {done.reason}")
-        if done is None:
-            await asyncio.sleep(self._rules.pause_seconds)
-        return None if done is None else failed(done)
+        if isinstance(done, CallFailed):
+            return failed(done)
+        await asyncio.sleep(self._rules.pause_seconds)
+        return None
 
     # The refund -----------------------------------------------------------------------------------------------------
 

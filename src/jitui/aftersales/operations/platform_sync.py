@@ -119,14 +119,18 @@ async def sync_platform(
     deciding = await settings()
     state, done = await states.state(platform.name), Synced()
     cursor = state.cursor
-    while hints := await states.hints(platform.name, now, WATCHED_AT_ONCE):
-        for found in await platform.read_orders([hint.order_id for hint in hints]):
+
+    async def take(read: Sequence[PlatformOrder | UnreadableOrder]) -> None:
+        for found in read:
             done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
+
+    while hints := await states.hints(platform.name, now, WATCHED_AT_ONCE):
+        await take(await platform.read_orders([hint.order_id for hint in hints]))
         await states.drop_hints(platform.name, hints)
         progress(done, cursor)
     async for page in platform.changed_since(cursor, OVERLAP):
+        await take(page)
         for found in page:
-            done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
             cursor = found.changed_at if cursor is None else max(cursor, found.changed_at)
         await states.note(platform.name, replace(state, cursor=cursor, problem=""))
         progress(done, cursor)
@@ -134,8 +138,7 @@ async def sync_platform(
     if whole or watched_at is None or now >= watched_at + WATCHED_EVERY:
         watched_at, after = now, ""
         while watched := await states.watched(platform.name, now - WATCHED_FOR, after, WATCHED_AT_ONCE):
-            for found in await platform.read_orders(watched):
-                done.add(found.order_id, await _take(store, deciding, platform.name, shop_id, found, now))
+            await take(await platform.read_orders(watched))
             after = watched[-1]
             progress(done, cursor)
     await states.note(platform.name, SyncState(cursor, now, watched_at=watched_at))

@@ -20,7 +20,7 @@ from jitui.aftersales.model.ticket import Actor
 from jitui.aftersales.operations.platform_sync import take_order
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.platform import CallFailed, Platform, PlatformOrder, UnreadableOrder
-from jitui.aftersales.ports import Store
+from jitui.aftersales.ports import Store, read_order_by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def read_order_now(
     `not-found` where neither we nor a platform has it, `platform-unavailable` where nobody can say: it does not answer,
     cannot be opened, or is not connected any more.
     """
-    before = await _recorded(store, order_id)
+    before = await read_order_by_id(store, order_id)
     name = None if before is None else platform_of(before, decision_settings.platforms)
     if before is not None and name is None:
         return PlatformReading.NOT_READ
@@ -106,7 +106,7 @@ async def read_order_now(
             return platform_unavailable()
         if isinstance(found, PlatformOrder):
             problems = await take_order(store, decision_settings, shop.source.name, shop.shop_id, found, now=now)
-            agrees = not problems and _says_the_same(await _recorded(store, order_id), found, shop.source.name)
+            agrees = not problems and _says_the_same(await read_order_by_id(store, order_id), found, shop.source.name)
             return PlatformReading.AGREES if agrees else PlatformReading.DIFFERS
         if isinstance(found, UnreadableOrder):
             break
@@ -114,11 +114,6 @@ async def read_order_now(
         return PlatformReading.DIFFERS
     unread = decision_settings.platforms.keys() - shops.keys()
     return platform_unavailable() if unread else not_found()
-
-
-async def _recorded(store: Store, order_id: str) -> OrderSnapshot | None:
-    ref = await store.find_order(order_id)
-    return None if ref is None else await store.read_order(ref)
 
 
 def _says_the_same(snapshot: OrderSnapshot | None, found: PlatformOrder, platform: str) -> bool:

@@ -24,7 +24,7 @@ from jitui.aftersales.platform_requests import (
     UnreadableRequest,
     windows_of,
 )
-from jitui.aftersales.ports import Store
+from jitui.aftersales.ports import Store, read_order_by_id
 
 OVERLAP = timedelta(minutes=15)
 """How far before the cursor changes are read again: the platform's clock and ours differ, and it lists with a delay."""
@@ -125,8 +125,7 @@ async def _take_listed(
     if isinstance(listed, UnreadableRequest):
         done.left[listed.request_id] = listed.reason
         return
-    ref = await parts.store.find_order(listed.order_id)
-    snapshot = None if ref is None else await parts.store.read_order(ref)
+    snapshot = await read_order_by_id(parts.store, listed.order_id)
     ticket = None if snapshot is None else ticket_for(snapshot, parts.source.name, listed.request_id)
     if ticket is None:
         if listed.state is not RequestState.WAITING or not listed.refund_only:

@@ -27,7 +27,7 @@ from jitui.aftersales.operations.platform_sync import take_order
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.platform import CallFailed, CallRefused, UnreadableOrder
 from jitui.aftersales.platform_requests import PlatformRequest, RequestSource, RequestState, UnreadableRequest
-from jitui.aftersales.ports import RefundRef, Store, TicketRef
+from jitui.aftersales.ports import RefundRef, Store, TicketRef, read_order_by_id
 from jitui.errors import Unavailable
 
 REJECTED_HERE = "rejected"
@@ -101,8 +101,7 @@ async def follow_request(
         why = await _take_order(store, source, deciding, shop_id, request, now)
         if why:
             return Taking(why=why)
-    ref = await store.find_order(request.order_id)
-    snapshot = None if ref is None else await store.read_order(ref)
+    snapshot = await read_order_by_id(store, request.order_id)
     if snapshot is None:
         return Taking()
     ticket = ticket_for(snapshot, source.name, request_id)

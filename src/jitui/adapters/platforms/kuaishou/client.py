@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import Struct
 
 from jitui.adapters.platforms.kuaishou.credentials import Credentials, SignMethod, signature
 from jitui.adapters.platforms.no_connection import why_no_connection
+from jitui.adapters.platforms.shop_client import Closing
 from jitui.aftersales.platform import CallFailed, CallRefused
 from jitui.aftersales.provider import CallTrouble
 
@@ -62,7 +62,7 @@ _read_answer = msgspec.json.Decoder(Answer).decode
 Told = CallFailed | CallRefused
 
 
-class KuaishouClient:
+class KuaishouClient(Closing):
     """One merchant's shop; a context manager that closes its connections.
 
     It speaks by aiohttp: httpx logs the address of every call, and a token is in it.
@@ -83,14 +83,6 @@ class KuaishouClient:
         self._session: aiohttp.ClientSession | None = None
         self.ahead: timedelta | None = None
         """How far our clock was ahead of the gateway's at the last answer."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     def now(self) -> datetime:
         """The time by which calls are signed."""

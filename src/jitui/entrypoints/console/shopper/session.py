@@ -10,7 +10,7 @@ from litestar.response import Response
 
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.ports import TicketRef, read_order_by_id
 from jitui.entrypoints.console.page.origin import is_tls
 from jitui.entrypoints.console.page.visit import ConsoleRequest, Page, Visit, go_to, show
 from jitui.errors import Unavailable
@@ -54,12 +54,12 @@ async def order_of(visit: Visit, request: ConsoleRequest) -> OrderSnapshot | Non
     order_id = order_of_session(await signer_of(service.people), session, now=service.clock())
     if order_id is None:
         return None
-    found = await _read(visit, order_id)
+    found = await read_order_by_id(service.store, order_id)
     if found is None:
         done = await take_in_now(service, order_id)
         if isinstance(done, Refusal) and done.code is RefusalCode.PLATFORM_UNAVAILABLE:
             raise Unavailable(done.message)
-        found = await _read(visit, order_id)
+        found = await read_order_by_id(service.store, order_id)
     if found is None:
         raise NotFoundException
     return found
@@ -74,11 +74,6 @@ async def ticket_of(visit: Visit, request: ConsoleRequest, ticket_id: UUID) -> O
     if found is None or found.order.order_id != order.order.order_id:
         raise NotFoundException
     return found
-
-
-async def _read(visit: Visit, order_id: str) -> OrderSnapshot | None:
-    ref = await visit.service.store.find_order(order_id)
-    return None if ref is None else await visit.service.store.read_order(ref)
 
 
 def session_over(visit: Visit, request: ConsoleRequest) -> Response[str]:
